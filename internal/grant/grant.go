@@ -1,0 +1,57 @@
+// Package grant holds the permission to send one API request: its classes, what
+// a refusal looks like, and the dispatcher that shares the organization's pace
+// among the goroutines of one process. The durable ledger behind it lives in the
+// store.
+package grant
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Class says who spends a request. Classes are ordered by urgency: a more
+// urgent waiter is served first.
+type Class string
+
+// The classes, most urgent first.
+const (
+	Webhook     Class = "webhook"
+	Manual      Class = "manual"
+	Incremental Class = "incremental"
+	Detail      Class = "detail"
+	Audit       Class = "audit"
+	Sweep       Class = "sweep"
+	Backfill    Class = "backfill"
+)
+
+// Classes lists every class, most urgent first.
+func Classes() []Class {
+	return []Class{Webhook, Manual, Incremental, Detail, Audit, Sweep, Backfill}
+}
+
+// Deferred is the error of a grant that the quota refuses until a known time.
+// It is a state, not a failure: the work goes on at Until.
+type Deferred struct {
+	Until  time.Time
+	Reason string
+}
+
+func (d *Deferred) Error() string {
+	return fmt.Sprintf("deferred until %s: %s", d.Until.UTC().Format(time.RFC3339), d.Reason)
+}
+
+type classKey struct{}
+
+// WithClass marks the requests made under ctx as spent by class.
+func WithClass(ctx context.Context, class Class) context.Context {
+	return context.WithValue(ctx, classKey{}, class)
+}
+
+// ClassOf returns the class ctx carries; Manual when it carries none.
+func ClassOf(ctx context.Context) Class {
+	if c, ok := ctx.Value(classKey{}).(Class); ok {
+		return c
+	}
+	return Manual
+}
