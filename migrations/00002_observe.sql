@@ -1,0 +1,77 @@
+-- Observations: what was reported, what has to be read, and how far each reading got.
+
+-- +goose Up
+-- Every webhook as it came, stored before it is acknowledged.
+CREATE TABLE damsync.inbox (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    received_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    event_name   text NOT NULL,
+    asset_id     text NOT NULL,
+    asset_type   text NOT NULL,
+    source_task  text NOT NULL,
+    body         bytea NOT NULL,
+    processed_at timestamptz
+);
+CREATE INDEX inbox_pending ON damsync.inbox (asset_id, id) WHERE processed_at IS NULL;
+CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at IS NOT NULL;
+
+-- One row an asset that has to be read singly: wanted > done means there is work.
+-- A request that comes while the asset is being read raises wanted, so it is not lost.
+CREATE TABLE damsync.lookup (
+    asset_id        text PRIMARY KEY,
+    asset_type      text NOT NULL,
+    self            text NOT NULL,
+    class           text NOT NULL,
+    urgency         smallint NOT NULL,           -- position of the class, 0 most urgent
+    observation     text NOT NULL,               -- what asked for it first
+    run_id          bigint,
+    wanted          bigint NOT NULL DEFAULT 1,
+    done            bigint NOT NULL DEFAULT 0,
+    gone            boolean NOT NULL DEFAULT false, -- reported or found missing, not yet confirmed
+    wanted_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempts        integer NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_owner     text,
+    lease_until     timestamptz,
+    error_class     text NOT NULL DEFAULT '',
+    error           text NOT NULL DEFAULT ''
+);
+CREATE INDEX lookup_due ON damsync.lookup (urgency, next_attempt_at) WHERE wanted > done;
+CREATE INDEX lookup_gone ON damsync.lookup (asset_id) WHERE wanted > done AND gone;
+
+-- One row a run of an observation; the cursor lets another process go on.
+CREATE TABLE damsync.run (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind         text NOT NULL,
+    state        text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'stopped')),
+    requested_by text NOT NULL,
+    started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at     timestamptz,
+    cursor       jsonb NOT NULL DEFAULT '{}',
+    requests     bigint NOT NULL DEFAULT 0,
+    seen         bigint NOT NULL DEFAULT 0,
+    changed      bigint NOT NULL DEFAULT 0,
+    suspects     bigint NOT NULL DEFAULT 0,
+    error        text NOT NULL DEFAULT '',
+    lease_owner  text,
+    lease_until  timestamptz
+);
+CREATE UNIQUE INDEX run_running ON damsync.run (kind) WHERE state = 'running';
+CREATE INDEX run_started ON damsync.run (started_at);
+
+-- Assets a running sweep did not find where the mirror has them. They become
+-- lookups only when the run is complete.
+CREATE TABLE damsync.suspect (
+    run_id   bigint NOT NULL REFERENCES damsync.run (id),
+    asset_id text NOT NULL,
+    PRIMARY KEY (run_id, asset_id)
+);
+
+-- What each kind of observation last did; cursor is its own business.
+CREATE TABLE damsync.observation (
+    kind         text PRIMARY KEY,
+    cursor       jsonb NOT NULL DEFAULT '{}',
+    last_attempt timestamptz,
+    last_success timestamptz,
+    error        text NOT NULL DEFAULT ''
+);

@@ -1,0 +1,73 @@
+-- Placements: one asset at one target; what should be there, what is there.
+
+-- +goose Up
+CREATE SEQUENCE damsync.generation;
+
+CREATE TABLE damsync.target (
+    name         text PRIMARY KEY,
+    fingerprint  bytea NOT NULL DEFAULT '',      -- of the rule last planned in full
+    epoch        bigint NOT NULL DEFAULT 0,      -- of the mirror last planned in full
+    planned_at   timestamptz,
+    problem      text NOT NULL DEFAULT '',       -- why it does not run
+    attempts     integer NOT NULL DEFAULT 0,
+    paused_until timestamptz,
+    pause_reason text NOT NULL DEFAULT ''
+);
+
+CREATE TABLE damsync.placement (
+    target                text NOT NULL,
+    asset_id              text NOT NULL,
+    desired_present       boolean NOT NULL,
+    desired_path          text NOT NULL,
+    desired_version       text NOT NULL,
+    desired_metadata      jsonb NOT NULL,
+    desired_metadata_hash bytea NOT NULL,
+    desired_generation    bigint NOT NULL,
+    desired_reason        text NOT NULL,
+    desired_at            timestamptz NOT NULL,
+    urgency               smallint NOT NULL,
+    -- A removal passes the gate before it is work: waiting, held or open.
+    gate                  text NOT NULL CHECK (gate IN ('open', 'waiting', 'held')),
+    applied_state         text NOT NULL DEFAULT 'absent' CHECK (applied_state IN ('absent', 'present', 'archived')),
+    applied_path          text NOT NULL DEFAULT '',
+    applied_version       text NOT NULL DEFAULT '',
+    applied_metadata_hash bytea NOT NULL DEFAULT '',
+    applied_generation    bigint NOT NULL DEFAULT 0,
+    applied_at            timestamptz,
+    sha256                text NOT NULL DEFAULT '',
+    size                  bigint NOT NULL DEFAULT 0,
+    remote_ref            text NOT NULL DEFAULT '',
+    -- An open intent: committed before the first byte, cleared with the outcome.
+    intent_generation     bigint,
+    intent_path           text NOT NULL DEFAULT '',
+    attempts              integer NOT NULL DEFAULT 0,
+    next_attempt_at       timestamptz NOT NULL,
+    lease_owner           text,
+    lease_until           timestamptz,
+    error_class           text NOT NULL DEFAULT '',
+    error                 text NOT NULL DEFAULT '',
+    PRIMARY KEY (target, asset_id)
+) WITH (fillfactor = 80);
+CREATE INDEX placement_dirty ON damsync.placement (target, urgency, next_attempt_at)
+    WHERE desired_generation > applied_generation AND gate = 'open';
+CREATE INDEX placement_gated ON damsync.placement (target, gate) WHERE gate <> 'open';
+CREATE INDEX placement_asset ON damsync.placement (asset_id);
+
+-- Which asset holds a path at a target, so that two never overwrite each other.
+CREATE TABLE damsync.path_claim (
+    target   text NOT NULL,
+    path     text NOT NULL,
+    asset_id text NOT NULL,
+    PRIMARY KEY (target, path)
+);
+CREATE INDEX path_claim_asset ON damsync.path_claim (target, asset_id);
+
+-- Removals let through the gate lately, and approvals: what the limits count.
+CREATE TABLE damsync.removal (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    target   text NOT NULL,
+    count    bigint NOT NULL,
+    approved boolean NOT NULL,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX removal_recent ON damsync.removal (target, at);
