@@ -5,7 +5,7 @@ CREATE SCHEMA IF NOT EXISTS damsync;
 
 -- One row: which damsync instance owns the objects that carry its mark.
 CREATE TABLE damsync.instance (
-    only       boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     id         text NOT NULL DEFAULT gen_random_uuid()::text,
     -- Raised when folders, label groups or fields change: every target is planned anew.
     epoch      bigint NOT NULL DEFAULT 1,

@@ -3,7 +3,7 @@
 -- +goose Up
 -- The times of the last requests, on the database's clock.
 CREATE TABLE damsync.pace (
-    only         boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     sent         timestamptz[] NOT NULL DEFAULT '{}',
     paused_until timestamptz,
     pause_reason text NOT NULL DEFAULT ''
