@@ -1,0 +1,29 @@
+// Package dam is what damsync asks of a place to push assets to: the Adapter
+// interface, the mark every object carries, the error classes, and decorators
+// that add one behaviour each (dry run, logging).
+//
+// The package imports nothing of damsync's own and uses plain Go types, so
+// that an adapter can be written in another module.
+//
+// # Who decides what
+//
+// The core decides which asset belongs where, with which content and metadata,
+// and keeps the durable record of it; before the first byte it has committed
+// the intent. An adapter is told, does one logical step, and answers what is
+// there now. It keeps no decisions of its own.
+//
+// # Identity and ownership
+//
+// An object is identified by its Key, never by title or file name. It carries
+// a Mark; what carries no mark, or that of another instance or target, is
+// foreign and is neither overwritten nor moved nor removed.
+//
+// # Generations
+//
+// Each Mark has a generation, which only grows for one key at one target. A
+// call whose generation is lower than what the target holds changes nothing
+// and fails with ErrStale; an equal one is a repetition and is allowed. This
+// holds also for a worker that was paused and comes back late, as far as the
+// target can remember: Capabilities.RemembersRemoved says whether it still
+// does after a removal.
+package dam

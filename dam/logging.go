@@ -1,0 +1,87 @@
+package dam
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Logging writes one line for each call that goes to next: writes at info,
+// reads at debug, failures at warn with their class. It logs and passes the
+// error on, since what becomes of it is the caller's to decide and to record.
+func Logging(next Adapter, log zerolog.Logger, target string) Adapter {
+	return logging{next: next, log: log.With().Str("target", target).Logger()}
+}
+
+type logging struct {
+	next Adapter
+	log  zerolog.Logger
+}
+
+var _ Adapter = logging{}
+
+func (l logging) Describe() Capabilities { return l.next.Describe() }
+
+func (l logging) Check(ctx context.Context, populated bool) error {
+	start := time.Now()
+	err := l.next.Check(ctx, populated)
+	l.line(zerolog.DebugLevel, start, err).Bool("populated", populated).Msg("target checked")
+	return err
+}
+
+func (l logging) Find(ctx context.Context, key Key, hints []string) (Remote, error) {
+	start := time.Now()
+	r, err := l.next.Find(ctx, key, hints)
+	l.remote(zerolog.DebugLevel, start, r, err).Str("asset_id", key.AssetID).Msg("object looked for")
+	return r, err
+}
+
+func (l logging) Put(ctx context.Context, obj Object, current Remote) (Remote, error) {
+	start := time.Now()
+	r, err := l.next.Put(ctx, obj, current)
+	l.write(start, obj.Mark, r, err).Str("wanted_path", obj.Path).Msg("object put")
+	return r, err
+}
+
+func (l logging) SetMetadata(ctx context.Context, r Remote, mark Mark, title string, md Metadata) (Remote, error) {
+	start := time.Now()
+	now, err := l.next.SetMetadata(ctx, r, mark, title, md)
+	l.write(start, mark, now, err).Str("wanted_path", r.Path).Msg("metadata set")
+	return now, err
+}
+
+func (l logging) Move(ctx context.Context, r Remote, mark Mark, path string) (Remote, error) {
+	start := time.Now()
+	now, err := l.next.Move(ctx, r, mark, path)
+	l.write(start, mark, now, err).Str("from", r.Path).Str("wanted_path", path).Msg("object moved")
+	return now, err
+}
+
+func (l logging) Retire(ctx context.Context, r Remote, mark Mark, mode RetireMode) (Remote, error) {
+	start := time.Now()
+	now, err := l.next.Retire(ctx, r, mark, mode)
+	l.write(start, mark, now, err).Str("from", r.Path).Str("mode", string(mode)).Msg("object retired")
+	return now, err
+}
+
+func (l logging) write(start time.Time, mark Mark, r Remote, err error) *zerolog.Event {
+	return l.remote(zerolog.InfoLevel, start, r, err).
+		Str("asset_id", mark.AssetID).Int64("generation", mark.Generation)
+}
+
+func (l logging) remote(level zerolog.Level, start time.Time, r Remote, err error) *zerolog.Event {
+	e := l.line(level, start, err)
+	if err == nil {
+		e = e.Str("path", r.Path).Str("state", string(r.State))
+	}
+	return e
+}
+
+func (l logging) line(level zerolog.Level, start time.Time, err error) *zerolog.Event {
+	e := l.log.WithLevel(level)
+	if err != nil {
+		e = l.log.Warn().Err(err).Str("class", string(Classify(err)))
+	}
+	return e.Dur("duration_ms", time.Since(start))
+}
