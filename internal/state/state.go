@@ -1,0 +1,124 @@
+// Package state holds what the engine and the store say to each other: what is
+// known of an asset, what should be at a target, and the work that follows. It
+// is a leaf: data only.
+package state
+
+import (
+	"encoding/json"
+	"time"
+
+	"damsync/internal/grant"
+	"damsync/internal/library"
+)
+
+// Observation says which reading of the library saw something.
+type Observation struct {
+	Kind  string // webhook, incremental, sweep, resync
+	RunID int64  // 0 outside a run
+}
+
+// Known is everything the store knows of one asset.
+type Known struct {
+	Asset      library.Asset
+	Folder     string
+	Detail     *library.Detail // nil when unknown or older than the asset
+	Fields     *library.Fields // nil when unknown or older than the asset
+	SourceTask string
+	Gone       bool
+	Desired    map[string]Desired // by target name
+}
+
+// Desired is what should be at a target.
+type Desired struct {
+	Present      bool
+	Path         string
+	Version      string
+	Metadata     json.RawMessage
+	MetadataHash library.Hash
+	Reason       string // why it is there or not, for people
+}
+
+// Verdict is what a rule says of one asset.
+type Verdict struct {
+	Needs   library.Level // deeper than known: the asset has to be read
+	Changes []Change
+}
+
+// Change is a placement that has to be written.
+type Change struct {
+	Target  string
+	Desired Desired
+	Gated   bool // a removal that the gate has to let through
+}
+
+// Decide judges one asset at the time now. It is pure: the store may call it
+// again when what it read has moved on.
+type Decide func(now time.Time, k Known) Verdict
+
+// Applied says what a write to the mirror did.
+type Applied struct {
+	Seen          int
+	Changed       int // rows written, new ones included
+	New           int
+	Failed        []RowError // rows the database refused; the others are written
+	FolderUnknown bool       // a changed row names a folder the mirror does not have, or at another path
+}
+
+// RowError is one row that could not be taken.
+type RowError struct {
+	AssetID string
+	Err     error
+}
+
+// Lookup is one asset to be read singly, claimed by this process.
+type Lookup struct {
+	AssetID     string
+	Type        string
+	Self        string
+	Class       grant.Class
+	Observation Observation
+	Wanted      int64 // what finishing it settles
+	InboxID     int64 // events up to this one are settled with it
+	Gone        bool
+	Attempts    int
+}
+
+// Reading is what a lookup found.
+type Reading struct {
+	Asset   library.Asset
+	Detail  library.Detail
+	Fields  *library.Fields // nil when not read
+	ReadAt  time.Time       // on the database's clock, before the first request
+	Settled bool            // false: a further change in the same second would not show
+}
+
+// Work is one dirty placement, claimed by this process. Its intent is
+// committed.
+type Work struct {
+	Target        string
+	AssetID       string
+	Type          string
+	Title         string
+	MIMEType      string
+	ModifiedAt    time.Time
+	ExpectedSize  int64 // bytes as the CMP says; -1 when not known
+	Desired       Desired
+	Generation    int64
+	Applied       Object
+	IntentPath    string // of an intent that another attempt left open
+	IntentWasOpen bool
+	Attempts      int
+	DesiredAt     time.Time
+}
+
+// Object is what is at a target as far as recorded.
+type Object struct {
+	State        string // absent, present, archived
+	Path         string
+	Version      string
+	MetadataHash library.Hash
+	Generation   int64
+	SHA256       string
+	Size         int64
+	Ref          string
+}
