@@ -1,0 +1,66 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"damsync/internal/library"
+)
+
+func cleanAsset(a library.Asset) library.Asset {
+	for _, s := range []*string{&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.FolderID, &a.FileLocation, &a.OwnerOrganizationID, &a.Self} {
+		*s = cleanText(*s)
+	}
+	for i, l := range a.Labels {
+		a.Labels[i].Group = cleanNamed(l.Group)
+		for j, v := range l.Values {
+			a.Labels[i].Values[j] = cleanNamed(v)
+		}
+	}
+	return a
+}
+
+func cleanNamed(n library.Named) library.Named {
+	return library.Named{ID: cleanText(n.ID), Name: cleanText(n.Name)}
+}
+
+// cleanJSON makes raw storable as jsonb, which refuses escaped NULs and lone
+// surrogates that JSON allows. Text without such escapes is kept as it is.
+func cleanJSON(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "null"
+	}
+	lower := bytes.ToLower(raw)
+	if !bytes.Contains(lower, []byte(`\u0000`)) && !bytes.Contains(lower, []byte(`\ud`)) {
+		return cleanText(string(raw))
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return "null"
+	}
+	text, err := json.Marshal(cleanValue(value)) // lone surrogates became U+FFFD in decoding
+	if err != nil {
+		return "null"
+	}
+	return string(text)
+}
+
+func cleanValue(value any) any {
+	switch v := value.(type) {
+	case string:
+		return cleanText(v)
+	case []any:
+		for i := range v {
+			v[i] = cleanValue(v[i])
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			out[cleanText(key)] = cleanValue(item)
+		}
+		return out
+	}
+	return value
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
+)
+
+// eventAssetRemoved is the CMP's event of an asset that left the library.
+const eventAssetRemoved = "asset_removed"
+
+// maxAssetID bounds an asset's id in bytes. The CMP's have 32; a B-tree takes no
+// key of more than 2.7 KB.
+const maxAssetID = 512
+
+// Event is one webhook as received.
+type Event struct {
+	Name       string // event_name
+	AssetID    string // empty when the event is not about a library asset
+	AssetType  string // empty when the event does not say
+	Self       string // links.self as given; empty when there is none, as in asset_removed
+	SourceTask string // the task that the asset came from; only asset_added tells
+	Body       []byte // as received
+}
+
+// StoreEvent makes e durable and its asset wanted, in one transaction; when it
+// returns nil the event may be acknowledged. An event delivered twice costs at
+// most one more reading. Events that come before the asset was read share one
+// reading; one that comes while it is being read causes another.
+func (s *Store) StoreEvent(ctx context.Context, e Event) error {
+	e = cleanEvent(e)
+	return s.inTx(ctx, "store event", func(tx pgx.Tx) error {
+		if err := insertEvent(ctx, tx, e); err != nil {
+			return err
+		}
+		if e.AssetID == "" {
+			return nil
+		}
+		if err := keepSourceTask(ctx, tx, e); err != nil {
+			return err
+		}
+		if err := wantLookup(ctx, tx, e); err != nil {
+			return err
+		}
+		return notify(ctx, tx, TopicLookup)
+	})
+}
+
+// cleanEvent makes the texts storable. An id too long to be one is dropped: the
+// body still has it.
+func cleanEvent(e Event) Event {
+	e.Name, e.AssetID, e.AssetType = cleanText(e.Name), cleanText(e.AssetID), cleanText(e.AssetType)
+	e.Self, e.SourceTask = cleanText(e.Self), cleanText(e.SourceTask)
+	if len(e.AssetID) > maxAssetID {
+		e.AssetID = ""
+	}
+	if e.Body == nil {
+		e.Body = []byte{} // nil would be NULL
+	}
+	return e
+}
+
+// insertEvent marks an event without an asset as processed: nobody has to act on it.
+func insertEvent(ctx context.Context, tx pgx.Tx, e Event) error {
+	const insert = `
+		INSERT INTO damsync.inbox (event_name, asset_id, asset_type, source_task, body, processed_at)
+		VALUES ($1, $2, $3, $4, $5, CASE WHEN $2 = '' THEN clock_timestamp() END)`
+	if _, err := tx.Exec(ctx, insert, e.Name, e.AssetID, e.AssetType, e.SourceTask, e.Body); err != nil {
+		return fmt.Errorf("insert into inbox: %w", err)
+	}
+	return nil
+}
+
+// keepSourceTask records the task at once: no reading of the asset reveals it.
+func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
+	if e.SourceTask == "" {
+		return nil
+	}
+	const keep = `
+		WITH old AS (
+			SELECT id, source_task FROM damsync.asset WHERE id = $1 AND source_task <> $2 FOR UPDATE
+		), kept AS (
+			UPDATE damsync.asset a SET source_task = $2 FROM old WHERE a.id = old.id
+		)
+		INSERT INTO damsync.change (entity, entity_id, field, old, new, observation)
+		SELECT 'asset', id, 'source_task', to_jsonb(source_task), to_jsonb($2::text), $3 FROM old`
+	if _, err := tx.Exec(ctx, keep, e.AssetID, e.SourceTask, string(grant.Webhook)); err != nil {
+		return fmt.Errorf("keep source task: %w", err)
+	}
+	return nil
+}
+
+// wantLookup asks for the asset with a webhook's urgency. An asset that is
+// already wanted keeps who asked first and since when, and is due at once.
+func wantLookup(ctx context.Context, tx pgx.Tx, e Event) error {
+	const want = `
+		INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, gone)
+		VALUES ($1, $2, $3, $4, 0, $4, $5)
+		ON CONFLICT (asset_id) DO UPDATE SET
+			wanted = l.wanted + 1,
+			asset_type = CASE WHEN excluded.asset_type <> '' THEN excluded.asset_type ELSE l.asset_type END,
+			self = CASE WHEN excluded.self <> '' THEN excluded.self ELSE l.self END,
+			class = excluded.class,
+			urgency = excluded.urgency,
+			next_attempt_at = excluded.next_attempt_at,
+			gone = excluded.gone OR (l.gone AND l.wanted > l.done),
+			observation = CASE WHEN l.wanted > l.done THEN l.observation ELSE excluded.observation END,
+			run_id = CASE WHEN l.wanted > l.done THEN l.run_id END,
+			wanted_at = CASE WHEN l.wanted > l.done THEN l.wanted_at ELSE excluded.wanted_at END,
+			attempts = CASE WHEN l.wanted > l.done THEN l.attempts ELSE 0 END,
+			error_class = CASE WHEN l.wanted > l.done THEN l.error_class ELSE '' END,
+			error = CASE WHEN l.wanted > l.done THEN l.error ELSE '' END`
+	_, err := tx.Exec(ctx, want, e.AssetID, e.AssetType, e.Self, string(grant.Webhook), e.Name == eventAssetRemoved)
+	if err != nil {
+		return fmt.Errorf("want lookup of %s: %w", e.AssetID, err)
+	}
+	return nil
+}
+
+// rowQuerier is what a pool and a transaction have in common here.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// SourceTask returns the task that the newest event about the asset names, for
+// an asset that was not mirrored when it arrived. It is empty when none does.
+func SourceTask(ctx context.Context, q rowQuerier, assetID string) (string, error) {
+	const read = `SELECT source_task FROM damsync.inbox WHERE asset_id = $1 AND source_task <> '' ORDER BY id DESC LIMIT 1`
+	var task string
+	err := q.QueryRow(ctx, read, assetID).Scan(&task)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("read source task of %s: %w", assetID, err)
+	}
+	return task, nil
+}
+
+// PruneInbox deletes events processed longer than olderThan ago and returns how
+// many. It works in short transactions and may be called by several replicas at
+// once; on an error the count is of what is gone nonetheless.
+func (s *Store) PruneInbox(ctx context.Context, olderThan time.Duration) (int64, error) {
+	const batch = 5000
+	const prune = `
+		DELETE FROM damsync.inbox WHERE id = ANY (ARRAY(
+			SELECT id FROM damsync.inbox WHERE processed_at < clock_timestamp() - $1::interval
+			ORDER BY processed_at LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	var pruned int64
+	for {
+		tag, err := s.pool.Exec(ctx, prune, olderThan, batch)
+		if err != nil {
+			return pruned, fmt.Errorf("prune inbox: %w", err)
+		}
+		pruned += tag.RowsAffected()
+		if tag.RowsAffected() < batch {
+			return pruned, nil
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// LeaseLeader names the lease of the replica that runs the schedule.
+const LeaseLeader = "leader"
+
+// maxLease bounds a lease. One that ends later was written before the
+// database's clock was set back, and is void.
+const maxLease = time.Hour
+
+// AcquireLease makes this process the holder of the lease called name for ttl
+// from now, at most an hour, and reports whether it is. The holder renews by
+// calling it again well before ttl is over; the others get false until the lease
+// has ended, on the database's clock. On an error the lease must be taken as lost.
+func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration) (bool, error) {
+	const acquire = `
+		INSERT INTO damsync.lease AS l (name, holder, until) VALUES ($1, $2, clock_timestamp() + $3::interval)
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+		WHERE l.holder = excluded.holder OR l.until <= clock_timestamp() OR l.until > clock_timestamp() + $4::interval`
+	tag, err := s.pool.Exec(ctx, acquire, name, s.id, min(ttl, maxLease), maxLease)
+	if err != nil {
+		return false, fmt.Errorf("acquire lease %s: %w", name, err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// ReleaseLease ends the lease called name if this process holds it, so that
+// another need not wait for its end.
+func (s *Store) ReleaseLease(ctx context.Context, name string) error {
+	const release = `DELETE FROM damsync.lease WHERE name = $1 AND holder = $2`
+	if _, err := s.pool.Exec(ctx, release, name, s.id); err != nil {
+		return fmt.Errorf("release lease %s: %w", name, err)
+	}
+	return nil
+}
+
+// LeaseHolder returns who holds the lease called name and until when, on the
+// database's clock. The holder is empty when nobody does.
+func (s *Store) LeaseHolder(ctx context.Context, name string) (holder string, until time.Time, err error) {
+	const read = `SELECT holder, until FROM damsync.lease
+		WHERE name = $1 AND until > clock_timestamp() AND until <= clock_timestamp() + $2::interval`
+	err = s.pool.QueryRow(ctx, read, name, maxLease).Scan(&holder, &until)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", time.Time{}, nil
+	case err != nil:
+		return "", time.Time{}, fmt.Errorf("read lease %s: %w", name, err)
+	}
+	return holder, until.UTC(), nil
+}

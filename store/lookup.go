@@ -1,0 +1,303 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// Ref names an asset that somebody wants read.
+type Ref struct {
+	ID, Type, Self string
+}
+
+const wantSQL = `
+INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone)
+SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8
+FROM unnest($1::text[], $2::text[], $3::text[]) AS u (id, type, self)
+ON CONFLICT (asset_id) DO UPDATE SET
+	wanted = l.wanted + 1,
+	asset_type = CASE WHEN excluded.asset_type = '' THEN l.asset_type ELSE excluded.asset_type END,
+	self = CASE WHEN excluded.self = '' THEN l.self ELSE excluded.self END,
+	class = CASE WHEN l.wanted = l.done OR excluded.urgency < l.urgency THEN excluded.class ELSE l.class END,
+	urgency = CASE WHEN l.wanted = l.done THEN excluded.urgency ELSE least(l.urgency, excluded.urgency) END,
+	observation = CASE WHEN l.wanted = l.done THEN excluded.observation ELSE l.observation END,
+	run_id = CASE WHEN l.wanted = l.done THEN excluded.run_id ELSE l.run_id END,
+	wanted_at = CASE WHEN l.wanted = l.done THEN excluded.wanted_at ELSE l.wanted_at END,
+	next_attempt_at = excluded.next_attempt_at,
+	gone = l.gone OR excluded.gone`
+
+// want asks for assets to be read; an asset that is being read just now is read
+// once more.
+func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []Ref) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	id, typ, self := make([]string, len(refs)), make([]string, len(refs)), make([]string, len(refs))
+	for i, r := range refs {
+		id[i], typ[i], self[i] = cleanText(r.ID), cleanText(r.Type), cleanText(r.Self)
+	}
+	if _, err := tx.Exec(ctx, wantSQL, id, typ, self, string(class), classUrgency(class), obs.Kind, obs.RunID, gone); err != nil {
+		return fmt.Errorf("ask for lookups: %w", err)
+	}
+	return notify(ctx, tx, TopicLookup)
+}
+
+// wantDetails asks for what the rules read and the mirror does not know. A
+// lookup that is pending already will bring it.
+func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, known []state.Known) error {
+	ids := make([]string, len(known))
+	for i, k := range known {
+		ids[i] = k.Asset.ID
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT asset_id FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done
+		AND (lease_until IS NULL OR lease_until < clock_timestamp())`, ids)
+	if err != nil {
+		return fmt.Errorf("look for pending lookups: %w", err)
+	}
+	pending, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for pending lookups: %w", err)
+	}
+	skip := make(map[string]bool, len(pending))
+	for _, id := range pending {
+		skip[id] = true
+	}
+	var refs []Ref
+	for _, k := range known {
+		if !skip[k.Asset.ID] {
+			refs = append(refs, Ref{ID: k.Asset.ID, Type: k.Asset.Type, Self: k.Asset.Self})
+		}
+	}
+	return want(ctx, tx, obs, grant.Detail, false, refs)
+}
+
+// WantLookup asks for one asset by hand.
+func (s *Store) WantLookup(ctx context.Context, obs state.Observation, class grant.Class, ref Ref) error {
+	return s.inTx(ctx, "ask for lookup", func(tx pgx.Tx) error {
+		return want(ctx, tx, obs, class, false, []Ref{ref})
+	})
+}
+
+// WantUnsettled asks again for the assets that were read in the second of
+// their last change, in which a further change does not move modified_at.
+func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation) (int, error) {
+	var n int
+	err := s.inTx(ctx, "ask for unsettled assets", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			SELECT a.id, a.type, a.self FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id
+			WHERE NOT d.settled AND d.read_at < clock_timestamp() - interval '2 seconds' AND a.removed_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = a.id AND l.wanted > l.done)
+			ORDER BY d.read_at LIMIT 1000`)
+		if err != nil {
+			return err
+		}
+		refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Ref])
+		if err != nil {
+			return err
+		}
+		n = len(refs)
+		return want(ctx, tx, obs, grant.Detail, false, refs)
+	})
+	return n, err
+}
+
+// ClaimLookups takes up to n due lookups, most urgent first, for the time of
+// lease. What the mirror knows of the asset fills what the request left out.
+func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error) {
+	rows, err := s.pool.Query(ctx, `
+		WITH due AS (
+			SELECT asset_id FROM damsync.lookup
+			WHERE wanted > done AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+			ORDER BY urgency, next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+		), claimed AS (
+			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1
+			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
+		)
+		SELECT c.asset_id, coalesce(nullif(c.asset_type, ''), a.type, ''), coalesce(nullif(c.self, ''), a.self, ''),
+			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
+			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0)
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.next_attempt_at`, n, s.id, lease)
+	if err != nil {
+		return nil, fmt.Errorf("claim lookups: %w", err)
+	}
+	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Lookup, error) {
+		var l state.Lookup
+		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID)
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim lookups: %w", err)
+	}
+	return claims, nil
+}
+
+// NextLookup tells when the next lookup that waits comes due: how long from
+// now, and whether there is any.
+func (s *Store) NextLookup(ctx context.Context) (time.Duration, bool, error) {
+	return s.nextDue(ctx, `SELECT min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))) - clock_timestamp()
+		FROM damsync.lookup WHERE wanted > done`)
+}
+
+func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Duration, bool, error) {
+	var wait *time.Duration
+	if err := s.pool.QueryRow(ctx, sql, args...).Scan(&wait); err != nil {
+		return 0, false, fmt.Errorf("look for the next due work: %w", err)
+	}
+	if wait == nil {
+		return 0, false, nil
+	}
+	return max(0, *wait), true, nil
+}
+
+// ApplyReading writes what a lookup read and finishes the lookup, all in one
+// transaction. A reading older than what the mirror holds changes nothing.
+func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error) {
+	applied := state.Applied{Seen: 1}
+	err := s.inTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
+		a := cleanAsset(r.Asset)
+		old, err := lockAssets(ctx, tx, []library.Asset{a})
+		if err != nil {
+			return err
+		}
+		before, exists := old[a.ID]
+		if exists && before.readAt.After(r.ReadAt) {
+			return s.finishLookup(ctx, tx, l)
+		}
+		if exists {
+			a = fillFrom(a, before.Asset)
+		}
+		r.Asset = a
+		if err := s.writeReading(ctx, tx, l, r, before, exists, &applied); err != nil {
+			return err
+		}
+		known, err := s.planAssets(ctx, tx, l.Observation, []string{a.ID}, decide)
+		if err != nil {
+			return err
+		}
+		applied.FolderUnknown = folderUnknown(known)
+		return s.finishLookup(ctx, tx, l)
+	})
+	return applied, err
+}
+
+// fillFrom keeps what a list row tells and a detail does not repeat.
+func fillFrom(a, before library.Asset) library.Asset {
+	for _, f := range []struct{ to, from *string }{
+		{&a.Type, &before.Type},
+		{&a.MIMEType, &before.MIMEType},
+		{&a.FileExtension, &before.FileExtension},
+		{&a.Self, &before.Self},
+	} {
+		if *f.to == "" {
+			*f.to = *f.from
+		}
+	}
+	return a
+}
+
+func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r state.Reading, before storedAsset, exists bool, applied *state.Applied) error {
+	oldDetail, oldFields, err := storedDetail(ctx, tx, r.Asset.ID)
+	if err != nil {
+		return err
+	}
+	var log changeLog
+	r.Asset.Hash = r.Asset.Digest()
+	if !exists || before.removed || before.Digest() != r.Asset.Hash {
+		applied.Changed++
+		if exists {
+			log.summary(before, r.Asset)
+		} else {
+			applied.New++
+		}
+		if err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}); err != nil {
+			return err
+		}
+	}
+	if oldDetail.hash != r.Detail.Hash || oldDetail.settled != r.Settled || !oldDetail.ofModified.Equal(r.Asset.ModifiedAt) {
+		log.detail(r.Asset.ID, oldDetail.detail, r.Detail)
+		if err := upsertDetail(ctx, tx, r); err != nil {
+			return err
+		}
+	}
+	if r.Fields != nil {
+		if oldFields != nil {
+			log.fields(r.Asset.ID, oldFields, *r.Fields)
+		}
+		if err := upsertFields(ctx, tx, r); err != nil {
+			return err
+		}
+	}
+	if err := keepSourceTask(ctx, tx, r.Asset.ID); err != nil {
+		return err
+	}
+	return log.write(ctx, tx, l.Observation)
+}
+
+// ApplyGone marks an asset removed after its own 404, plans it and finishes the
+// lookup. An asset the mirror never had just finishes the lookup.
+func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error {
+	return s.inTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE damsync.asset SET removed_at = clock_timestamp(), hash = '', read_at = $2
+			WHERE id = $1 AND removed_at IS NULL AND read_at <= $2`, l.AssetID, readAt)
+		if err != nil {
+			return fmt.Errorf("mark removed: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return s.finishLookup(ctx, tx, l)
+		}
+		var log changeLog
+		log.add("asset", l.AssetID, "removed", nil, true)
+		if err := log.write(ctx, tx, l.Observation); err != nil {
+			return err
+		}
+		if _, err := s.planAssets(ctx, tx, l.Observation, []string{l.AssetID}, decide); err != nil {
+			return err
+		}
+		return s.finishLookup(ctx, tx, l)
+	})
+}
+
+// finishLookup settles what was wanted when the lookup was claimed. What came
+// since keeps it pending.
+func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) error {
+	_, err := tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp()
+		WHERE asset_id = $1 AND id <= $2 AND processed_at IS NULL`, l.AssetID, l.InboxID)
+	if err != nil {
+		return fmt.Errorf("settle inbox: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND wanted = $2`, l.AssetID, l.Wanted); err != nil {
+		return fmt.Errorf("finish lookup: %w", err)
+	}
+	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
+		next_attempt_at = clock_timestamp(), error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id)
+	if err != nil {
+		return fmt.Errorf("finish lookup: %w", err)
+	}
+	if l.Gone {
+		return notify(ctx, tx, TopicGate) // one suspect fewer may let a wave through
+	}
+	return nil
+}
+
+// FailLookup puts a lookup back for after; its reason is visible meanwhile. counts says whether the
+// failure is the asset's own.
+func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error {
+	_, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL, error_class = $3, error = $4,
+		next_attempt_at = CASE WHEN wanted > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
+		attempts = CASE WHEN $7 THEN attempts ELSE greatest(attempts - 1, 0) END
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), after, l.Wanted, counts)
+	if err != nil {
+		return fmt.Errorf("put lookup of %s back: %w", l.AssetID, err)
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// Now returns the database's time, the clock that readings are ordered by.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := s.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return time.Time{}, fmt.Errorf("read database time: %w", err)
+	}
+	return now, nil
+}
+
+// ApplySummaries writes list rows that were asked for at readAt and differ from
+// the mirror, logs what changed, and plans the changed assets, all in one
+// transaction. Rows that do not differ cost one index lookup and write
+// nothing. A row older than what the mirror holds is passed over, so the order
+// of calls does not matter; the call is idempotent. A row that the database
+// refuses is reported and does not keep the others out.
+func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+	rows, digests := distinct(rows)
+	changed, err := s.differing(ctx, rows, digests)
+	if err != nil {
+		return state.Applied{}, err
+	}
+	if len(changed) == 0 {
+		return state.Applied{Seen: len(rows)}, nil
+	}
+	applied, err := s.writeSummaries(ctx, obs, readAt, changed, decide)
+	if isRefused(err) && len(changed) > 1 {
+		applied, err = s.writeSingly(ctx, obs, readAt, changed, decide)
+	} else if isRefused(err) {
+		applied = state.Applied{Failed: []state.RowError{{AssetID: changed[0].ID, Err: err}}}
+		err = nil
+	}
+	applied.Seen = len(rows)
+	return applied, err
+}
+
+// distinct drops rows that come twice, as they do in pages of a live list, and
+// makes texts storable.
+func distinct(rows []library.Asset) ([]library.Asset, map[string]library.Hash) {
+	digests := make(map[string]library.Hash, len(rows))
+	out := make([]library.Asset, 0, len(rows))
+	for _, a := range rows {
+		a = cleanAsset(a)
+		if _, twice := digests[a.ID]; twice {
+			continue
+		}
+		digests[a.ID] = a.Digest()
+		out = append(out, a)
+	}
+	return out, digests
+}
+
+// differing compares before any INSERT: ON CONFLICT ... WHERE locks and logs a
+// row even when it changes nothing.
+func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map[string]library.Hash) ([]library.Asset, error) {
+	ids := make([]string, len(rows))
+	for i, a := range rows {
+		ids[i] = a.ID
+	}
+	same := make(map[string]bool, len(rows))
+	found, err := s.pool.Query(ctx, `SELECT id, hash FROM damsync.asset WHERE id = ANY($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("compare page with mirror: %w", err)
+	}
+	var id string
+	var hash []byte
+	if _, err := pgx.ForEachRow(found, []any{&id, &hash}, func() error {
+		digest := digests[id]
+		same[id] = string(hash) == string(digest[:])
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("compare page with mirror: %w", err)
+	}
+	changed := rows[:0:0]
+	for _, a := range rows {
+		if !same[a.ID] {
+			a.Hash = digests[a.ID]
+			changed = append(changed, a)
+		}
+	}
+	return changed, nil
+}
+
+func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+	var applied state.Applied
+	err := s.inTx(ctx, "write mirror", func(tx pgx.Tx) error {
+		old, err := lockAssets(ctx, tx, rows)
+		if err != nil {
+			return err
+		}
+		fresh := rows[:0:0]
+		var log changeLog
+		for _, a := range rows {
+			before, known := old[a.ID]
+			if known && before.readAt.After(readAt) {
+				continue
+			}
+			if !known {
+				applied.New++
+			} else {
+				log.summary(before, a)
+			}
+			fresh = append(fresh, a)
+		}
+		applied.Changed = len(fresh)
+		if err := upsertAssets(ctx, tx, obs, readAt, fresh); err != nil {
+			return err
+		}
+		if err := log.write(ctx, tx, obs); err != nil {
+			return err
+		}
+		known, err := s.planAssets(ctx, tx, obs, idsOf(fresh), decide)
+		if err != nil {
+			return err
+		}
+		applied.FolderUnknown = folderUnknown(known)
+		return nil
+	})
+	return applied, err
+}
+
+// writeSingly finds the row that the database refuses and keeps the others.
+func (s *Store) writeSingly(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+	var sum state.Applied
+	for i := range rows {
+		one, err := s.writeSummaries(ctx, obs, readAt, rows[i:i+1], decide)
+		if isRefused(err) {
+			sum.Failed = append(sum.Failed, state.RowError{AssetID: rows[i].ID, Err: err})
+			continue
+		}
+		if err != nil {
+			return sum, err
+		}
+		sum.Changed += one.Changed
+		sum.New += one.New
+		sum.FolderUnknown = sum.FolderUnknown || one.FolderUnknown
+	}
+	return sum, nil
+}
+
+// isRefused tells bad data (SQLSTATE class 22 and 23, program limits 54) from a
+// database in trouble.
+func isRefused(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	class := pg.Code[:2]
+	return class == "22" || class == "23" || class == "54"
+}
+
+type storedAsset struct {
+	library.Asset
+	readAt  time.Time
+	removed bool
+}
+
+// lockAssets locks the rows in the order of their ids, so that two writers never
+// wait for each other in a circle.
+func lockAssets(ctx context.Context, tx pgx.Tx, rows []library.Asset) (map[string]storedAsset, error) {
+	found, err := tx.Query(ctx, `
+		SELECT id, type, title, mime_type, file_extension, created_at, modified_at, folder_id, file_location,
+		       archived, labels, owner_organization_id, self, read_at, removed_at IS NOT NULL
+		FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, idsOf(rows))
+	if err != nil {
+		return nil, fmt.Errorf("lock assets: %w", err)
+	}
+	old := make(map[string]storedAsset, len(rows))
+	var a storedAsset
+	var labels []library.Label
+	_, err = pgx.ForEachRow(found, []any{
+		&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.CreatedAt, &a.ModifiedAt, &a.FolderID, &a.FileLocation,
+		&a.Archived, &labels, &a.OwnerOrganizationID, &a.Self, &a.readAt, &a.removed,
+	}, func() error {
+		a.Labels, labels = labels, nil
+		old[a.ID] = a
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock assets: %w", err)
+	}
+	return old, nil
+}
+
+func idsOf(rows []library.Asset) []string {
+	ids := make([]string, len(rows))
+	for i, a := range rows {
+		ids[i] = a.ID
+	}
+	return ids
+}
+
+func folderUnknown(known []state.Known) bool {
+	for _, k := range known {
+		if k.Asset.FolderID != "" && k.Folder != k.Asset.FileLocation {
+			return true
+		}
+	}
+	return false
+}

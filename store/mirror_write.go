@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+const upsertAssetSQL = `
+INSERT INTO damsync.asset AS a (id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
+	file_location, archived, labels, owner_organization_id, self, raw, hash, read_at, first_seen_by)
+SELECT id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
+	file_location, archived, labels, owner_organization_id, self, raw, hash, $16, $17
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[],
+	$9::text[], $10::boolean[], $11::jsonb[], $12::text[], $13::text[], $14::jsonb[], $15::bytea[])
+	AS u (id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
+	file_location, archived, labels, owner_organization_id, self, raw, hash)
+ON CONFLICT (id) DO UPDATE SET
+	type = excluded.type, title = excluded.title, mime_type = excluded.mime_type, file_extension = excluded.file_extension,
+	created_at = excluded.created_at, modified_at = excluded.modified_at, folder_id = excluded.folder_id,
+	file_location = excluded.file_location, archived = excluded.archived, labels = excluded.labels,
+	owner_organization_id = excluded.owner_organization_id, self = excluded.self, raw = excluded.raw,
+	hash = excluded.hash, read_at = excluded.read_at, removed_at = NULL
+WHERE a.read_at <= excluded.read_at`
+
+// upsertAssets writes a page with one statement: one round trip, no temporary table.
+func upsertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	n := len(rows)
+	var (
+		id, typ, title, mime, ext   = make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		folder, location, org, self = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		created, modified           = make([]time.Time, n), make([]time.Time, n)
+		archived                    = make([]bool, n)
+		labels, raw                 = make([]string, n), make([]string, n)
+		hash                        = make([][]byte, n)
+	)
+	for i, a := range rows {
+		id[i], typ[i], title[i], mime[i], ext[i] = a.ID, a.Type, a.Title, a.MIMEType, a.FileExtension
+		folder[i], location[i], org[i], self[i] = a.FolderID, a.FileLocation, a.OwnerOrganizationID, a.Self
+		created[i], modified[i], archived[i] = a.CreatedAt, a.ModifiedAt, a.Archived
+		hash[i] = a.Hash[:]
+		raw[i] = cleanJSON(a.Raw)
+		var err error
+		if labels[i], err = labelsJSON(a.Labels); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, upsertAssetSQL, id, typ, title, mime, ext, created, modified, folder, location, archived,
+		labels, org, self, raw, hash, readAt, obs.Kind)
+	if err != nil {
+		return fmt.Errorf("upsert assets: %w", err)
+	}
+	return nil
+}
+
+func labelsJSON(labels []library.Label) (string, error) {
+	if len(labels) == 0 {
+		return "[]", nil
+	}
+	text, err := json.Marshal(library.SortedLabels(labels))
+	if err != nil {
+		return "", fmt.Errorf("encode labels: %w", err)
+	}
+	return string(text), nil
+}
+
+// upsertDetail keeps the detail of one asset.
+func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
+	d := r.Detail
+	tags := make([]string, len(d.Tags))
+	for i, tag := range d.Tags {
+		tags[i] = cleanText(tag)
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height,
+			size, version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		ON CONFLICT (asset_id) DO UPDATE SET
+			description = excluded.description, alt_text = excluded.alt_text, attribution = excluded.attribution,
+			tags = excluded.tags, expires_at = excluded.expires_at, public = excluded.public, width = excluded.width,
+			height = excluded.height, size = excluded.size, version_number = excluded.version_number,
+			version_id = excluded.version_id, owner_id = excluded.owner_id, raw = excluded.raw, hash = excluded.hash,
+			read_at = excluded.read_at, of_modified_at = excluded.of_modified_at, settled = excluded.settled`,
+		r.Asset.ID, cleanText(d.Description), cleanText(d.AltText), cleanText(d.Attribution), tags, d.ExpiresAt, d.Public,
+		d.Width, d.Height, d.Size, d.VersionNumber, cleanText(d.VersionID), cleanText(d.OwnerID), cleanJSON(d.Raw), d.Hash[:],
+		r.ReadAt, r.Asset.ModifiedAt, r.Settled)
+	if err != nil {
+		return fmt.Errorf("write detail: %w", err)
+	}
+	return nil
+}
+
+// upsertFields keeps the field values of one asset.
+func upsertFields(ctx context.Context, tx pgx.Tx, r state.Reading) error {
+	values, err := json.Marshal(r.Fields.Values)
+	if err != nil {
+		return fmt.Errorf("encode fields: %w", err)
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO damsync.asset_fields (asset_id, values, raw, hash, read_at, of_modified_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (asset_id) DO UPDATE SET
+			values = excluded.values, raw = excluded.raw, hash = excluded.hash, read_at = excluded.read_at,
+			of_modified_at = excluded.of_modified_at`,
+		r.Asset.ID, cleanJSON(values), cleanJSON(r.Fields.Raw), r.Fields.Hash[:], r.ReadAt, r.Asset.ModifiedAt)
+	if err != nil {
+		return fmt.Errorf("write fields: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// planAssets judges assets whose rows tx holds locked and writes what follows:
+// placements, and lookups for what has to be known first. It returns what is
+// known of them.
+func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []string, decide state.Decide) ([]state.Known, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
+	if err != nil || decide == nil {
+		return known, err
+	}
+	var changes []assetChange
+	var wanted []state.Known
+	for _, k := range known {
+		v := decide(now, k)
+		for _, c := range v.Changes {
+			changes = append(changes, assetChange{asset: k.Asset.ID, Change: c})
+		}
+		if v.Needs > library.LevelSummary {
+			wanted = append(wanted, k)
+		}
+	}
+	if err := writePlacements(ctx, tx, urgencyOf(obs), changes); err != nil {
+		return known, err
+	}
+	return known, wantDetails(ctx, tx, obs, wanted)
+}
+
+type assetChange struct {
+	asset string
+	state.Change
+}
+
+const knownColumns = `
+	a.id, a.type, a.title, a.mime_type, a.file_extension, a.created_at, a.modified_at, a.folder_id, a.file_location,
+	a.archived, a.labels, a.owner_organization_id, a.self, a.source_task, a.removed_at IS NOT NULL,
+	coalesce(f.path, a.file_location),
+	d.asset_id IS NOT NULL, coalesce(d.description, ''), coalesce(d.alt_text, ''), coalesce(d.attribution, ''), d.tags,
+	d.expires_at, coalesce(d.public, false), coalesce(d.width, 0), coalesce(d.height, 0), coalesce(d.size, 0),
+	coalesce(d.version_number, 0), coalesce(d.version_id, ''), coalesce(d.owner_id, ''),
+	x.asset_id IS NOT NULL, x.values,
+	p.targets, clock_timestamp()`
+
+// The asset's own row decides whether what was read before still describes it.
+const knownFrom = `
+	FROM damsync.asset a
+	LEFT JOIN damsync.folder f ON f.id = a.folder_id
+	LEFT JOIN damsync.asset_detail d ON d.asset_id = a.id AND d.of_modified_at = a.modified_at
+	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at
+	LEFT JOIN LATERAL (
+		SELECT jsonb_agg(jsonb_build_object('target', target, 'present', desired_present, 'path', desired_path,
+			'version', desired_version, 'hash', encode(desired_metadata_hash, 'hex'))) AS targets
+		FROM damsync.placement WHERE asset_id = a.id) p ON true`
+
+func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
+	rows, err := q.Query(ctx, `SELECT `+knownColumns+knownFrom+` WHERE `+where+` ORDER BY a.id`, args...)
+	if err != nil {
+		return time.Time{}, nil, fmt.Errorf("load assets: %w", err)
+	}
+	var now time.Time
+	var known []state.Known
+	for rows.Next() {
+		k, at, err := scanKnown(rows)
+		if err != nil {
+			rows.Close()
+			return now, nil, fmt.Errorf("load assets: %w", err)
+		}
+		now, known = at, append(known, k)
+	}
+	if err := rows.Err(); err != nil {
+		return now, nil, fmt.Errorf("load assets: %w", err)
+	}
+	return now, known, nil
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+type desiredRow struct {
+	Target  string
+	Present bool
+	Path    string
+	Version string
+	Hash    string
+}
+
+func scanKnown(rows pgx.Rows) (state.Known, time.Time, error) {
+	var (
+		k                    state.Known
+		d                    library.Detail
+		hasDetail, hasFields bool
+		values               []library.FieldValue
+		desired              []desiredRow
+		now                  time.Time
+	)
+	a := &k.Asset
+	err := rows.Scan(&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.CreatedAt, &a.ModifiedAt, &a.FolderID, &a.FileLocation,
+		&a.Archived, &a.Labels, &a.OwnerOrganizationID, &a.Self, &k.SourceTask, &k.Gone, &k.Folder,
+		&hasDetail, &d.Description, &d.AltText, &d.Attribution, &d.Tags, &d.ExpiresAt, &d.Public, &d.Width, &d.Height, &d.Size,
+		&d.VersionNumber, &d.VersionID, &d.OwnerID, &hasFields, &values, &desired, &now)
+	if err != nil {
+		return k, now, err
+	}
+	if hasDetail {
+		k.Detail = &d
+	}
+	if hasFields {
+		k.Fields = &library.Fields{Values: values}
+	}
+	k.Desired = make(map[string]state.Desired, len(desired))
+	for _, row := range desired {
+		k.Desired[row.Target] = state.Desired{Present: row.Present, Path: row.Path, Version: row.Version, MetadataHash: hashFromHex(row.Hash)}
+	}
+	return k, now, nil
+}
+
+const writePlacementsSQL = `
+INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
+	desired_metadata_hash, desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at)
+SELECT target, asset_id, present, path, version, metadata, hash, reason, nextval('damsync.generation'), clock_timestamp(), $10, 'open',
+	clock_timestamp()
+FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[], $8::text[], $9::boolean[])
+	AS u (target, asset_id, present, path, version, metadata, hash, reason, gated)
+ON CONFLICT (target, asset_id) DO UPDATE SET
+	desired_present = excluded.desired_present, desired_path = excluded.desired_path, desired_version = excluded.desired_version,
+	desired_metadata = excluded.desired_metadata, desired_metadata_hash = excluded.desired_metadata_hash,
+	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation,
+	desired_at = excluded.desired_at, urgency = excluded.urgency,
+	gate = CASE WHEN p.applied_state <> 'present' AND p.intent_generation IS NULL THEN 'open'
+		WHEN (p.target, p.asset_id) IN (SELECT u.target, u.asset_id FROM unnest($1::text[], $2::text[], $9::boolean[]) AS u (target, asset_id, gated) WHERE u.gated)
+		THEN 'waiting' ELSE 'open' END,
+	attempts = 0, next_attempt_at = excluded.next_attempt_at, error_class = '', error = ''`
+
+// writePlacements raises the generation of each placement and wakes the pushers. A removal
+// of something that is there waits at the gate.
+func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []assetChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	n := len(changes)
+	var (
+		target, asset, path, version = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		metadata, reason             = make([]string, n), make([]string, n)
+		present, gated               = make([]bool, n), make([]bool, n)
+		hash                         = make([][]byte, n)
+	)
+	anyGated := false
+	for i, c := range changes {
+		d := c.Desired
+		target[i], asset[i], path[i], version[i], reason[i] = c.Target, c.asset, cleanText(d.Path), cleanText(d.Version), cleanText(d.Reason)
+		present[i], gated[i] = d.Present, c.Gated
+		metadata[i] = cleanJSON(d.Metadata)
+		hash[i] = d.MetadataHash[:]
+		anyGated = anyGated || c.Gated
+	}
+	if _, err := tx.Exec(ctx, writePlacementsSQL, target, asset, present, path, version, metadata, hash, reason, gated, urgency); err != nil {
+		return fmt.Errorf("write placements: %w", err)
+	}
+	if anyGated {
+		if err := notify(ctx, tx, TopicGate); err != nil {
+			return err
+		}
+	}
+	return notify(ctx, tx, TopicPlacement)
+}
+
+// urgencyOf is the position of the observation's class: what an editor just did goes before a backfill.
+func urgencyOf(obs state.Observation) int {
+	switch obs.Kind {
+	case string(grant.Webhook):
+		return classUrgency(grant.Webhook)
+	case string(grant.Incremental):
+		return classUrgency(grant.Incremental)
+	default:
+		return classUrgency(grant.Sweep)
+	}
+}
+
+func classUrgency(class grant.Class) int {
+	for i, c := range grant.Classes() {
+		if c == class {
+			return i
+		}
+	}
+	return len(grant.Classes())
+}
+
+// PlanAssets judges ids anew. Each is locked while it is judged.
+func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error {
+	return s.inTx(ctx, "plan assets", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids); err != nil {
+			return fmt.Errorf("lock assets: %w", err)
+		}
+		_, err := s.planAssets(ctx, tx, obs, ids, decide)
+		return err
+	})
+}
+
+// PlanNext judges up to limit assets in the order of their ids after the id given, and returns the
+// last id judged, empty at the end. Assets are judged without locks; only those
+// that change are locked and judged again, so that a pass without changes
+// writes nothing.
+func (s *Store) PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error) {
+	last, dirty, err := s.judge(ctx, after, limit, func(now time.Time, k state.Known) bool {
+		v := decide(now, k)
+		return len(v.Changes) > 0 || v.Needs > library.LevelSummary
+	})
+	if err != nil || len(dirty) == 0 {
+		return last, err
+	}
+	return last, s.PlanAssets(ctx, obs, dirty, decide)
+}
+
+// Preview calls see for each asset with what decide says of it, in the order of
+// ids, and writes nothing.
+func (s *Store) Preview(ctx context.Context, decide state.Decide, see func(state.Known, state.Verdict) error) error {
+	var failed error
+	for after := ""; ; {
+		last, _, err := s.judge(ctx, after, 2000, func(now time.Time, k state.Known) bool {
+			if failed == nil {
+				failed = see(k, decide(now, k))
+			}
+			return false
+		})
+		if err != nil || failed != nil || last == "" {
+			return errorsFirst(err, failed)
+		}
+		after = last
+	}
+}
+
+func errorsFirst(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) judge(ctx context.Context, after string, limit int, dirty func(time.Time, state.Known) bool) (string, []string, error) {
+	now, known, err := loadKnown(ctx, s.pool, `a.id > $1 AND a.id <= coalesce(
+		(SELECT max(id) FROM (SELECT id FROM damsync.asset WHERE id > $1 ORDER BY id LIMIT $2) b), $1)`, after, limit)
+	if err != nil {
+		return "", nil, err
+	}
+	var ids []string
+	last := ""
+	for _, k := range known {
+		last = k.Asset.ID
+		if dirty(now, k) {
+			ids = append(ids, last)
+		}
+	}
+	return last, ids, nil
+}
+
+// Expired names up to limit assets whose expiry has come while one of targets still wants them, and
+// the next expiry after that (zero when there is none).
+func (s *Store) Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT DISTINCT d.asset_id FROM damsync.asset_detail d JOIN damsync.placement p ON p.asset_id = d.asset_id
+		WHERE d.expires_at <= clock_timestamp() AND p.desired_present AND p.target = ANY($1)
+		ORDER BY 1 LIMIT $2`, targets, limit)
+	if err != nil {
+		return nil, next, fmt.Errorf("look for expired assets: %w", err)
+	}
+	if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, next, fmt.Errorf("look for expired assets: %w", err)
+	}
+	var at *time.Time
+	if err := s.pool.QueryRow(ctx, `SELECT min(expires_at) FROM damsync.asset_detail WHERE expires_at > clock_timestamp()`).Scan(&at); err != nil {
+		return nil, next, fmt.Errorf("look for the next expiry: %w", err)
+	}
+	if at != nil {
+		next = *at
+	}
+	return ids, next, nil
+}
+
+func hashFromHex(text string) library.Hash {
+	var h library.Hash
+	if len(text) == hex.EncodedLen(len(h)) {
+		if _, err := hex.Decode(h[:], []byte(text)); err != nil {
+			return library.Hash{}
+		}
+	}
+	return h
+}

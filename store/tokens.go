@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/secret"
+)
+
+// updateTimeout bounds how long one token update holds its row, and so how long
+// the other replicas wait for it.
+const updateTimeout = 60 * time.Second
+
+// saveTimeout bounds storing what an update brought.
+const saveTimeout = 10 * time.Second
+
+// ErrUnreadableTokens is the error class of stored tokens that the key does not
+// open: it is another key, or the row was tampered with.
+var ErrUnreadableTokens = errors.New("stored tokens cannot be opened: the key was changed, or the row was")
+
+// TokenSet is what an OAuth token request brought. The zero value means that
+// there are no tokens yet.
+type TokenSet struct {
+	Access  secret.String
+	Refresh secret.String // empty for client credentials
+	// Expires is the wall-clock time after which Access is refused, as computed by
+	// the process that received it. Replicas whose clocks disagree refresh early or
+	// after a refusal; both are safe.
+	Expires time.Time
+}
+
+// Sealer encrypts and authenticates. Open fails when associated is not what the
+// text was sealed with.
+type Sealer interface {
+	Seal(plaintext, associated []byte) ([]byte, error)
+	Open(sealed, associated []byte) ([]byte, error)
+}
+
+// Tokens keeps one named TokenSet, sealed, for all replicas.
+type Tokens struct {
+	store  *Store
+	sealer Sealer
+	name   string
+}
+
+// Tokens returns the tokens called name, which sealer seals.
+func (s *Store) Tokens(sealer Sealer, name string) *Tokens {
+	return &Tokens{store: s, sealer: sealer, name: name}
+}
+
+// Load returns the stored tokens, the zero TokenSet when there are none, or
+// ErrUnreadableTokens.
+func (t *Tokens) Load(ctx context.Context) (TokenSet, error) {
+	var sealed []byte
+	err := t.store.pool.QueryRow(ctx, `SELECT sealed FROM damsync.token WHERE name = $1`, t.name).Scan(&sealed)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return TokenSet{}, fmt.Errorf("load tokens: %w", err)
+	}
+	return t.open(sealed)
+}
+
+// Update calls fn with the stored tokens and stores what it returns before it
+// returns it itself. One fn runs at a time among all replicas: who had to wait
+// finds what the one before stored, and fn should return that when it will do.
+// When fn fails nothing is stored and its error is returned.
+//
+// Once fn runs, an end of the caller's ctx no longer reaches it or the storing:
+// a refresh token serves once, so an answer that nobody waited for would lock the
+// organization out. fn's own ctx ends after a minute at most.
+func (t *Tokens) Update(ctx context.Context, fn func(ctx context.Context, stored TokenSet) (TokenSet, error)) (TokenSet, error) {
+	var set TokenSet
+	err := t.locked(ctx, func(tx pgx.Tx, sealed []byte) error {
+		stored, err := t.open(sealed)
+		if err != nil {
+			return err
+		}
+		running, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateTimeout)
+		defer cancel()
+		if set, err = fn(running, stored); err != nil || set == stored {
+			return err
+		}
+		return t.save(ctx, tx, set)
+	})
+	if err != nil {
+		return TokenSet{}, fmt.Errorf("update tokens: %w", err)
+	}
+	return set, nil
+}
+
+// Replace stores set whatever is stored, readable or not: a new login.
+func (t *Tokens) Replace(ctx context.Context, set TokenSet) error {
+	err := t.locked(ctx, func(tx pgx.Tx, _ []byte) error { return t.save(ctx, tx, set) })
+	if err != nil {
+		return fmt.Errorf("replace tokens: %w", err)
+	}
+	return nil
+}
+
+// locked runs fn with the row locked, and commits although ctx may have ended
+// meanwhile.
+func (t *Tokens) locked(ctx context.Context, fn func(tx pgx.Tx, sealed []byte) error) error {
+	tx, err := t.store.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	sealed, err := t.lock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx, sealed); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return tx.Commit(ctx)
+}
+
+// rollback gives the row free at once; it does nothing after a commit.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	_ = tx.Rollback(ctx) // the server does so itself when the connection is broken
+}
+
+// lock makes the row if there is none, and waits for its lock.
+func (t *Tokens) lock(ctx context.Context, tx pgx.Tx) ([]byte, error) {
+	if _, err := tx.Exec(ctx, `INSERT INTO damsync.token (name, sealed) VALUES ($1, '') ON CONFLICT DO NOTHING`, t.name); err != nil {
+		return nil, err
+	}
+	var sealed []byte
+	err := tx.QueryRow(ctx, `SELECT sealed FROM damsync.token WHERE name = $1 FOR UPDATE`, t.name).Scan(&sealed)
+	return sealed, err
+}
+
+func (t *Tokens) save(ctx context.Context, tx pgx.Tx, set TokenSet) error {
+	sealed, err := t.seal(set)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	_, err = tx.Exec(ctx, `UPDATE damsync.token SET sealed = $2, updated_at = clock_timestamp() WHERE name = $1`, t.name, sealed)
+	return err
+}
+
+// tokenText is a TokenSet as it is sealed.
+type tokenText struct {
+	Access  string    `json:"access"`
+	Refresh string    `json:"refresh"`
+	Expires time.Time `json:"expires"`
+}
+
+func (t *Tokens) seal(set TokenSet) ([]byte, error) {
+	text, err := json.Marshal(tokenText{set.Access.Reveal(), set.Refresh.Reveal(), set.Expires})
+	if err != nil {
+		return nil, fmt.Errorf("encode tokens: %w", err)
+	}
+	sealed, err := t.sealer.Seal(text, t.associated())
+	if err != nil {
+		return nil, fmt.Errorf("seal tokens: %w", err)
+	}
+	return sealed, nil
+}
+
+// open returns the zero TokenSet for an empty text.
+func (t *Tokens) open(sealed []byte) (TokenSet, error) {
+	if len(sealed) == 0 {
+		return TokenSet{}, nil
+	}
+	text, err := t.sealer.Open(sealed, t.associated())
+	if err != nil {
+		return TokenSet{}, fmt.Errorf("%w: %w", ErrUnreadableTokens, err)
+	}
+	var set tokenText
+	if err := json.Unmarshal(text, &set); err != nil {
+		return TokenSet{}, ErrUnreadableTokens // the cause may quote the text
+	}
+	return TokenSet{Access: secret.New(set.Access), Refresh: secret.New(set.Refresh), Expires: set.Expires}, nil
+}
+
+// associated binds the sealed text to its row, so that it opens nowhere else.
+func (t *Tokens) associated() []byte { return []byte("damsync.token/" + t.name) }
