@@ -1,0 +1,124 @@
+package cmp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"damsync/internal/library"
+)
+
+// maxPageSize is the most rows the API gives per request.
+const maxPageSize = 100
+
+// AssetQuery selects a page of GET /assets. A zero member is not sent.
+//
+// Whether the time bounds are inclusive is not documented, and they are sent with
+// the precision given: overlap them.
+type AssetQuery struct {
+	ModifiedFrom, ModifiedTo time.Time
+	CreatedFrom, CreatedTo   time.Time
+	Types                    []string
+	FolderID                 string
+	// IncludeSubfolders false without a FolderID selects the assets in no folder.
+	IncludeSubfolders *bool
+	Offset            int
+	PageSize          int // at most 100; the API's own default is 10
+}
+
+// AssetPage is one page of the library, by modified_at, newest first.
+type AssetPage struct {
+	Items     []Item
+	Total     int        // matches of the query; -1 when the answer had no total_count
+	More      bool       // the API names a next page
+	Bad       []RowError // rows that could not be read: with any, the page is not complete
+	Requested time.Time  // local time just before the request was made
+	Served    time.Time  // the server's Date header, whole seconds; zero when absent
+}
+
+// Item is one row of a page with the download URL it came with, empty for types
+// without a file.
+type Item struct {
+	library.Asset
+	URL library.DownloadURL
+}
+
+// Assets reads one page of the library.
+func (c *Client) Assets(ctx context.Context, q AssetQuery) (AssetPage, error) {
+	u := c.endpoint("assets")
+	u.RawQuery = q.values().Encode()
+	requested := time.Now()
+	var page AssetPage
+	r, err := c.get(ctx, "list assets", u, func(b []byte) (err error) {
+		page, err = decodePage(b)
+		return err
+	})
+	if err != nil {
+		return AssetPage{}, err
+	}
+	page.Requested, page.Served = requested, r.served
+	return page, nil
+}
+
+func (q AssetQuery) values() url.Values {
+	v := url.Values{}
+	times := map[string]time.Time{
+		"modified_at__from": q.ModifiedFrom, "modified_at__to": q.ModifiedTo,
+		"created_at__from": q.CreatedFrom, "created_at__to": q.CreatedTo,
+	}
+	for name, t := range times {
+		if !t.IsZero() {
+			v.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	for _, t := range q.Types {
+		v.Add("type", t)
+	}
+	if q.FolderID != "" {
+		v.Set("folder_id", q.FolderID)
+	}
+	if q.IncludeSubfolders != nil {
+		v.Set("include_subfolder_assets", strconv.FormatBool(*q.IncludeSubfolders))
+	}
+	if q.Offset > 0 {
+		v.Set("offset", strconv.Itoa(q.Offset))
+	}
+	if q.PageSize > 0 {
+		v.Set("page_size", strconv.Itoa(min(q.PageSize, maxPageSize)))
+	}
+	return v
+}
+
+type assetEnvelope struct {
+	Data       *rows `json:"data"`
+	Pagination struct {
+		Next *string `json:"next"`
+	} `json:"pagination"`
+	Total *json.Number `json:"total_count"`
+}
+
+// decodePage reads one page of GET /assets. Its error means that the page as a
+// whole is no answer; a row that cannot be read goes to Bad.
+func decodePage(b []byte) (AssetPage, error) {
+	var e assetEnvelope
+	if err := json.Unmarshal(b, &e); err != nil {
+		return AssetPage{}, fmt.Errorf("decode page: %w", err)
+	}
+	if e.Data == nil {
+		return AssetPage{}, errors.New("decode page: no data array")
+	}
+	page := AssetPage{Items: e.Data.items, Bad: e.Data.bad, Total: -1}
+	page.More = e.Pagination.Next != nil && *e.Pagination.Next != ""
+	if e.Total != nil {
+		total, err := e.Total.Float64()
+		if err != nil || total < 0 || total != float64(int(total)) {
+			return AssetPage{}, fmt.Errorf("decode page: total_count %q is not a count", e.Total.String())
+		}
+		page.Total = int(total)
+	}
+	return page, nil
+}

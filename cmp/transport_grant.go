@@ -1,0 +1,68 @@
+package cmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"damsync/internal/grant"
+)
+
+// maxStale bounds how many grants one send may lose to slow connections.
+const maxStale = 3
+
+// granting takes a grant before every send and checks it once more when a
+// connection is in hand, since dialing may have taken long: the pace holds on
+// arrival at the server, not on the decision.
+//
+// net/http replays a request by itself when a kept-alive connection turns out to be
+// closed. A replay is one more arrival, so it takes one more grant.
+type granting struct {
+	next   http.RoundTripper
+	grants Grants
+}
+
+func (t *granting) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	class := grant.ClassOf(ctx)
+	g, err := t.grants.Take(ctx, class)
+	if err != nil {
+		return nil, err
+	}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if err := t.depart(ctx, class, &g); err != nil {
+			cancel(err)
+			// The transport would write now whatever the context says. A closed connection
+			// is the one thing that keeps the request from leaving.
+			_ = info.Conn.Close()
+		}
+	}}
+	resp, err := t.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return resp, err
+}
+
+// depart settles the grant of the request that leaves next and marks it used.
+func (t *granting) depart(ctx context.Context, class grant.Class, g *grant.Grant) error {
+	for range maxStale {
+		if *g == nil {
+			fresh, err := t.grants.Take(ctx, class)
+			if err != nil {
+				return err
+			}
+			*g = fresh
+		}
+		err := (*g).Sent(ctx, time.Now())
+		*g = nil
+		if !errors.Is(err, grant.ErrStale) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: grants went stale %d times", ErrTemporary, maxStale)
+}

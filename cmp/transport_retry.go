@@ -1,0 +1,105 @@
+package cmp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"damsync/internal/grant"
+)
+
+const (
+	maxAttempts = 5
+	// patience is the longest pause that a call waits for. A longer one is the caller's
+	// to know about.
+	patience = 2 * time.Minute
+)
+
+// retry repeats attempts whose failure is temporary, with full jitter. It passes
+// pauses that the API asks for to everybody.
+type retry struct {
+	next     http.RoundTripper
+	grants   Grants
+	throttle throttle
+}
+
+// RoundTrip returns only answers that the call accepts; all others are errors with
+// a class.
+func (t *retry) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	return backoff.Retry(ctx, func() (*http.Response, error) {
+		resp, err := t.attempt(req)
+		if err != nil && !repeatable(ctx, err) {
+			return nil, backoff.Permanent(err)
+		}
+		return resp, err
+	}, backoff.WithBackOff(curve()), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(0))
+}
+
+// curve draws each wait from zero to twice 1, 2, 4, 8 s.
+func curve() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.Multiplier, b.RandomizationFactor, b.MaxInterval = time.Second, 2, 1, 15*time.Second
+	return b
+}
+
+func repeatable(ctx context.Context, err error) bool {
+	var deferred *grant.Deferred
+	var long *pausedError
+	return ctx.Err() == nil && errors.Is(err, ErrTemporary) && !errors.As(err, &deferred) && !errors.As(err, &long)
+}
+
+// attempt sends once and judges the answer.
+func (t *retry) attempt(req *http.Request) (*http.Response, error) {
+	one := callOf(req.Context())
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	if err := judge(one, resp, body); err != nil {
+		return nil, t.pause(req.Context(), resp, err)
+	}
+	t.throttle.pass(time.Now())
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// pause makes everybody wait when the answer asks for it, and returns the answer's
+// error with what is known of the wait.
+func (t *retry) pause(ctx context.Context, resp *http.Response, err error) error {
+	throttled := resp.StatusCode == http.StatusTooManyRequests
+	d, told := retryAfter(resp.Header, time.Now())
+	switch {
+	case !throttled && resp.StatusCode != http.StatusServiceUnavailable, !throttled && !told:
+		return err
+	case !told:
+		d = t.throttle.hit(time.Now())
+	}
+	reason := fmt.Sprintf("the API answered %d", resp.StatusCode)
+	if perr := t.grants.Pause(ctx, d, reason); perr != nil {
+		return fmt.Errorf("%w (and the pause it asks for failed: %w)", err, perr)
+	}
+	if d > patience {
+		return &pausedError{err: err, d: d}
+	}
+	return fmt.Errorf("%w%w", err, &backoff.RetryAfterError{Duration: d})
+}
+
+// pausedError is a throttling that outlasts the patience of one call.
+type pausedError struct {
+	err error
+	d   time.Duration
+}
+
+func (e *pausedError) Error() string { return fmt.Sprintf("%v (paused for %s)", e.err, e.d) }
+func (e *pausedError) Unwrap() error { return e.err }

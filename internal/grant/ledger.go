@@ -1,0 +1,38 @@
+package grant
+
+import (
+	"context"
+	"time"
+)
+
+// Slot names one place in the sliding second, as the ledger knows it.
+type Slot int64
+
+// Decision is a ledger's answer. With Deferred set the class is refused until a
+// known time; else with Wait over zero nobody may send yet and the question is to be
+// asked again after it; else the request is granted and counted, at Slot.
+type Decision struct {
+	Slot     Slot
+	Wait     time.Duration
+	Deferred *Deferred
+}
+
+// Ledger counts what the organization spends, across processes.
+type Ledger interface {
+	// Take asks for one request of class, to be sent now. What it grants is durable
+	// before it returns.
+	Take(ctx context.Context, class Class) (Decision, error)
+	// Correct moves a granted slot late after the time it was granted for, before
+	// the request leaves: later grants count it there.
+	Correct(ctx context.Context, slot Slot, late time.Duration) error
+	// Pause grants nothing to anybody for d from now. A longer pause in force stays.
+	Pause(ctx context.Context, d time.Duration, reason string) error
+}
+
+// Grant is permission to send one request now.
+type Grant interface {
+	// Sent is called right before the request leaves, at the local time at. When
+	// that is later than granted it moves the grant's place in the sliding second.
+	// ErrStale says that the grant is too old to be used: the caller takes another.
+	Sent(ctx context.Context, at time.Time) error
+}
