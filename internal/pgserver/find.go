@@ -1,0 +1,138 @@
+package pgserver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Binaries is a directory that has initdb, postgres and pg_ctl.
+type Binaries struct {
+	Dir     string // absolute, symbolic links resolved
+	Version string // as postgres says it: 15.18, 18beta1
+	Major   int
+}
+
+func (b Binaries) path(name string) string { return filepath.Join(b.Dir, name) }
+
+func (b Binaries) String() string { return b.Version + " in " + b.Dir }
+
+// Lookup says where to look for binaries. The zero value looks at this
+// process's environment and at Debian's directories.
+type Lookup struct {
+	// Getenv replaces os.Getenv; DAMSYNC_PG_BIN and PATH are asked of it.
+	Getenv func(string) string
+	// Glob replaces /usr/lib/postgresql/*/bin, where Debian and Ubuntu keep
+	// one directory per major version.
+	Glob string
+}
+
+// Find returns the binaries to use: those in the directory DAMSYNC_PG_BIN when
+// that is set, or else the first on PATH, or else the highest version below
+// /usr/lib/postgresql. The error's class is ErrNoBinaries; DAMSYNC_PG_BIN set
+// to a directory without them is such an error too, not a reason to look on.
+func Find(ctx context.Context, look Lookup) (Binaries, error) {
+	found, err := look.all(ctx)
+	if err != nil {
+		return Binaries{}, err
+	}
+	return found[0], nil
+}
+
+// all returns every usable installation in order of preference, at least one
+// when the error is nil.
+func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
+	getenv := l.Getenv
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	if dir := getenv("DAMSYNC_PG_BIN"); dir != "" {
+		b, err := inspect(ctx, dir)
+		if err != nil {
+			return nil, fmt.Errorf("%w in DAMSYNC_PG_BIN=%s: %w", ErrNoBinaries, dir, err)
+		}
+		return []Binaries{b}, nil
+	}
+	found := usable(ctx, filepath.SplitList(getenv("PATH")))
+	found = append(found, l.installed(ctx)...)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w in DAMSYNC_PG_BIN, PATH or %s", ErrNoBinaries, l.glob())
+	}
+	return found, nil
+}
+
+func (l Lookup) glob() string { return cmp.Or(l.Glob, "/usr/lib/postgresql/*/bin") }
+
+func (l Lookup) installed(ctx context.Context) []Binaries {
+	dirs, err := filepath.Glob(l.glob())
+	if err != nil { // only a malformed pattern
+		return nil
+	}
+	found := usable(ctx, dirs)
+	slices.SortStableFunc(found, func(a, b Binaries) int { return cmp.Compare(b.Major, a.Major) })
+	return found
+}
+
+// usable drops the directories without working binaries.
+func usable(ctx context.Context, dirs []string) []Binaries {
+	var found []Binaries
+	for _, dir := range dirs {
+		if b, err := inspect(ctx, dir); err == nil {
+			found = append(found, b)
+		}
+	}
+	return found
+}
+
+// inspect reads the version of the binaries in dir. Links are followed because
+// a link on PATH to initdb alone says where the other two are.
+func inspect(ctx context.Context, dir string) (Binaries, error) {
+	initdb, err := filepath.EvalSymlinks(filepath.Join(dir, "initdb"))
+	if err != nil {
+		return Binaries{}, err
+	}
+	real, err := filepath.Abs(filepath.Dir(initdb))
+	if err != nil {
+		return Binaries{}, err
+	}
+	// pg_ctl starts postgres through a shell, with the path in double quotes.
+	if strings.ContainsAny(real, "\"$`\\\n") {
+		return Binaries{}, fmt.Errorf("the path %q has characters pg_ctl cannot quote", real)
+	}
+	for _, name := range []string{"pg_ctl", "postgres"} {
+		if _, err := os.Stat(filepath.Join(real, name)); err != nil {
+			return Binaries{}, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(real, "postgres"), "--version").Output()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("ask postgres for its version: %w", err)
+	}
+	version, major, err := parseVersion(string(out))
+	if err != nil {
+		return Binaries{}, err
+	}
+	return Binaries{Dir: real, Version: version, Major: major}, nil
+}
+
+var versionPattern = regexp.MustCompile(`^postgres \(PostgreSQL\) ((\d{1,4})\S*)`)
+
+// parseVersion reads "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+func parseVersion(out string) (version string, major int, err error) {
+	m := versionPattern.FindStringSubmatch(out)
+	if m == nil {
+		return "", 0, fmt.Errorf("not a version of PostgreSQL: %.80q", out)
+	}
+	major, err = strconv.Atoi(m[2])
+	return m[1], major, err
+}

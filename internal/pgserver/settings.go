@@ -1,0 +1,63 @@
+package pgserver
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+const settingsFile = "damsync.conf"
+
+// settings is the text of damsync.conf: small, durable, and what ALTER SYSTEM
+// sets wins over it.
+func (in *instance) settings(socketDir string) string {
+	var b strings.Builder
+	set := func(name, value string) { fmt.Fprintf(&b, "%s = %s\n", name, quote(value)) }
+	b.WriteString("# Written by damsync at each start. To change a setting, use ALTER SYSTEM.\n")
+	set("listen_addresses", "")
+	set("unix_socket_directories", `"`+strings.ReplaceAll(socketDir, `"`, `""`)+`"`)
+	set("unix_socket_permissions", "0700")
+	set("port", port)
+	set("max_connections", fmt.Sprint(in.maxConnections))
+	set("shared_buffers", "64MB")
+	set("max_wal_size", "256MB")
+	set("wal_compression", "on")
+	set("jit", "off") // the queries are short; compiling them costs more
+	set("timezone", "UTC")
+	set("log_timezone", "UTC")
+	set("log_line_prefix", "%m [%p] %u@%d ")
+	set("log_checkpoints", "off") // a line every five minutes that nobody reads
+	if in.unsafe {
+		set("fsync", "off")
+		set("synchronous_commit", "off")
+		set("full_page_writes", "off")
+		set("wal_level", "minimal")
+		set("max_wal_senders", "0")
+	}
+	return b.String()
+}
+
+// quote writes a value as postgresql.conf reads it.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\n", `\n`).Replace(s) + "'"
+}
+
+// configure writes damsync.conf, and names it in postgresql.conf once.
+func (in *instance) configure(socketDir string) error {
+	cluster := in.place.cluster()
+	if err := in.writeIn(cluster, settingsFile, in.settings(socketDir), os.O_TRUNC); err != nil {
+		return fmt.Errorf("write %s: %w", settingsFile, err)
+	}
+	main, err := os.ReadFile(cluster + "/postgresql.conf")
+	if err != nil {
+		return fmt.Errorf("read postgresql.conf: %w", err)
+	}
+	include := "include = '" + settingsFile + "'\n"
+	if strings.Contains(string(main), include) {
+		return nil
+	}
+	if err := in.writeIn(cluster, "postgresql.conf", "\n"+include, os.O_APPEND); err != nil {
+		return fmt.Errorf("append to postgresql.conf: %w", err)
+	}
+	return nil
+}
