@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+)
+
+const (
+	maxExpression = 8 << 10 // bytes of source
+	maxNodes      = 1000
+	// memoryBudget bounds what one evaluation may build, in elements and
+	// characters as expr counts them.
+	memoryBudget = 200_000
+)
+
+// expression is one compiled expression with what it reads.
+type expression struct {
+	source  string
+	program *vm.Program
+	uses    usage
+	parts   []string // the conjuncts, when there are several
+}
+
+// fault is something wrong inside one expression or template.
+type fault struct {
+	offset  int // bytes
+	message string
+}
+
+// compileExpression type-checks source against the properties of asset. accept
+// judges the static type of the result; it returns what is wrong with it, or
+// nothing.
+func compileExpression(source string, accept func(reflect.Type) string) (*expression, []fault) {
+	if strings.TrimSpace(source) == "" {
+		return nil, []fault{{message: "the expression is empty"}}
+	}
+	if len(source) > maxExpression {
+		return nil, []fault{{message: fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}}
+	}
+	tree, err := parser.Parse(source)
+	if err != nil {
+		return nil, []fault{faultOf(source, err)}
+	}
+	uses, faults := inspect(source, tree.Node)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	parts := conjuncts(tree.Node)
+	program, err := expr.Compile(source, options()...)
+	if err != nil {
+		return nil, []fault{faultOf(source, err)}
+	}
+	if message := accept(program.Node().Type()); message != "" {
+		return nil, []fault{{message: message}}
+	}
+	return &expression{source: source, program: program, uses: uses, parts: parts}, nil
+}
+
+// options define the language. What depends on the clock, on the machine's
+// time zones or on the order of a map is taken out, so that an expression gives
+// the same value each time: a value that flickers would be pushed for ever.
+func options() []expr.Option {
+	return []expr.Option{
+		expr.Env(environment{}),
+		expr.MaxNodes(maxNodes),
+		expr.DisableBuiltin("now"),
+		expr.DisableBuiltin("timezone"),
+		expr.DisableBuiltin("values"),
+		expr.DisableBuiltin("toPairs"),
+		expr.DisableBuiltin("keys"),
+		expr.Function("keys", sortedKeys, new(func(map[string][]string) []string), new(func(map[string]any) []string)),
+	}
+}
+
+// sortedKeys replaces the built-in keys, whose order is random.
+func sortedKeys(params ...any) (any, error) {
+	var keys []string
+	switch m := params[0].(type) {
+	case map[string][]string:
+		for key := range m {
+			keys = append(keys, key)
+		}
+	case map[string]any:
+		for key := range m {
+			keys = append(keys, key)
+		}
+	default:
+		return nil, fmt.Errorf("keys wants a map, got %T", params[0])
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// faultOf turns an error of expr into a fault. Its positions count characters,
+// ours count bytes; its messages name our Go types, which mean nothing to the
+// reader of a configuration.
+func faultOf(source string, err error) fault {
+	positioned, ok := errors.AsType[*file.Error](err)
+	if !ok {
+		return fault{message: err.Error()}
+	}
+	message := strings.ReplaceAll(positioned.Message, "plan.assetValue", "asset")
+	return fault{offset: byteOffset(source, positioned.From), message: message}
+}
+
+// byteOffset converts a count of characters into a count of bytes.
+func byteOffset(source string, characters int) int {
+	for i := range source {
+		if characters == 0 {
+			return i
+		}
+		characters--
+	}
+	return len(source)
+}
+
+// evaluator runs expressions one after the other; it is reused because a
+// virtual machine with its stack costs more than most evaluations.
+type evaluator struct {
+	machine     vm.VM
+	environment environment
+}
+
+// run evaluates one expression. It never panics: expr turns a panic of an
+// evaluation into an error.
+func (e *evaluator) run(x *expression) (any, error) {
+	value, err := e.machine.Run(x.program, &e.environment)
+	if positioned, ok := errors.AsType[*file.Error](err); ok {
+		return nil, errors.New(positioned.Message)
+	}
+	return value, err
+}

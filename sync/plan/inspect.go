@@ -1,0 +1,199 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"damsync/internal/library"
+)
+
+// usage is what an expression reads.
+type usage struct {
+	asset          bool // reads anything of the asset
+	folder         bool // reads asset.folder
+	labels, fields bool // reads asset.labels, asset.fields
+	detail         bool // reads a property that only the detail knows
+
+	labelGroups, fieldNames []string // the names given as constants
+}
+
+// read notes one property and reports whether it exists.
+func (u *usage) read(property string) bool {
+	level, ok := propertyLevel(property)
+	if !ok {
+		return false
+	}
+	u.asset = true
+	u.folder = u.folder || property == "folder"
+	u.labels = u.labels || property == "labels"
+	u.fields = u.fields || level == library.LevelFields
+	u.detail = u.detail || level == library.LevelDetail
+	return true
+}
+
+// merge adds what another expression reads.
+func (u *usage) merge(other usage) {
+	u.asset = u.asset || other.asset
+	u.folder = u.folder || other.folder
+	u.labels = u.labels || other.labels
+	u.fields = u.fields || other.fields
+	u.detail = u.detail || other.detail
+	u.labelGroups = append(u.labelGroups, other.labelGroups...)
+	u.fieldNames = append(u.fieldNames, other.fieldNames...)
+}
+
+// known reports whether everything read is in a view.
+func (u *usage) known(v View) bool {
+	return (!u.detail || v.Detail != nil) && (!u.fields || v.Fields != nil)
+}
+
+// cheaperThan reports whether it reads fewer of the levels that cost a request.
+func (u *usage) cheaperThan(other usage) bool {
+	return !u.detail && other.detail || !u.fields && other.fields
+}
+
+// inspect walks a parsed expression for what it reads and for what the
+// language does not have.
+func inspect(source string, root ast.Node) (usage, []fault) {
+	i := inspector{source: source}
+	ast.Walk(&root, &i)
+	if i.mentions > i.members {
+		for _, property := range propertyNames() {
+			i.uses.read(property)
+		}
+	}
+	return i.uses, i.faults
+}
+
+type inspector struct {
+	source   string
+	uses     usage
+	faults   []fault
+	mentions int // times the name asset appears
+	members  int // of these, times a constant property follows it
+}
+
+// Visit implements ast.Visitor.
+func (i *inspector) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		i.identifier(n)
+	case *ast.MemberNode:
+		i.member(n)
+	case *ast.BinaryNode:
+		i.binary(n)
+	case *ast.BuiltinNode:
+		i.builtin(n)
+	case *ast.CallNode:
+		i.call(n)
+	}
+}
+
+func (i *inspector) identifier(n *ast.IdentifierNode) {
+	switch n.Value {
+	case "asset":
+		i.mentions++
+	case "$env":
+		i.refuse(n, "$env is not available; read the properties of asset")
+	}
+}
+
+// member notes asset.X and the constant names in asset.labels.X and
+// asset.fields["X"].
+func (i *inspector) member(n *ast.MemberNode) {
+	name, ok := n.Property.(*ast.StringNode)
+	if !ok {
+		return
+	}
+	if isAsset(n.Node) {
+		i.members++
+		if !i.uses.read(name.Value) {
+			i.refuse(name, fmt.Sprintf("asset has no property %s; it has %s", name.Value, strings.Join(propertyNames(), ", ")))
+		}
+		return
+	}
+	i.reference(n.Node, name)
+}
+
+// binary notes the constant name in "X" in asset.fields. Ranges are refused:
+// they are the one cheap way to write a loop that never ends, and comparisons
+// say the same.
+func (i *inspector) binary(n *ast.BinaryNode) {
+	if n.Operator == ".." {
+		i.refuse(n, "ranges (..) are not available; compare with >= and <=")
+	}
+	if name, ok := n.Left.(*ast.StringNode); ok && n.Operator == "in" {
+		i.reference(n.Right, name)
+	}
+}
+
+// builtin notes the constant name in get(asset.fields, "X").
+func (i *inspector) builtin(n *ast.BuiltinNode) {
+	if n.Name == "get" && len(n.Arguments) == 2 {
+		if name, ok := n.Arguments[1].(*ast.StringNode); ok {
+			i.reference(n.Arguments[0], name)
+		}
+	}
+	if n.Name == "date" && len(n.Arguments) > 2 {
+		i.refuse(n, "date with a time zone is not available; write the offset into the text, such as 2026-01-31T00:00:00+01:00")
+	}
+}
+
+// call refuses the one method of a time that depends on the machine.
+func (i *inspector) call(n *ast.CallNode) {
+	if callee, ok := n.Callee.(*ast.MemberNode); ok {
+		if name, ok := callee.Property.(*ast.StringNode); ok && name.Value == "Local" {
+			i.refuse(name, "Local() is not available; times are in UTC")
+		}
+	}
+}
+
+func (i *inspector) reference(container ast.Node, name *ast.StringNode) {
+	switch propertyOf(container) {
+	case "labels":
+		i.uses.labelGroups = append(i.uses.labelGroups, name.Value)
+	case "fields":
+		i.uses.fieldNames = append(i.uses.fieldNames, name.Value)
+	}
+}
+
+func (i *inspector) refuse(n ast.Node, message string) {
+	i.faults = append(i.faults, fault{offset: byteOffset(i.source, n.Location().From), message: message})
+}
+
+func isAsset(n ast.Node) bool {
+	identifier, ok := n.(*ast.IdentifierNode)
+	return ok && identifier.Value == "asset"
+}
+
+// propertyOf returns X when n is asset.X, otherwise nothing.
+func propertyOf(n ast.Node) string {
+	member, ok := n.(*ast.MemberNode)
+	if !ok || !isAsset(member.Node) {
+		return ""
+	}
+	if name, ok := member.Property.(*ast.StringNode); ok {
+		return name.Value
+	}
+	return ""
+}
+
+// conjuncts splits "a and b and c" into the sources of its parts; anything
+// else has none.
+func conjuncts(n ast.Node) []string {
+	binary, ok := n.(*ast.BinaryNode)
+	if !ok || binary.Operator != "and" && binary.Operator != "&&" {
+		return nil
+	}
+	var parts []string
+	for _, side := range []ast.Node{binary.Left, binary.Right} {
+		if inner := conjuncts(side); inner != nil {
+			parts = append(parts, inner...)
+		} else {
+			parts = append(parts, side.String())
+		}
+	}
+	return parts
+}

@@ -1,0 +1,93 @@
+package plan
+
+import "math"
+
+// RemovalLimit says how many removals a target lets through within a minute
+// without asking a person. A Count or Percent of zero or less disables that
+// half, except that the zero RemovalLimit stands for DefaultRemovalLimit: a
+// forgotten limit must not mean no limit.
+type RemovalLimit struct {
+	Count   int
+	Percent float64 // of the objects at the target
+}
+
+// DefaultRemovalLimit is 100 removals or 10 percent, whichever is less.
+func DefaultRemovalLimit() RemovalLimit { return RemovalLimit{Count: 100, Percent: 10} }
+
+func (l RemovalLimit) orDefault() RemovalLimit {
+	if l == (RemovalLimit{}) {
+		return DefaultRemovalLimit()
+	}
+	return l
+}
+
+// Wave is what the removal gate sees of one target: counts of assets.
+type Wave struct {
+	Waiting  int // planned removals not yet let through
+	Held     int // removals held for approval
+	Suspects int // assets reported gone that the API has not confirmed yet
+	Recent   int // removals let through in the last minute
+	Present  int // objects at the target now, waiting and held ones included
+}
+
+// Gate says what to do with the waiting removals.
+type Gate int
+
+// The answers of the gate. Hold is the zero value: in doubt nothing is removed.
+const (
+	Hold    Gate = iota // hold all that wait until a person approves
+	Wait                // let none through yet: the unconfirmed ones may make it a wave
+	Release             // let all that wait through
+)
+
+func (g Gate) String() string {
+	switch g {
+	case Hold:
+		return "hold"
+	case Wait:
+		return "wait"
+	case Release:
+		return "release"
+	default:
+		return "unknown gate"
+	}
+}
+
+// Admit judges a wave. It releases only what stays within the allowance
+// together with everything let through a moment ago and everything that may
+// still come. A wave is held whole: while any removal is held, those that come
+// later are held with it.
+func (l RemovalLimit) Admit(w Wave) Gate {
+	allowance := l.Allowance(w)
+	switch certain := w.Waiting + w.Recent; {
+	case w.Held > 0, certain > allowance:
+		return Hold
+	case certain+w.Suspects > allowance:
+		return Wait
+	default:
+		return Release
+	}
+}
+
+// Allowance returns how many removals within a minute need no approval: at most
+// Count, and at most Percent of the objects there were, but of these always
+// one, so that a small target is not stuck.
+func (l RemovalLimit) Allowance(w Wave) int {
+	l = l.orDefault()
+	allowance := math.MaxInt
+	if l.Count > 0 {
+		allowance = l.Count
+	}
+	// A percentage that is not a number counts as none, the strictest reading.
+	if share := l.Percent / 100 * float64(w.Present+w.Recent); !(l.Percent <= 0) && !(share >= float64(allowance)) {
+		allowance = max(1, floor(share))
+	}
+	return allowance
+}
+
+func floor(share float64) int {
+	if math.IsNaN(share) {
+		return 0
+	}
+	return int(math.Floor(share))
+}

@@ -1,0 +1,134 @@
+// Package plan is the pure part of the engine: from what is known of an asset
+// and the rule of a target it decides whether the asset belongs there, under
+// which path, in which version and with which metadata; from a decision and a
+// stored placement it tells what to change; and it judges removal waves.
+//
+// It has no clock and does no I/O: the same input gives the same output on
+// every machine. Everything here is safe for concurrent use.
+package plan
+
+import (
+	"time"
+
+	"damsync/internal/library"
+)
+
+// DefaultPath is the path template of a target that configures none. It holds
+// the asset id, so two assets never ask for the same path.
+const DefaultPath = `{asset.folder}/{asset.id}/{asset.file_name}`
+
+// Spec is the rule part of one target as configured. The zero value of every
+// part stands for its default; Compile fills them in.
+type Spec struct {
+	Name         string
+	Select       Select
+	Path         string // template, braces hold an expression; empty means DefaultPath
+	Metadata     []MetadataRule
+	OnRemove     RemoveMode   // empty means RemoveArchive
+	RemovalLimit RemovalLimit // zero means DefaultRemovalLimit
+}
+
+// Select says which assets belong at a target. The zero value takes every
+// asset that has a file and has not expired.
+type Select struct {
+	Types   []string            // any of; empty means library.FileTypes
+	Folders []string            // doublestar patterns, any of; empty means all
+	Labels  map[string][]string // group name to value names: any value within a group, all groups together
+	When    string              // boolean expression; empty means true
+	Expired string              // ExpiredExclude (default) or ExpiredIgnore
+}
+
+// The values of Select.Expired. Only the detail knows the expiry, so
+// ExpiredExclude costs one request an asset.
+const (
+	ExpiredExclude = "exclude"
+	ExpiredIgnore  = "ignore"
+)
+
+// MetadataRule computes one metadata value at the target.
+type MetadataRule struct {
+	Key  string
+	Expr string
+}
+
+// RemoveMode says what happens at a target to an asset that no longer belongs
+// there.
+type RemoveMode string
+
+// The remove modes. RemoveKeep leaves the object as it is.
+const (
+	RemoveDelete  RemoveMode = "delete"
+	RemoveArchive RemoveMode = "archive"
+	RemoveKeep    RemoveMode = "keep"
+)
+
+// Problem is one thing wrong with a Spec.
+type Problem struct {
+	Field   string // key path such as "select.when", "metadata.title", "select.folders[1]"
+	Offset  int    // byte offset inside that value; 0 when it concerns the whole value
+	Message string // what is wrong and what to do
+}
+
+// References are the names of the library that a rule relies on. A target
+// whose names the library lacks must not run: it would select too little.
+type References struct {
+	Labels         map[string][]string // group name to value names, both sorted; no values when only the group is named
+	Fields         []string            // custom field names, sorted
+	FolderPatterns []string            // the fixed folder prefix of each pattern that has one, as a folder path ("/Brand")
+}
+
+// View is everything known of one asset when deciding.
+type View struct {
+	Asset      library.Asset
+	Folder     string          // folder path text; empty means Asset.FileLocation
+	Detail     *library.Detail // nil when unknown or stale
+	Fields     *library.Fields // nil when unknown or stale
+	SourceTask string          // from the webhook; may be empty
+	Gone       bool            // removed from the library
+}
+
+// Verdict is the kind of a Decision.
+type Verdict int
+
+// The verdicts. NeedsDetail, NeedsFields and Failed say nothing about whether
+// the asset belongs at the target and never change a placement.
+const (
+	NotSelected Verdict = iota
+	Selected
+	NeedsDetail
+	NeedsFields
+	Failed // an expression failed on this asset
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case NotSelected:
+		return "not selected"
+	case Selected:
+		return "selected"
+	case NeedsDetail:
+		return "needs detail"
+	case NeedsFields:
+		return "needs fields"
+	case Failed:
+		return "failed"
+	default:
+		return "unknown verdict"
+	}
+}
+
+// Decision says whether one asset belongs at one target, and how.
+type Decision struct {
+	Verdict Verdict
+	Reason  string // for people: why not selected, or what failed; empty when selected
+
+	// Path, Version, Metadata and MetadataHash are set when selected.
+	Path         string // relative, slash-separated, as SafePath makes it
+	Version      string // opaque; differs when the bytes may differ
+	Metadata     map[string]any
+	MetadataHash library.Hash
+
+	// ReviewAt is when the passing of time alone changes the decision: the
+	// expiry of a selected asset. Zero when time does not matter.
+	ReviewAt time.Time
+}
