@@ -1,0 +1,179 @@
+// Package config reads the configuration file of damsync: strict YAML with
+// environment expansion, secrets from files, and rules that are compiled while
+// the file is read. Every mistake in a file is reported at once, each with its
+// file, line, column and key.
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"damsync/internal/secret"
+	"damsync/sync/plan"
+)
+
+// maxFileSize bounds the configuration file, in bytes.
+const maxFileSize = 1 << 20
+
+// Grants of OAuth 2.0 that damsync can use.
+const (
+	GrantClientCredentials = "client_credentials"
+	GrantAuthorizationCode = "authorization_code"
+)
+
+// Ways the month of the request quota can run.
+const (
+	MonthCalendar = "calendar"
+	MonthRolling  = "rolling"
+)
+
+// Config is a configuration that passed every check. Its fields follow the keys
+// of the file.
+type Config struct {
+	CMP      CMP      `yaml:"cmp"`
+	Database Database `yaml:"database"`
+	// DataDir holds the key file and the private PostgreSQL. A relative path is
+	// relative to the working directory of the process.
+	DataDir  string   `yaml:"data_dir"`
+	HTTP     HTTP     `yaml:"http"`
+	Webhook  Webhook  `yaml:"webhook"`
+	Schedule Schedule `yaml:"schedule"`
+	Log      Log      `yaml:"log"`
+	Targets  []Target `yaml:"-"`
+}
+
+// CMP says where the Open API is and what may be spent on it.
+type CMP struct {
+	APIURL            string        `yaml:"api_url"` // without a slash at the end
+	AuthURL           string        `yaml:"auth_url"`
+	TokenURL          string        `yaml:"token_url"`
+	Grant             string        `yaml:"grant"`
+	ClientID          string        `yaml:"client_id"`
+	ClientSecret      secret.String `yaml:"client_secret"`
+	RequestsPerSecond int           `yaml:"requests_per_second"`
+	RequestsPerMonth  int           `yaml:"requests_per_month"`
+	Month             string        `yaml:"month"`
+}
+
+// Database says which PostgreSQL holds the mirror. An empty URL stands for a
+// private server under the data directory. The URL may hold a password.
+type Database struct {
+	URL secret.String `yaml:"url"`
+}
+
+// HTTP configures the listener of the daemon.
+type HTTP struct {
+	Listen string `yaml:"listen"` // host:port; an empty host is every interface
+}
+
+// Webhook configures the receiver. With an empty secret every event is refused.
+type Webhook struct {
+	Path   string        `yaml:"path"`
+	Secret secret.String `yaml:"secret"`
+}
+
+// Schedule holds cron specifications that robfig/cron's standard parser accepts.
+// An empty one is off.
+type Schedule struct {
+	Incremental string `yaml:"incremental"`
+	Audit       string `yaml:"audit"`
+	Sweep       string `yaml:"sweep"`
+}
+
+// Log configures the log on standard error.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Target is one place to push to.
+type Target struct {
+	Adapter string
+	// Options are the adapter's own: values as YAML gives them, text expanded.
+	Options map[string]any
+	Spec    plan.Spec
+	// Rules is Spec compiled.
+	Rules *plan.Target
+
+	written map[string]any // Options as they stand in the file, not expanded
+	problem func(key, message string) Problem
+}
+
+// Problem places what an adapter finds wrong with its own options: key is a path
+// inside the target, like "options.root".
+func (t Target) Problem(key, message string) Problem { return t.problem(key, message) }
+
+// Adapters lists the adapters a target may name.
+func Adapters() []string { return []string{"filesystem"} }
+
+// Load reads and checks the configuration file at path. env looks a variable up
+// as os.LookupEnv does. The error, if any, is of type Problems.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	data, err := readLimited(path, maxFileSize)
+	if err != nil {
+		return nil, Problems{{File: path, Message: err.Error()}}
+	}
+	return Parse(path, data, env)
+}
+
+// Parse checks the configuration in data; name stands for it in problems. The
+// only I/O is reading the files that *_file keys name. The error, if any, is of
+// type Problems and lists every mistake in the order of the file.
+func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	d := newDecoder(name, data, env)
+	root, ok := d.document()
+	if !ok {
+		return nil, d.problems
+	}
+	c := defaults()
+	d.config(root, c)
+	if len(d.problems) > 0 {
+		return nil, d.problems.sorted()
+	}
+	return c, nil
+}
+
+func defaults() *Config {
+	return &Config{
+		CMP: CMP{
+			APIURL:            "https://api.cmp.optimizely.com/v3",
+			AuthURL:           "https://accounts.cmp.optimizely.com/o/oauth2/v1/auth",
+			TokenURL:          "https://accounts.cmp.optimizely.com/o/oauth2/v1/token",
+			Grant:             GrantClientCredentials,
+			RequestsPerSecond: 10,
+			RequestsPerMonth:  200_000,
+			Month:             MonthCalendar,
+		},
+		DataDir:  "./data",
+		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
+		Webhook:  Webhook{Path: "/webhooks/cmp"},
+		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0"},
+		Log:      Log{Level: "info", Format: "json"},
+	}
+}
+
+// readLimited reads a regular file of at most limit bytes. Devices and pipes are
+// refused: they could hold the start of the process up for ever.
+func readLimited(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", path, limit)
+	}
+	return data, nil
+}
