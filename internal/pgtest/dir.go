@@ -1,0 +1,81 @@
+package pgtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"damsync/internal/pgserver"
+)
+
+// sharedDir returns the data directory that the test binaries of this user
+// share. It is kept between runs, which saves initdb. Its name changes with
+// what would make the cluster in it unusable: another PostgreSQL, and a boot
+// of the machine, after which a cluster run without fsync may be broken.
+func sharedDir(ctx context.Context) (string, error) {
+	bin, err := pgserver.Find(ctx, pgserver.Lookup{})
+	if err != nil {
+		return "", fmt.Errorf("%w\ninstall it (apt-get install postgresql), or set DAMSYNC_TEST_DATABASE_URL or DAMSYNC_PG_BIN", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(boot, "%s %s", bin.Dir, bin.Version))
+	mine := filepath.Join(os.TempDir(), fmt.Sprintf("damsync-test-%d-", os.Getuid()))
+	dir := mine + hex.EncodeToString(sum[:4])
+	if err := claim(dir); err != nil {
+		return "", err
+	}
+	return dir, removeOthers(ctx, mine, dir)
+}
+
+// claim makes the directory, whose name is predictable, and refuses one that
+// somebody else laid there.
+func claim(dir string) error {
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 { // the server's user has to pass
+		mode = 0o711
+	}
+	if err := os.Mkdir(dir, mode); err == nil {
+		return os.Chmod(dir, mode)
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that only this user can write to", dir)
+	}
+	return nil
+}
+
+// removeOthers deletes the directories of earlier versions and boots that
+// nobody uses.
+func removeOthers(ctx context.Context, prefix, keep string) error {
+	dirs, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if dir == keep || claim(dir) != nil {
+			continue
+		}
+		err := pgserver.Remove(ctx, dir)
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+		if err != nil && !errors.Is(err, pgserver.ErrInUse) {
+			return fmt.Errorf("remove the test server of an earlier boot: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package pgtest gives each test a PostgreSQL database of its own.
+//
+// The server is the one of DAMSYNC_TEST_DATABASE_URL, whose user must be
+// allowed to create databases, or else a private server that all test binaries
+// of a run share: the first starts it, the last to end stops it. Databases are
+// clones of a template, which is migrated once for every set of migrations.
+// What a killed run leaves behind, the next run removes.
+//
+// A test binary that uses the package calls Main in its TestMain:
+//
+//	func TestMain(m *testing.M) { pgtest.Main(m) }
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
+)
+
+// cleanupTimeout bounds what happens after a test, whose context has ended.
+const cleanupTimeout = 30 * time.Second
+
+// shared is this test binary's share in the run's server. Tests have no other
+// thing in common that could hold it.
+var shared process
+
+// Main runs the tests, gives up the share in the server, and exits.
+func Main(m *testing.M) { os.Exit(run(m)) }
+
+// MainNoLeaks is Main for packages with goroutines of their own: when the
+// tests pass and a goroutine is left, the binary fails.
+func MainNoLeaks(m *testing.M, options ...goleak.Option) {
+	code := run(m)
+	if code == 0 {
+		if err := goleak.Find(options...); err != nil {
+			fmt.Fprintf(os.Stderr, "goleak: %v\n", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) int {
+	code := m.Run()
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	if err := shared.close(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "pgtest: %v\n", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// Pool returns a pool on a new database with all migrations applied. The pool
+// is closed and the database dropped when the test ends.
+func Pool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), URL(t))
+	if err != nil {
+		t.Fatalf("open pool: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// URL returns the connection URL of a new database with all migrations
+// applied, which is dropped when the test ends, whoever is connected by then.
+func URL(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, (*process).migrated)
+}
+
+// EmptyURL is URL without migrations.
+func EmptyURL(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, (*process).empty)
+}
+
+func newDatabase(t testing.TB, create func(*process, context.Context) (string, error)) string {
+	t.Helper()
+	if err := shared.open(t.Context()); err != nil {
+		t.Fatalf("no PostgreSQL for tests: %v", err)
+	}
+	name, err := create(&shared, t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+		defer cancel()
+		if err := shared.drop(ctx, name); err != nil {
+			t.Errorf("drop database of the test: %v", err)
+		}
+	})
+	return shared.url(name)
+}
