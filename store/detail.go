@@ -47,9 +47,9 @@ func storedDetail(ctx context.Context, tx pgx.Tx, id string) (storedDetailRow, *
 	return row, &library.Fields{Values: values}, nil
 }
 
-// keepSourceTask copies the task that made the asset from the event that said
+// adoptSourceTask copies the task that made the asset from the event that said
 // so: no reading of the library reveals it later.
-func keepSourceTask(ctx context.Context, tx pgx.Tx, id string) error {
+func adoptSourceTask(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE damsync.asset a SET source_task = i.source_task
 		FROM (SELECT source_task FROM damsync.inbox WHERE asset_id = $1 AND processed_at IS NULL AND source_task <> '' ORDER BY id DESC LIMIT 1) i

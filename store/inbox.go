@@ -9,10 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"damsync/internal/grant"
+	"damsync/internal/state"
 )
 
 // eventAssetRemoved is the CMP's event of an asset that left the library.
 const eventAssetRemoved = "asset_removed"
+
+// observedByWebhook is the kind of observation that an event makes.
+const observedByWebhook = "webhook"
 
 // maxAssetID bounds an asset's id in bytes. The CMP's have 32; a B-tree takes no
 // key of more than 2.7 KB.
@@ -44,10 +48,8 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 		if err := keepSourceTask(ctx, tx, e); err != nil {
 			return err
 		}
-		if err := wantLookup(ctx, tx, e); err != nil {
-			return err
-		}
-		return notify(ctx, tx, TopicLookup)
+		ref := Ref{ID: e.AssetID, Type: e.AssetType, Self: e.Self}
+		return want(ctx, tx, state.Observation{Kind: observedByWebhook}, grant.Webhook, e.Name == eventAssetRemoved, []Ref{ref})
 	})
 }
 
@@ -89,35 +91,8 @@ func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
 		)
 		INSERT INTO damsync.change (entity, entity_id, field, old, new, observation)
 		SELECT 'asset', id, 'source_task', to_jsonb(source_task), to_jsonb($2::text), $3 FROM old`
-	if _, err := tx.Exec(ctx, keep, e.AssetID, e.SourceTask, string(grant.Webhook)); err != nil {
+	if _, err := tx.Exec(ctx, keep, e.AssetID, e.SourceTask, observedByWebhook); err != nil {
 		return fmt.Errorf("keep source task: %w", err)
-	}
-	return nil
-}
-
-// wantLookup asks for the asset with a webhook's urgency. An asset that is
-// already wanted keeps who asked first and since when, and is due at once.
-func wantLookup(ctx context.Context, tx pgx.Tx, e Event) error {
-	const want = `
-		INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, gone)
-		VALUES ($1, $2, $3, $4, 0, $4, $5)
-		ON CONFLICT (asset_id) DO UPDATE SET
-			wanted = l.wanted + 1,
-			asset_type = CASE WHEN excluded.asset_type <> '' THEN excluded.asset_type ELSE l.asset_type END,
-			self = CASE WHEN excluded.self <> '' THEN excluded.self ELSE l.self END,
-			class = excluded.class,
-			urgency = excluded.urgency,
-			next_attempt_at = excluded.next_attempt_at,
-			gone = excluded.gone OR (l.gone AND l.wanted > l.done),
-			observation = CASE WHEN l.wanted > l.done THEN l.observation ELSE excluded.observation END,
-			run_id = CASE WHEN l.wanted > l.done THEN l.run_id END,
-			wanted_at = CASE WHEN l.wanted > l.done THEN l.wanted_at ELSE excluded.wanted_at END,
-			attempts = CASE WHEN l.wanted > l.done THEN l.attempts ELSE 0 END,
-			error_class = CASE WHEN l.wanted > l.done THEN l.error_class ELSE '' END,
-			error = CASE WHEN l.wanted > l.done THEN l.error ELSE '' END`
-	_, err := tx.Exec(ctx, want, e.AssetID, e.AssetType, e.Self, string(grant.Webhook), e.Name == eventAssetRemoved)
-	if err != nil {
-		return fmt.Errorf("want lookup of %s: %w", e.AssetID, err)
 	}
 	return nil
 }

@@ -45,9 +45,13 @@ func (s *Store) ReleaseLease(ctx context.Context, name string) error {
 // LeaseHolder returns who holds the lease called name and until when, on the
 // database's clock. The holder is empty when nobody does.
 func (s *Store) LeaseHolder(ctx context.Context, name string) (holder string, until time.Time, err error) {
+	return leaseHolder(ctx, s.pool, name)
+}
+
+func leaseHolder(ctx context.Context, q rowQuerier, name string) (holder string, until time.Time, err error) {
 	const read = `SELECT holder, until FROM damsync.lease
 		WHERE name = $1 AND until > clock_timestamp() AND until <= clock_timestamp() + $2::interval`
-	err = s.pool.QueryRow(ctx, read, name, maxLease).Scan(&holder, &until)
+	err = q.QueryRow(ctx, read, name, maxLease).Scan(&holder, &until)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "", time.Time{}, nil

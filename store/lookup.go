@@ -237,7 +237,7 @@ func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r s
 			return err
 		}
 	}
-	if err := keepSourceTask(ctx, tx, r.Asset.ID); err != nil {
+	if err := adoptSourceTask(ctx, tx, r.Asset.ID); err != nil {
 		return err
 	}
 	return log.write(ctx, tx, l.Observation)

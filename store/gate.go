@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
+)
+
+// RecentWindow is how long a removal let through counts towards the next wave.
+const RecentWindow = time.Minute
+
+// GateAnswer is what the gate does with the removals that wait.
+type GateAnswer string
+
+// The answers.
+const (
+	GateRelease GateAnswer = "open"
+	GateHold    GateAnswer = "held"
+	GateWait    GateAnswer = "waiting"
+)
+
+// JudgeRemovals counts the wave of target, asks admit, and does what it says,
+// under a lock that all replicas share. It returns the wave and the answer; a
+// target where nothing waits is not judged.
+func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) GateAnswer) (state.Wave, GateAnswer, error) {
+	var wave state.Wave
+	answer := GateWait
+	err := s.inTx(ctx, "judge removals at "+target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
+			return fmt.Errorf("lock gate: %w", err)
+		}
+		var err error
+		if wave, err = countWave(ctx, tx, target); err != nil || wave.Waiting == 0 {
+			return err
+		}
+		answer = admit(wave)
+		switch answer {
+		case GateRelease:
+			return openGate(ctx, tx, target, "waiting", false)
+		case GateHold:
+			_, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'held' WHERE target = $1 AND gate = 'waiting'`, target)
+			return err
+		}
+		return nil
+	})
+	return wave, answer, err
+}
+
+func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error) {
+	var w state.Wave
+	err := tx.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE gate = 'waiting'), count(*) FILTER (WHERE gate = 'held'),
+			coalesce(clock_timestamp() - max(desired_at) FILTER (WHERE gate = 'waiting'), '1 hour')
+		FROM damsync.placement WHERE target = $1 AND gate <> 'open'`, target).Scan(&w.Waiting, &w.Held, &w.NewestAge)
+	if err != nil || w.Waiting == 0 {
+		return w, err
+	}
+	err = tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM damsync.lookup l JOIN damsync.placement p ON p.asset_id = l.asset_id
+				WHERE l.wanted > l.done AND l.gone AND p.target = $1 AND p.applied_state = 'present' AND p.gate = 'open'),
+			(SELECT coalesce(sum(count), 0) FROM damsync.removal WHERE target = $1 AND NOT approved AND at > clock_timestamp() - $2::interval),
+			(SELECT count(*) FROM damsync.placement WHERE target = $1 AND applied_state = 'present')`, target, RecentWindow).
+		Scan(&w.Suspects, &w.Recent, &w.Present)
+	return w, err
+}
+
+func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool) error {
+	tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'open', next_attempt_at = clock_timestamp()
+		WHERE target = $1 AND gate = $2`, target, from)
+	if err != nil {
+		return fmt.Errorf("open gate: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved) VALUES ($1, $2, $3)`, target, tag.RowsAffected(), approved); err != nil {
+		return fmt.Errorf("record removals: %w", err)
+	}
+	return notify(ctx, tx, TopicPlacement)
+}
+
+// Approve lets the held removals of target through and returns how many. Removals that come
+// later are judged anew.
+func (s *Store) Approve(ctx context.Context, target string) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, "approve removals at "+target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
+			return fmt.Errorf("lock gate: %w", err)
+		}
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM damsync.placement WHERE target = $1 AND gate = 'held'`, target).Scan(&n); err != nil {
+			return fmt.Errorf("count held removals: %w", err)
+		}
+		return openGate(ctx, tx, target, "held", true)
+	})
+	return n, err
+}
+
+// HeldRemoval is one removal that waits for approval.
+type HeldRemoval struct {
+	AssetID, Title, Path, Reason string
+}
+
+// Held lists up to limit removals of target that wait for approval.
+func (s *Store) Held(ctx context.Context, target string, limit int) ([]HeldRemoval, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT p.asset_id, coalesce(a.title, ''), p.applied_path, p.desired_reason
+		FROM damsync.placement p LEFT JOIN damsync.asset a ON a.id = p.asset_id
+		WHERE p.target = $1 AND p.gate = 'held' ORDER BY p.applied_path LIMIT $2`, target, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list held removals: %w", err)
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowToStructByPos[HeldRemoval])
+	if err != nil {
+		return nil, fmt.Errorf("list held removals: %w", err)
+	}
+	return held, nil
+}

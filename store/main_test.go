@@ -1,0 +1,9 @@
+package store
+
+import (
+	"testing"
+
+	"damsync/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
+)
+
+// ClaimPath reserves path at the target for the asset, so that two assets that
+// ask for one path never overwrite each other. It is idempotent. Holder is empty
+// when the asset has it now, else the id of the asset that holds it; leaving
+// says that the holder is itself about to move away.
+func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error) {
+	err = s.inTx(ctx, "claim path", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO damsync.path_claim (target, path, asset_id) VALUES ($1, $2, $3)
+			ON CONFLICT (target, path) DO NOTHING`, w.Target, path, w.AssetID); err != nil {
+			return fmt.Errorf("reserve path: %w", err)
+		}
+		err := tx.QueryRow(ctx, `SELECT c.asset_id, p.desired_present IS NOT TRUE OR p.desired_path <> $2
+			FROM damsync.path_claim c LEFT JOIN damsync.placement p ON p.target = c.target AND p.asset_id = c.asset_id
+			WHERE c.target = $1 AND c.path = $2`, w.Target, path).Scan(&holder, &leaving)
+		if err != nil {
+			return fmt.Errorf("look who holds the path: %w", err)
+		}
+		return nil
+	})
+	if holder == w.AssetID {
+		return "", false, err
+	}
+	return holder, leaving, err
+}
+
+// PathWanted reports whether another asset waits for a path that w holds.
+func (s *Store) PathWanted(ctx context.Context, w state.Work) (bool, error) {
+	var wanted bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (
+		SELECT 1 FROM damsync.placement p JOIN damsync.path_claim c ON c.target = p.target AND c.path = p.desired_path
+		WHERE p.target = $1 AND p.asset_id <> $2 AND p.error_class = 'conflict' AND p.desired_generation > p.applied_generation
+		AND c.asset_id = $2)`, w.Target, w.AssetID).Scan(&wanted)
+	if err != nil {
+		return false, fmt.Errorf("look who waits for the path: %w", err)
+	}
+	return wanted, nil
+}
+
+// releasePaths lets go of every path of the asset but keep, and wakes who waits for one.
+func releasePaths(ctx context.Context, tx pgx.Tx, target, assetID, keep string) error {
+	rows, err := tx.Query(ctx, `DELETE FROM damsync.path_claim WHERE target = $1 AND asset_id = $2 AND path <> $3 RETURNING path`,
+		target, assetID, keep)
+	if err != nil {
+		return fmt.Errorf("release paths: %w", err)
+	}
+	paths, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("release paths: %w", err)
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp()
+		WHERE target = $1 AND desired_path = ANY($2) AND error_class = 'conflict' AND desired_generation > applied_generation`, target, paths)
+	if err != nil {
+		return fmt.Errorf("wake who waits for a path: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	return notify(ctx, tx, TopicPlacement)
+}
+
+// ReleasePaths lets go of every path of the asset but keep, outside a finish: after a
+// placement was parked to make room.
+func (s *Store) ReleasePaths(ctx context.Context, w state.Work, keep string) error {
+	return s.inTx(ctx, "release paths of "+w.AssetID, func(tx pgx.Tx) error {
+		return releasePaths(ctx, tx, w.Target, w.AssetID, keep)
+	})
+}

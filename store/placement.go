@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// ErrLeaseLost is the class of an outcome that came after another worker had
+// taken the placement over. Nothing is recorded.
+var ErrLeaseLost = errors.New("lease lost: another worker has taken over")
+
+// ClaimPlacements takes up to n dirty placements of target that are due, most
+// urgent first, for the time of lease, and commits the intent to work on them.
+// A paused target gives none. Several replicas may claim at once; each
+// placement goes to one.
+func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease time.Duration) ([]state.Work, error) {
+	rows, err := s.pool.Query(ctx, `
+		WITH due AS (
+			SELECT target, asset_id, intent_generation, intent_path FROM damsync.placement
+			WHERE target = $1 AND desired_generation > applied_generation AND gate = 'open'
+				AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+				AND NOT EXISTS (SELECT 1 FROM damsync.target t WHERE t.name = $1 AND (t.problem <> '' OR t.paused_until > clock_timestamp()))
+			ORDER BY urgency, next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
+		), claimed AS (
+			UPDATE damsync.placement p SET lease_owner = $3, lease_until = clock_timestamp() + $4::interval, attempts = attempts + 1,
+				intent_generation = p.desired_generation, intent_path = p.desired_path
+			FROM due WHERE p.target = due.target AND p.asset_id = due.asset_id
+			RETURNING p.*, due.intent_generation IS NOT NULL AS was_open, due.intent_path AS open_path
+		)
+		SELECT c.target, c.asset_id, coalesce(a.type, ''), coalesce(a.title, ''), coalesce(a.mime_type, ''), coalesce(a.modified_at, c.desired_at),
+			coalesce((SELECT d.size FROM damsync.asset_detail d WHERE d.asset_id = c.asset_id AND d.of_modified_at = a.modified_at), -1),
+			c.desired_present, c.desired_path, c.desired_version, c.desired_metadata, c.desired_metadata_hash, c.desired_generation, c.desired_at,
+			c.applied_state, c.applied_path, c.applied_version, c.applied_metadata_hash, c.applied_generation, c.sha256, c.size, c.remote_ref,
+			c.was_open, c.open_path, c.attempts
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.desired_generation`, target, n, s.id, lease)
+	if err != nil {
+		return nil, fmt.Errorf("claim placements: %w", err)
+	}
+	work, err := pgx.CollectRows(rows, scanWork)
+	if err != nil {
+		return nil, fmt.Errorf("claim placements: %w", err)
+	}
+	return work, nil
+}
+
+func scanWork(row pgx.CollectableRow) (state.Work, error) {
+	var w state.Work
+	var desired, applied []byte
+	d, a := &w.Desired, &w.Applied
+	err := row.Scan(&w.Target, &w.AssetID, &w.Type, &w.Title, &w.MIMEType, &w.ModifiedAt, &w.ExpectedSize,
+		&d.Present, &d.Path, &d.Version, &d.Metadata, &desired, &w.Generation, &w.DesiredAt,
+		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref,
+		&w.IntentWasOpen, &w.IntentPath, &w.Attempts)
+	d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
+	return w, err
+}
+
+func hashFrom(b []byte) library.Hash {
+	var h library.Hash
+	copy(h[:], b)
+	return h
+}
+
+// ExtendPlacement renews the lease of a long upload. ErrLeaseLost: stop, another worker has it.
+func (s *Store) ExtendPlacement(ctx context.Context, w state.Work, lease time.Duration) error {
+	tag, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET lease_until = clock_timestamp() + $4::interval
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.id, lease)
+	return oneRow(tag.RowsAffected(), err, "extend lease of "+w.AssetID)
+}
+
+// RecordStep notes what is at the target after one step, while the work goes
+// on: a crash after it does not repeat the step.
+func (s *Store) RecordStep(ctx context.Context, w state.Work, o state.Object) error {
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE damsync.placement SET applied_state = $4, applied_path = $5, applied_version = $6, applied_metadata_hash = $7,
+			sha256 = $8, size = $9, remote_ref = $10, applied_at = clock_timestamp()
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
+		w.Target, w.AssetID, s.id, o.State, o.Path, o.Version, o.MetadataHash[:], o.SHA256, o.Size, o.Ref)
+	return oneRow(tag.RowsAffected(), err, "record step of "+w.AssetID)
+}
+
+// FinishPlacement records that the generation worked on is in place, closes the
+// intent, and lets go of the paths the asset no longer holds. A
+// generation planned meanwhile leaves the placement dirty.
+func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Object) error {
+	return s.inTx(ctx, "finish placement of "+w.AssetID, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			UPDATE damsync.placement SET applied_state = $4, applied_path = $5, applied_version = $6, applied_metadata_hash = $7,
+				applied_generation = $8, applied_at = clock_timestamp(), sha256 = $9, size = $10, remote_ref = $11,
+				intent_generation = NULL, intent_path = '', lease_owner = NULL, lease_until = NULL,
+				attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
+			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
+			w.Target, w.AssetID, s.id, o.State, o.Path, o.Version, o.MetadataHash[:], w.Generation, o.SHA256, o.Size, o.Ref)
+		if err := oneRow(tag.RowsAffected(), err, "record outcome"); err != nil {
+			return err
+		}
+		keep := ""
+		if o.State == "present" {
+			keep = o.Path
+		}
+		return releasePaths(ctx, tx, w.Target, w.AssetID, keep)
+	})
+}
+
+func oneRow(affected int64, err error, doing string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if affected == 0 {
+		return fmt.Errorf("%s: %w", doing, ErrLeaseLost)
+	}
+	return nil
+}
+
+// FailPlacement puts a placement back for after, with the class and reason that people will read.
+// closed says that the target was not touched, so the next attempt need not look first. A
+// generation planned meanwhile is due at once.
+func (s *Store) FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error {
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL,
+			error_class = CASE WHEN desired_generation > $7 THEN error_class ELSE $4 END,
+			error = CASE WHEN desired_generation > $7 THEN error ELSE $5 END,
+			next_attempt_at = CASE WHEN desired_generation > $7 THEN next_attempt_at ELSE clock_timestamp() + $6::interval END,
+			intent_generation = CASE WHEN $8 THEN NULL ELSE intent_generation END
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
+		w.Target, w.AssetID, s.id, class, cleanText(reason), after, w.Generation, closed)
+	return oneRow(tag.RowsAffected(), err, "put placement of "+w.AssetID+" back")
+}
+
+// ReturnPlacement gives a placement back untouched and due again after a
+// while, as at a shutdown or when the quota defers; the attempt does not count.
+func (s *Store) ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error {
+	_, err := s.pool.Exec(ctx, `
+		UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL, attempts = greatest(attempts - 1, 0),
+			next_attempt_at = clock_timestamp() + $4::interval
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.id, after)
+	if err != nil {
+		return fmt.Errorf("return placement of %s: %w", w.AssetID, err)
+	}
+	return nil
+}
+
+// NextPlacement tells when the next placement of target comes due: how long
+// from now, and whether there is any.
+func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration, bool, error) {
+	return s.nextDue(ctx, `SELECT greatest(min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))),
+			(SELECT paused_until FROM damsync.target WHERE name = $1)) - clock_timestamp()
+		FROM damsync.placement WHERE target = $1 AND desired_generation > applied_generation AND gate = 'open'`, target)
+}
+
+// Retry makes failed placements of target (all targets when empty) due at once, and unpauses them. It
+// returns how many.
+func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, "retry", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0
+			WHERE desired_generation > applied_generation AND error_class <> '' AND ($1 = '' OR target = $1)`, target)
+		if err != nil {
+			return err
+		}
+		n = tag.RowsAffected()
+		if _, err := tx.Exec(ctx, `UPDATE damsync.target SET paused_until = NULL, pause_reason = '', attempts = 0
+			WHERE $1 = '' OR name = $1`, target); err != nil {
+			return err
+		}
+		if target == "" {
+			tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0
+				WHERE wanted > done AND error_class <> ''`)
+			if err != nil {
+				return err
+			}
+			n += tag.RowsAffected()
+			if err := notify(ctx, tx, TopicLookup); err != nil {
+				return err
+			}
+		}
+		return notify(ctx, tx, TopicPlacement)
+	})
+	return n, err
+}

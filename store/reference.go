@@ -1,0 +1,259 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// ErrEmptyListing is the class of a listing that came back empty while the
+// mirror has rows: an upstream in trouble, from which nothing is inferred.
+var ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")
+
+// References is the whole of what assets refer to.
+type References struct {
+	Folders     []library.Folder
+	LabelGroups []library.LabelGroup
+	Fields      []library.FieldDefinition // nil when not read
+}
+
+// ApplyReferences makes folders, label groups and field definitions equal to
+// what was read, logs what changed and, when anything did, raises the epoch, so
+// that every target is planned anew: a folder that is renamed changes the paths of
+// its assets without touching them. It reports whether anything changed.
+func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs References) (bool, error) {
+	changed := false
+	err := s.inTx(ctx, "write folders, labels and fields", func(tx pgx.Tx) error {
+		// One writer at a time, so that two replicas do not interleave.
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.instance FOR UPDATE`); err != nil {
+			return err
+		}
+		log := &changeLog{}
+		sets := []refSet{folderSet(refs.Folders), labelSet(refs.LabelGroups)}
+		if refs.Fields != nil {
+			sets = append(sets, fieldSet(refs.Fields))
+		}
+		for _, set := range sets {
+			if err := applySet(ctx, tx, log, set); err != nil {
+				return err
+			}
+		}
+		changed = len(log.id) > 0
+		if !changed {
+			return nil
+		}
+		if err := log.write(ctx, tx, obs); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE damsync.instance SET epoch = epoch + 1`); err != nil {
+			return err
+		}
+		return notify(ctx, tx, TopicPlan)
+	})
+	return changed, err
+}
+
+// refSet is one kind of reference as rows of plain columns.
+type refSet struct {
+	entity string
+	list   string // SELECT id and the row as jsonb, raw left out
+	upsert string // $1 jsonb of the row, $2 raw
+	remove string // $1 ids to remove
+	rows   map[string]refRow
+}
+
+type refRow struct {
+	value any
+	raw   json.RawMessage
+}
+
+func applySet(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet) error {
+	found, err := tx.Query(ctx, set.list)
+	if err != nil {
+		return fmt.Errorf("list %ss: %w", set.entity, err)
+	}
+	old := map[string]map[string]any{}
+	var id string
+	var value map[string]any
+	if _, err := pgx.ForEachRow(found, []any{&id, &value}, func() error {
+		old[id], value = value, nil
+		return nil
+	}); err != nil {
+		return fmt.Errorf("list %ss: %w", set.entity, err)
+	}
+	if len(set.rows) == 0 && len(old) > 0 {
+		return fmt.Errorf("%ss: %w", set.entity, ErrEmptyListing)
+	}
+	for id, row := range set.rows {
+		if err := applyRef(ctx, tx, log, set, id, row, old[id]); err != nil {
+			return err
+		}
+		delete(old, id)
+	}
+	var gone []string
+	for id, value := range old {
+		log.add(set.entity, id, "removed", value, nil)
+		gone = append(gone, id)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, set.remove, gone); err != nil {
+		return fmt.Errorf("remove %ss: %w", set.entity, err)
+	}
+	return nil
+}
+
+func applyRef(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet, id string, row refRow, old map[string]any) error {
+	text, err := json.Marshal(row.value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", set.entity, err)
+	}
+	clean := cleanJSON(text)
+	var value map[string]any
+	if err := json.Unmarshal([]byte(clean), &value); err != nil {
+		return fmt.Errorf("encode %s: %w", set.entity, err)
+	}
+	before := len(log.id)
+	switch {
+	case old == nil:
+		log.add(set.entity, id, "added", nil, value)
+	default:
+		for field := range value {
+			log.add(set.entity, id, field, old[field], value[field])
+		}
+	}
+	if len(log.id) == before {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, set.upsert, clean, cleanJSON(row.raw)); err != nil {
+		return fmt.Errorf("write %s %s: %w", set.entity, id, err)
+	}
+	return nil
+}
+
+func folderSet(folders []library.Folder) refSet {
+	set := refSet{
+		entity: "folder",
+		// modified_at is left out of the comparison: it moves with every asset added in some libraries.
+		list: `SELECT id, jsonb_build_object('id', id, 'parent_id', parent_id, 'name', name, 'path', path) FROM damsync.folder`,
+		upsert: `INSERT INTO damsync.folder (id, parent_id, name, path, created_at, modified_at, raw)
+			SELECT $1::jsonb ->> 'id', $1::jsonb ->> 'parent_id', $1::jsonb ->> 'name', $1::jsonb ->> 'path',
+				coalesce(($2::jsonb ->> 'created_at')::timestamptz, 'epoch'), coalesce(($2::jsonb ->> 'modified_at')::timestamptz, 'epoch'), $2::jsonb
+			ON CONFLICT (id) DO UPDATE SET parent_id = excluded.parent_id, name = excluded.name, path = excluded.path,
+				modified_at = excluded.modified_at, raw = excluded.raw`,
+		remove: `DELETE FROM damsync.folder WHERE id = ANY($1)`,
+		rows:   map[string]refRow{},
+	}
+	for _, f := range folders {
+		id := cleanText(f.ID)
+		set.rows[id] = refRow{raw: folderRaw(f), value: map[string]any{"id": id, "parent_id": f.ParentID, "name": f.Name, "path": f.Path}}
+	}
+	return set
+}
+
+// folderRaw sees to it that the times the table keeps are in the raw row.
+func folderRaw(f library.Folder) json.RawMessage {
+	var raw map[string]any
+	if json.Unmarshal(f.Raw, &raw) != nil || raw == nil {
+		raw = map[string]any{}
+	}
+	raw["created_at"], raw["modified_at"] = f.CreatedAt.Format(time.RFC3339Nano), f.ModifiedAt.Format(time.RFC3339Nano)
+	text, err := json.Marshal(raw)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+func labelSet(groups []library.LabelGroup) refSet {
+	set := refSet{
+		entity: "label_group",
+		list:   `SELECT id, jsonb_build_object('id', id, 'name', name, 'values', values) FROM damsync.label_group`,
+		upsert: `INSERT INTO damsync.label_group (id, name, values, raw)
+			SELECT $1::jsonb ->> 'id', $1::jsonb ->> 'name', $1::jsonb -> 'values', $2::jsonb
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, values = excluded.values, raw = excluded.raw`,
+		remove: `DELETE FROM damsync.label_group WHERE id = ANY($1)`,
+		rows:   map[string]refRow{},
+	}
+	for _, g := range groups {
+		id := cleanText(g.ID)
+		set.rows[id] = refRow{raw: g.Raw, value: map[string]any{"id": id, "name": g.Name, "values": named(g.Values)}}
+	}
+	return set
+}
+
+func fieldSet(fields []library.FieldDefinition) refSet {
+	set := refSet{
+		entity: "field_definition",
+		list: `SELECT id, jsonb_build_object('id', id, 'name', name, 'type', type, 'active', active, 'choices', choices)
+			FROM damsync.field_definition`,
+		upsert: `INSERT INTO damsync.field_definition (id, name, type, active, choices, raw)
+			SELECT $1::jsonb ->> 'id', $1::jsonb ->> 'name', $1::jsonb ->> 'type', ($1::jsonb ->> 'active')::boolean, $1::jsonb -> 'choices', $2::jsonb
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, active = excluded.active,
+				choices = excluded.choices, raw = excluded.raw`,
+		remove: `DELETE FROM damsync.field_definition WHERE id = ANY($1)`,
+		rows:   map[string]refRow{},
+	}
+	for _, f := range fields {
+		id := cleanText(f.ID)
+		set.rows[id] = refRow{raw: f.Raw, value: map[string]any{
+			"id": id, "name": f.Name, "type": f.Type, "active": f.Active, "choices": named(f.Choices),
+		}}
+	}
+	return set
+}
+
+func named(values []library.Named) []library.Named {
+	if values == nil {
+		return []library.Named{}
+	}
+	return values
+}
+
+// Names is what a rule may refer to.
+type Names struct {
+	Folders map[string]bool            // by path
+	Labels  map[string]map[string]bool // group name to value names
+	Fields  map[string]bool            // by name
+}
+
+// Names reads the folders, labels and fields the mirror has, for checking what
+// rules refer to.
+func (s *Store) Names(ctx context.Context) (Names, error) {
+	n := Names{Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}}
+	rows, err := s.pool.Query(ctx, `
+		SELECT 'folder', path, '' FROM damsync.folder
+		UNION ALL SELECT 'label', g.name, coalesce(v ->> 'name', '') FROM damsync.label_group g
+			LEFT JOIN LATERAL jsonb_array_elements(g.values) v ON true
+		UNION ALL SELECT 'field', name, '' FROM damsync.field_definition`)
+	if err != nil {
+		return n, fmt.Errorf("read names: %w", err)
+	}
+	var kind, name, value string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &name, &value}, func() error {
+		switch kind {
+		case "folder":
+			n.Folders[name] = true
+		case "field":
+			n.Fields[name] = true
+		default:
+			if n.Labels[name] == nil {
+				n.Labels[name] = map[string]bool{}
+			}
+			n.Labels[name][value] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return n, fmt.Errorf("read names: %w", err)
+	}
+	return n, nil
+}

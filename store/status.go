@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
+)
+
+// QuotaConfig is the part of the ledger's configuration that the status needs.
+type QuotaConfig struct {
+	Limit   int64
+	Rolling bool // as in LedgerConfig
+}
+
+// Status is what `damsync status --json` prints. Its keys are a fixed interface:
+// keys may be added, none changed. Times are UTC, on the database's clock; one
+// that is not known is null.
+type Status struct {
+	Mirror       MirrorStatus                 `json:"mirror"`
+	Targets      []TargetStatus               `json:"targets"` // ordered by name
+	Quota        QuotaStatus                  `json:"quota"`
+	Observations map[string]ObservationStatus `json:"observations"`
+	Inbox        InboxStatus                  `json:"inbox"`
+	Lookups      LookupStatus                 `json:"lookups"`
+	Leader       LeaderStatus                 `json:"leader"`
+}
+
+// MirrorStatus counts what the library holds, as far as known.
+type MirrorStatus struct {
+	Assets  int64 `json:"assets"`
+	Folders int64 `json:"folders"`
+}
+
+// TargetStatus counts the placements of one target. Desired counts those that
+// should be there. A placement that is done is in InSync when it should be there,
+// and in nothing when it was removed; one that is not done is in exactly one of
+// the last four, removals included.
+type TargetStatus struct {
+	Name        string     `json:"name"`
+	Desired     int64      `json:"desired"`
+	InSync      int64      `json:"in_sync"`
+	Pending     int64      `json:"pending"`   // waits for its turn, or for the gate's
+	Failed      int64      `json:"failed"`    // tried, waits for the next attempt
+	Held        int64      `json:"held"`      // removals that wait for approval
+	Conflicts   int64      `json:"conflicts"` // something else is in the way at the target
+	Problem     string     `json:"problem"`   // why the target does not run; empty when it does
+	PausedUntil *time.Time `json:"paused_until"`
+}
+
+// QuotaStatus is what the month's requests went to.
+type QuotaStatus struct {
+	Limit   int64            `json:"limit"`
+	Used    int64            `json:"used"`
+	ByClass map[string]int64 `json:"by_class"` // every class is there
+	// ResetsAt is when the calendar month ends or, of a rolling month, when its
+	// oldest requests stop counting; null when a rolling month has none.
+	ResetsAt    *time.Time `json:"resets_at"`
+	Deferred    bool       `json:"deferred"`     // nothing is left
+	PausedUntil *time.Time `json:"paused_until"` // set while the CMP asked everybody to wait
+}
+
+// ObservationStatus says how fresh one kind of observation is.
+type ObservationStatus struct {
+	LastAttempt *time.Time `json:"last_attempt"`
+	LastSuccess *time.Time `json:"last_success"`
+	Error       string     `json:"error"`
+}
+
+// InboxStatus counts the webhooks that were stored and not acted on.
+type InboxStatus struct {
+	Pending int64 `json:"pending"`
+}
+
+// LookupStatus counts the assets that have to be read singly.
+type LookupStatus struct {
+	Pending int64 `json:"pending"` // not tried yet
+	Failed  int64 `json:"failed"`  // tried, wait for the next attempt
+}
+
+// LeaderStatus says which replica runs the schedule; empty when none does.
+type LeaderStatus struct {
+	Holder string     `json:"holder"`
+	Until  *time.Time `json:"until"`
+}
+
+// scheduled are the observations that are reported even before they first ran.
+func scheduled() []string { return []string{"incremental", "audit", "sweep"} }
+
+// Status reads everything from one snapshot. It lists the targets named and all
+// others that have placements.
+func (s *Store) Status(ctx context.Context, quota QuotaConfig, targets ...string) (Status, error) {
+	var st Status
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
+		for _, read := range []func() error{
+			func() error { return st.readCounts(ctx, tx) },
+			func() error { return st.readTargets(ctx, tx, targets) },
+			func() error { return st.readQuota(ctx, tx, quota) },
+			func() error { return st.readObservations(ctx, tx) },
+			func() error { return st.readLeader(ctx, tx) },
+		} {
+			if err := read(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Status{}, fmt.Errorf("read status: %w", err)
+	}
+	return st, nil
+}
+
+func (st *Status) readCounts(ctx context.Context, tx pgx.Tx) error {
+	const counts = `SELECT
+		(SELECT count(*) FROM damsync.asset WHERE removed_at IS NULL),
+		(SELECT count(*) FROM damsync.folder),
+		(SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL),
+		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class = ''),
+		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class <> '')`
+	err := tx.QueryRow(ctx, counts).Scan(
+		&st.Mirror.Assets, &st.Mirror.Folders, &st.Inbox.Pending, &st.Lookups.Pending, &st.Lookups.Failed)
+	if err != nil {
+		return fmt.Errorf("count: %w", err)
+	}
+	return nil
+}
+
+// targetCountsSQL gives each placement exactly one state; a removal that is done has none.
+const targetCountsSQL = `
+	WITH state AS (
+		SELECT target, desired_present, CASE
+			WHEN desired_generation <= applied_generation THEN CASE WHEN desired_present THEN 'in_sync' END
+			WHEN gate = 'held' THEN 'held'
+			WHEN error_class IN ('conflict', 'foreign') THEN 'conflict'
+			WHEN error_class <> '' AND attempts > 0 THEN 'failed'
+			ELSE 'pending' END AS state
+		FROM damsync.placement
+	), counted AS (
+		SELECT target AS name,
+			count(*) FILTER (WHERE desired_present) AS desired,
+			count(*) FILTER (WHERE state = 'in_sync') AS in_sync,
+			count(*) FILTER (WHERE state = 'pending') AS pending,
+			count(*) FILTER (WHERE state = 'failed') AS failed,
+			count(*) FILTER (WHERE state = 'held') AS held,
+			count(*) FILTER (WHERE state = 'conflict') AS conflicts
+		FROM state GROUP BY target
+	)
+	SELECT name, coalesce(desired, 0), coalesce(in_sync, 0), coalesce(pending, 0), coalesce(failed, 0), coalesce(held, 0),
+		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN t.paused_until > now() THEN t.paused_until END
+	FROM (SELECT DISTINCT unnest($1::text[]) AS name) configured
+	FULL JOIN counted USING (name)
+	LEFT JOIN damsync.target t USING (name)
+	ORDER BY name`
+
+func (st *Status) readTargets(ctx context.Context, tx pgx.Tx, names []string) error {
+	rows, err := tx.Query(ctx, targetCountsSQL, names)
+	if err != nil {
+		return fmt.Errorf("count placements: %w", err)
+	}
+	st.Targets, err = pgx.CollectRows(rows, pgx.RowToStructByPos[TargetStatus])
+	if err != nil {
+		return fmt.Errorf("count placements: %w", err)
+	}
+	for i := range st.Targets {
+		st.Targets[i].PausedUntil = inUTC(st.Targets[i].PausedUntil)
+	}
+	return nil
+}
+
+// readQuota counts as take_grant does.
+func (st *Status) readQuota(ctx context.Context, tx pgx.Tx, cfg QuotaConfig) error {
+	const month = `
+		WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day),
+		month AS (SELECT CASE WHEN $1 THEN day - 29 ELSE date_trunc('month', day)::date END AS since FROM today)
+		SELECT coalesce(jsonb_object_agg(class, used) FILTER (WHERE class IS NOT NULL), '{}'),
+			(CASE WHEN $1 THEN min(first) + interval '30 days' ELSE min(since) + interval '1 month' END) AT TIME ZONE 'UTC',
+			(SELECT CASE WHEN paused_until > now() AND paused_until <= now() + interval '1 hour' THEN paused_until END FROM damsync.pace)
+		FROM month LEFT JOIN (
+			SELECT class, sum(used) AS used, min(day) AS first FROM damsync.quota_day, month WHERE day >= since GROUP BY class
+		) spent ON true`
+	q := QuotaStatus{Limit: cfg.Limit, ByClass: map[string]int64{}}
+	for _, class := range grant.Classes() {
+		q.ByClass[string(class)] = 0
+	}
+	if err := tx.QueryRow(ctx, month, cfg.Rolling).Scan(&q.ByClass, &q.ResetsAt, &q.PausedUntil); err != nil {
+		return fmt.Errorf("count requests: %w", err)
+	}
+	for _, used := range q.ByClass {
+		q.Used += used
+	}
+	q.Deferred = q.Used >= q.Limit
+	q.ResetsAt, q.PausedUntil = inUTC(q.ResetsAt), inUTC(q.PausedUntil)
+	st.Quota = q
+	return nil
+}
+
+func (st *Status) readObservations(ctx context.Context, tx pgx.Tx) error {
+	st.Observations = map[string]ObservationStatus{}
+	for _, kind := range scheduled() {
+		st.Observations[kind] = ObservationStatus{}
+	}
+	rows, err := tx.Query(ctx, `SELECT kind, last_attempt, last_success, error FROM damsync.observation`)
+	if err != nil {
+		return fmt.Errorf("read observations: %w", err)
+	}
+	var (
+		kind string
+		o    ObservationStatus
+	)
+	_, err = pgx.ForEachRow(rows, []any{&kind, &o.LastAttempt, &o.LastSuccess, &o.Error}, func() error {
+		st.Observations[kind] = ObservationStatus{LastAttempt: inUTC(o.LastAttempt), LastSuccess: inUTC(o.LastSuccess), Error: o.Error}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read observations: %w", err)
+	}
+	return nil
+}
+
+func (st *Status) readLeader(ctx context.Context, tx pgx.Tx) error {
+	holder, until, err := leaseHolder(ctx, tx, LeaseLeader)
+	if err != nil {
+		return err
+	}
+	st.Leader.Holder = holder
+	if holder != "" {
+		st.Leader.Until = &until
+	}
+	return nil
+}
+
+func inUTC(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
