@@ -1,0 +1,154 @@
+package filesystem
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"damsync/dam"
+)
+
+// found is what is known of an asset under the root.
+type found struct {
+	record     *record
+	places     []place // the asset's own; the whole ones first
+	generation int64   // highest seen
+}
+
+// whole gives the place with the whole file.
+func (f found) whole() (place, bool) {
+	if len(f.places) > 0 && f.places[0].whole() {
+		return f.places[0], true
+	}
+	return place{}, false
+}
+
+// absent is the answer when nothing is there.
+func (f found) absent() dam.Remote {
+	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: f.generation}}
+}
+
+// checkStale refuses a generation lower than what is there.
+func (f found) checkStale(generation int64) error {
+	if generation < f.generation {
+		return fmt.Errorf("generation %d after %d: %w", generation, f.generation, dam.ErrStale)
+	}
+	return nil
+}
+
+// locate looks where the record says, and then where the hints say, since the
+// record may be lost.
+func (s *session) locate(assetID string, hints ...string) (found, error) {
+	rec, err := s.record(assetID)
+	if err != nil {
+		return found{}, err
+	}
+	f := found{record: rec}
+	if rec != nil {
+		f.generation = rec.Generation
+	}
+	for _, p := range candidates(rec, assetID, hints) {
+		if s.checkParents(p) != nil {
+			continue // nothing of ours is behind what is in the way
+		}
+		at, err := s.look(p)
+		if err != nil {
+			return found{}, err
+		}
+		if at.of(assetID) {
+			f.places = append(f.places, at)
+			f.generation = max(f.generation, at.sidecar.Generation)
+		}
+	}
+	slices.SortStableFunc(f.places, func(a, b place) int { return rank(a) - rank(b) })
+	return f, nil
+}
+
+func rank(p place) int {
+	if p.whole() {
+		return 0
+	}
+	return 1
+}
+
+func candidates(rec *record, assetID string, hints []string) []string {
+	var all []string
+	if rec != nil {
+		all = append(all, rec.Place)
+		for _, o := range rec.Old {
+			all = append(all, o.Path)
+		}
+	}
+	for _, h := range hints {
+		all = append(append(all, h), archivePlaces(assetID, h)...)
+	}
+	var usable []string
+	for _, p := range all {
+		inside := fs.ValidPath(p) && p != "." && !strings.HasPrefix(p, stateDir+"/") && !strings.ContainsRune(p, 0)
+		if inside && !slices.Contains(usable, p) {
+			usable = append(usable, p)
+		}
+	}
+	return usable
+}
+
+// Find implements dam.Adapter. The record finds an asset without hints; they
+// are needed only when the adapter's own directory was lost.
+func (a *Adapter) Find(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
+	if key.Instance != a.instance || key.AssetID == "" {
+		return dam.Remote{}, fmt.Errorf("find %q of instance %q: %w: not a key of this adapter",
+			key.AssetID, key.Instance, dam.ErrInvalid)
+	}
+	s, err := a.read(ctx)
+	if err != nil {
+		return dam.Remote{}, classed("find "+key.AssetID, err)
+	}
+	if s == nil {
+		return dam.Remote{State: dam.Absent}, nil
+	}
+	defer s.close()
+	r, err := s.find(key.AssetID, hints)
+	return r, classed("find "+key.AssetID, err)
+}
+
+func (s *session) find(assetID string, hints []string) (dam.Remote, error) {
+	f, err := s.locate(assetID, hints...)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	if f.record != nil {
+		how, err := s.progress(*f.record)
+		if err != nil {
+			return dam.Remote{}, err
+		}
+		if how == published {
+			return f.record.remote(), nil
+		}
+	}
+	if len(f.places) > 0 {
+		return f.places[0].remote(), nil
+	}
+	if len(hints) > 0 && s.foreign(hints[0]) {
+		return dam.Remote{Path: hints[0], State: dam.Foreign}, nil
+	}
+	return f.absent(), nil
+}
+
+// remote is what is there while a step is being finished.
+func (r *record) remote() dam.Remote {
+	if r.Place == "" {
+		return dam.Remote{Path: r.Sidecar.Path, State: dam.Incomplete, Mark: dam.Mark{Generation: r.Generation}}
+	}
+	at := place{path: r.Place, sidecar: r.Sidecar}
+	return at.remote()
+}
+
+func (s *session) foreign(p string) bool {
+	if checkPath(p) != nil || s.checkParents(p) != nil {
+		return false
+	}
+	at, err := s.look(p)
+	return err == nil && !at.free() && !at.ours
+}

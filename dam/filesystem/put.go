@@ -1,0 +1,184 @@
+package filesystem
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"reflect"
+
+	"damsync/dam"
+)
+
+// Put implements dam.Adapter. The body is streamed to a file outside the lock;
+// only renames and sidecars happen under it.
+func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+	doing := "put " + obj.Mark.AssetID
+	if err := a.checkMark(obj.Mark); err != nil {
+		return dam.Remote{}, classed(doing, err)
+	}
+	if err := checkPath(obj.Path); err != nil {
+		return dam.Remote{}, classed(doing, err)
+	}
+	s, err := a.write(ctx)
+	if err != nil {
+		return dam.Remote{}, classed(doing, err)
+	}
+	defer s.close()
+	r, err := s.put(ctx, obj, current)
+	return r, classed(doing, err)
+}
+
+func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+	f, err := s.prepare(obj.Mark, obj.Path, current)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	if at, ok := f.whole(); ok && at.sidecar.holds(obj.Mark) {
+		return s.reuse(f, at, obj)
+	}
+	if obj.Body == nil {
+		return dam.Remote{}, fmt.Errorf("%w: no body", dam.ErrSource)
+	}
+	s.release()
+	temp, err := s.writeTemp(contextReader{ctx, obj.Body})
+	if err != nil {
+		return dam.Remote{}, classed("receive body", err)
+	}
+	r, err := s.place(ctx, obj, current, temp)
+	if err != nil {
+		err = s.drop(temp, obj.Mark.AssetID, err)
+	}
+	return r, err
+}
+
+// prepare settles the asset's last step and checks whether the next may be.
+func (s *session) prepare(mark dam.Mark, p string, current dam.Remote) (found, error) {
+	if err := s.settle(mark.AssetID); err != nil {
+		return found{}, err
+	}
+	f, err := s.locate(mark.AssetID, p, current.Ref, current.Path)
+	if err != nil {
+		return found{}, err
+	}
+	if err := f.checkStale(mark.Generation); err != nil {
+		return found{}, err
+	}
+	_, err = s.claim(mark.AssetID, p)
+	return f, err
+}
+
+// place commits a received body. What was checked before it was received is
+// checked again, since others had the lock meanwhile.
+func (s *session) place(ctx context.Context, obj dam.Object, current dam.Remote, temp string) (dam.Remote, error) {
+	sealed, err := obj.Body.Seal(obj.Mark)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	c, err := newSidecar(obj, sealed)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	if err := s.acquire(ctx); err != nil {
+		return dam.Remote{}, err
+	}
+	f, err := s.prepare(obj.Mark, obj.Path, current)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	info, err := s.root.Lstat(temp)
+	if err != nil {
+		return dam.Remote{}, classed("look at body", err)
+	}
+	return s.transfer(f, trace(temp, info), c, obj.Path)
+}
+
+// transfer renames the file at from to its new place, describes it there with
+// c, and leaves all other places of the asset.
+func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Remote, error) {
+	rec := record{AssetID: c.AssetID, Generation: c.Generation, Place: to, From: from, To: to, Sidecar: c}
+	for _, at := range f.places {
+		if at.path != to {
+			rec.Old = append(rec.Old, old{Path: at.path, File: trace(at.path, at.file)})
+		}
+	}
+	if err := s.commit(f.record, rec); err != nil {
+		return dam.Remote{}, err
+	}
+	at, err := s.look(to)
+	return at.remote(), err
+}
+
+// reuse puts an object whose bytes are there already.
+func (s *session) reuse(f found, at place, obj dam.Object) (dam.Remote, error) {
+	sealed := obj.Mark
+	sealed.SHA256, sealed.Size = at.sidecar.SHA256, at.sidecar.Size
+	c, err := newSidecar(obj, sealed)
+	if err != nil {
+		return dam.Remote{}, err
+	}
+	if at.path != obj.Path || len(f.places) > 1 {
+		return s.transfer(f, trace(at.path, at.file), c, obj.Path)
+	}
+	return s.describe(at, c)
+}
+
+// describe replaces the sidecar when it would change.
+func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
+	if same(at.sidecar, c) {
+		return at.remote(), nil
+	}
+	if err := s.writeJSON(sidecarPath(at.path), c); err != nil {
+		return dam.Remote{}, classed("write sidecar", err)
+	}
+	at.sidecar = c
+	return at.remote(), nil
+}
+
+func same(a, b sidecar) bool {
+	a.Metadata, b.Metadata = compact(a.Metadata), compact(b.Metadata)
+	return reflect.DeepEqual(a, b)
+}
+
+func compact(raw json.RawMessage) json.RawMessage {
+	var buf bytes.Buffer
+	if json.Compact(&buf, raw) != nil {
+		return raw
+	}
+	return buf.Bytes()
+}
+
+// drop removes a body that was not placed, unless a record still tells of it.
+func (s *session) drop(temp, assetID string, cause error) error {
+	rec, err := s.record(assetID)
+	if err != nil || rec != nil && rec.From != nil && rec.From.Path == temp {
+		return cause
+	}
+	if err := s.remove(temp); err != nil {
+		return fmt.Errorf("%w (and %s stays: %w)", cause, path.Base(temp), err)
+	}
+	return cause
+}
+
+func (a *Adapter) checkMark(m dam.Mark) error {
+	if m.Instance != a.instance || m.Target != a.target || m.AssetID == "" {
+		return fmt.Errorf("%w: mark of instance %q, target %q, asset %q is not one of this adapter",
+			dam.ErrInvalid, m.Instance, m.Target, m.AssetID)
+	}
+	return nil
+}
+
+// contextReader ends a stream when the context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
