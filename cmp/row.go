@@ -108,12 +108,10 @@ type rows struct {
 }
 
 func (r *rows) UnmarshalJSON(b []byte) error {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return err
+	if b[0] != '[' {
+		return errors.New("data is not an array")
 	}
-	r.items = make([]Item, 0, len(raw))
-	for i, one := range raw {
+	for i, one := range elements(b) {
 		item, err := decodeItem(one)
 		if err != nil {
 			r.bad = append(r.bad, RowError{Index: i, ID: item.ID, Reason: err.Error()})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"damsync/internal/secret"
 )
 
@@ -32,4 +34,12 @@ type TokenStore interface {
 	Update(ctx context.Context, fn func(ctx context.Context, stored TokenSet) (TokenSet, error)) (TokenSet, error)
 	// Load returns the stored set without the lock, zero when there is none.
 	Load(ctx context.Context) (TokenSet, error)
+}
+
+func tokenSet(t *oauth2.Token) TokenSet {
+	set := TokenSet{Access: secret.New(t.AccessToken), Refresh: secret.New(t.RefreshToken), Expires: t.Expiry}
+	if set.Expires.IsZero() {
+		set.Expires = time.Now().Add(unknownLifetime)
+	}
+	return set
 }

@@ -3,9 +3,13 @@ package cmp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/oauth2"
 
 	"damsync/internal/secret"
 )
@@ -23,30 +27,161 @@ type OAuthOptions struct {
 	ClientSecret secret.String
 	AuthURL      string
 	TokenURL     string
-	Scopes       []string // of the authorization code; openid profile offline_access when nil
+	Scopes       []string // asked for with the authorization code; openid profile offline_access when nil
 	Store        TokenStore
 	Transport    http.RoundTripper // nil means a transport of its own
 	Log          zerolog.Logger
 }
 
-// OAuth is the TokenSource over the CMP's token endpoint.
-type OAuth struct{ o OAuthOptions }
-
-// NewOAuth returns an OAuth; it sends nothing.
-func NewOAuth(o OAuthOptions) (*OAuth, error) { return &OAuth{o: o}, nil }
-
-var errPending = errors.New("token endpoint is not wired")
-
-// Token implements TokenSource.
-func (o *OAuth) Token(context.Context) (secret.String, error) { return secret.String{}, errPending }
-
-// Renew implements TokenSource.
-func (o *OAuth) Renew(context.Context, secret.String) (secret.String, error) {
-	return secret.String{}, errPending
+// OAuth is the TokenSource over the CMP's token endpoint. It keeps the present
+// token in memory, renews it before it expires, and renews once for all goroutines
+// and, through the TokenStore, for all replicas. It is safe for concurrent use.
+type OAuth struct {
+	o        OAuthOptions
+	endpoint endpoint
+	// turn is a lock that a context can leave: whoever is in it may renew.
+	turn  chan struct{}
+	cache tokenCache
 }
 
-// AuthCodeURL is where the user's browser starts the login.
-func (o *OAuth) AuthCodeURL(state, redirectURI string) string { return o.o.AuthURL }
+// NewOAuth returns an OAuth; it sends nothing.
+func NewOAuth(o OAuthOptions) (*OAuth, error) {
+	switch {
+	case o.Grant != GrantClientCredentials && o.Grant != GrantAuthorizationCode:
+		return nil, fmt.Errorf("login: unknown grant %q", o.Grant)
+	case o.ClientID == "" || o.ClientSecret.IsZero():
+		return nil, errors.New("login: client id and client secret are required")
+	case o.Store == nil:
+		return nil, errors.New("login: a token store is required")
+	}
+	if u, err := url.Parse(o.TokenURL); err != nil || u.Host == "" {
+		return nil, fmt.Errorf("login: token URL %q is not a URL", redactURL(o.TokenURL))
+	}
+	if o.Scopes == nil {
+		o.Scopes = []string{"openid", "profile", "offline_access"}
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport()
+	}
+	return &OAuth{o: o, endpoint: newEndpoint(o), turn: make(chan struct{}, 1)}, nil
+}
 
-// Exchange turns the code that came back into a stored token set.
-func (o *OAuth) Exchange(ctx context.Context, code, redirectURI string) error { return errPending }
+// AuthCodeURL is where the user's browser starts the login. state must come back
+// unchanged with the code.
+func (o *OAuth) AuthCodeURL(state, redirectURI string) string {
+	c := o.endpoint.code
+	c.RedirectURL = redirectURI
+	return c.AuthCodeURL(state)
+}
+
+// Exchange turns the code that came back into a token set and stores it, in place
+// of any other. The code works once.
+func (o *OAuth) Exchange(ctx context.Context, code, redirectURI string) error {
+	_, err := o.update(ctx, func(ctx context.Context, _ TokenSet) (TokenSet, error) {
+		return o.endpoint.exchange(ctx, code, redirectURI)
+	})
+	return err
+}
+
+// Token implements TokenSource. When a renewal that is due fails, the present
+// token is returned for as long as it is valid.
+func (o *OAuth) Token(ctx context.Context) (secret.String, error) {
+	if t, ok := o.cache.fresh(time.Now()); ok {
+		return t, nil
+	}
+	if err := o.enter(ctx); err != nil {
+		return secret.String{}, err
+	}
+	defer o.exit()
+	if t, ok := o.cache.fresh(time.Now()); ok {
+		return t, nil
+	}
+	return o.renew(ctx, o.cache.get().Access, o.cache.usable)
+}
+
+// Renew implements TokenSource.
+func (o *OAuth) Renew(ctx context.Context, old secret.String) (secret.String, error) {
+	if err := o.enter(ctx); err != nil {
+		return secret.String{}, err
+	}
+	defer o.exit()
+	if t, ok := o.cache.usable(time.Now()); ok && t != old {
+		return t, nil // somebody else was first
+	}
+	refused := func(time.Time) (secret.String, bool) { return secret.String{}, false }
+	return o.renew(ctx, old, refused)
+}
+
+// renew adopts what another replica stored or fetches a new set; old is the one that
+// will not do. instead gives what may be used when that fails. The caller has the
+// turn.
+func (o *OAuth) renew(ctx context.Context, old secret.String, instead func(time.Time) (secret.String, bool)) (secret.String, error) {
+	err := o.cache.barred(time.Now())
+	if err == nil {
+		var set TokenSet
+		if set, err = o.update(ctx, o.successor(old)); err == nil {
+			return set.Access, nil
+		}
+		if ctx.Err() == nil {
+			o.cache.failed(time.Now(), err)
+		}
+	}
+	if t, ok := instead(time.Now()); ok {
+		o.o.Log.Warn().Err(err).Msg("CMP token renewal failed, the present token is still valid")
+		return t, nil
+	}
+	return secret.String{}, err
+}
+
+// successor returns what follows old: the stored set when it is another and valid,
+// else a new one.
+func (o *OAuth) successor(old secret.String) func(context.Context, TokenSet) (TokenSet, error) {
+	return func(ctx context.Context, stored TokenSet) (TokenSet, error) {
+		if lost, ok := o.cache.unstored(stored); ok {
+			return lost, nil
+		}
+		if !stored.Access.IsZero() && stored.Access != old && time.Until(stored.Expires) > minRemaining {
+			return stored, nil
+		}
+		set, err := o.endpoint.next(ctx, o.o.Grant, stored)
+		if err == nil {
+			o.cache.fetched(stored, set)
+		}
+		return set, err
+	}
+}
+
+// update runs fn in the store and uses its set only once that is stored.
+func (o *OAuth) update(ctx context.Context, fn func(context.Context, TokenSet) (TokenSet, error)) (TokenSet, error) {
+	set, err := o.o.Store.Update(ctx, fn)
+	if err != nil {
+		var auth *AuthError
+		if errors.As(err, &auth) || ctx.Err() != nil {
+			return TokenSet{}, err
+		}
+		return TokenSet{}, fmt.Errorf("%w: store token: %w", ErrTemporary, err)
+	}
+	o.cache.put(time.Now(), set)
+	return set, nil
+}
+
+func (o *OAuth) enter(ctx context.Context) error {
+	select {
+	case o.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for token: %w", context.Cause(ctx))
+	}
+}
+
+func (o *OAuth) exit() { <-o.turn }
+
+// oauth2Config is the part of x/oauth2's configuration that both grants share.
+func oauth2Config(o OAuthOptions) oauth2.Config {
+	return oauth2.Config{
+		ClientID:     o.ClientID,
+		ClientSecret: o.ClientSecret.Reveal(),
+		Endpoint:     oauth2.Endpoint{AuthURL: o.AuthURL, TokenURL: o.TokenURL, AuthStyle: oauth2.AuthStyleInParams},
+		Scopes:       o.Scopes,
+	}
+}
