@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -95,23 +94,6 @@ func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
 		return fmt.Errorf("keep source task: %w", err)
 	}
 	return nil
-}
-
-// rowQuerier is what a pool and a transaction have in common here.
-type rowQuerier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-// SourceTask returns the task that the newest event about the asset names, for
-// an asset that was not mirrored when it arrived. It is empty when none does.
-func SourceTask(ctx context.Context, q rowQuerier, assetID string) (string, error) {
-	const read = `SELECT source_task FROM damsync.inbox WHERE asset_id = $1 AND source_task <> '' ORDER BY id DESC LIMIT 1`
-	var task string
-	err := q.QueryRow(ctx, read, assetID).Scan(&task)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("read source task of %s: %w", assetID, err)
-	}
-	return task, nil
 }
 
 // PruneInbox deletes events processed longer than olderThan ago and returns how

@@ -48,6 +48,11 @@ func (s *Store) LeaseHolder(ctx context.Context, name string) (holder string, un
 	return leaseHolder(ctx, s.pool, name)
 }
 
+// rowQuerier is what a pool and a transaction have in common here.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 func leaseHolder(ctx context.Context, q rowQuerier, name string) (holder string, until time.Time, err error) {
 	const read = `SELECT holder, until FROM damsync.lease
 		WHERE name = $1 AND until > clock_timestamp() AND until <= clock_timestamp() + $2::interval`

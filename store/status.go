@@ -187,10 +187,12 @@ func (st *Status) readQuota(ctx context.Context, tx pgx.Tx, cfg QuotaConfig) err
 	for _, class := range grant.Classes() {
 		q.ByClass[string(class)] = 0
 	}
-	if err := tx.QueryRow(ctx, month, cfg.Rolling).Scan(&q.ByClass, &q.ResetsAt, &q.PausedUntil); err != nil {
+	var spent map[string]int64
+	if err := tx.QueryRow(ctx, month, cfg.Rolling).Scan(&spent, &q.ResetsAt, &q.PausedUntil); err != nil {
 		return fmt.Errorf("count requests: %w", err)
 	}
-	for _, used := range q.ByClass {
+	for class, used := range spent {
+		q.ByClass[class] = used
 		q.Used += used
 	}
 	q.Deferred = q.Used >= q.Limit
