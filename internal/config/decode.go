@@ -17,8 +17,8 @@ import (
 // Bounds on a document once its aliases are followed, so that a few lines cannot
 // stand for billions of values, nor an alias for something that contains it.
 const (
-	maxValues     = 100_000
-	maxPathLength = 2_000 // of a key path, in bytes
+	maxValues     = 20_000
+	maxPathLength = 1_000 // of a key path, in bytes
 )
 
 // decoder walks one document, and collects its problems.
