@@ -64,8 +64,8 @@ func (t *tag) UnmarshalJSON(b []byte) error {
 // means that the API itself said 404: deleted or hidden from us.
 func (c *Client) Asset(ctx context.Context, ref Ref) (AssetDetail, error) {
 	op := fmt.Sprintf("read asset %s", ref.ID)
-	if ref.ID == "" {
-		return AssetDetail{}, fmt.Errorf("read asset: %w: no id", ErrBadRequest)
+	if err := checkID(op, ref.ID); err != nil {
+		return AssetDetail{}, err
 	}
 	at, err := c.locate(ctx, op, ref)
 	if err != nil {
@@ -86,6 +86,14 @@ func (c *Client) Asset(ctx context.Context, ref Ref) (AssetDetail, error) {
 	return d, nil
 }
 
+// checkID refuses ids that are no path segment. All others are opaque.
+func checkID(op, id string) error {
+	if id == "" || id == "." || id == ".." {
+		return fmt.Errorf("%s: %w: not an id: %q", op, ErrBadRequest, id)
+	}
+	return nil
+}
+
 func decodeDetail(b []byte, kind string) (AssetDetail, error) {
 	var body detailBody
 	if err := json.Unmarshal(b, &body); err != nil {
@@ -94,15 +102,28 @@ func decodeDetail(b []byte, kind string) (AssetDetail, error) {
 	if err := body.check(); err != nil {
 		return AssetDetail{}, fmt.Errorf("decode detail: %w", err)
 	}
-	raw := stable(b, "thumbnail_url", "url", "content.value")
-	d := AssetDetail{Asset: body.asset(raw), Detail: body.detail(raw)}
-	if d.Asset.Type == "" {
-		d.Asset.Type = kind
+	if body.Type == "" {
+		body.Type = text(kind)
 	}
-	if hasFile(d.Asset.Type) {
+	volatile := []string{"thumbnail_url"}
+	var d AssetDetail
+	if hasFile(string(body.Type)) {
 		d.URL = library.NewDownloadURL(string(body.URL))
+		volatile = append(volatile, "url")
+	} else if body.MIMEType == "" {
+		body.MIMEType = mimeOf(string(body.Type))
 	}
+	raw := stable(b, volatile...)
+	d.Asset, d.Detail = body.asset(raw), body.detail(raw)
 	return d, nil
+}
+
+// mimeOf is what list rows say of the types whose detail bodies have no mime_type.
+func mimeOf(kind string) text {
+	if kind == library.TypeArticle {
+		return "application/x-article"
+	}
+	return "application/x-structured-content"
 }
 
 func (b *detailBody) detail(raw json.RawMessage) library.Detail {

@@ -24,6 +24,9 @@ type fieldRow struct {
 // The order is the API's.
 func (c *Client) Fields(ctx context.Context, assetID string) (library.Fields, error) {
 	op := fmt.Sprintf("read fields of asset %s", assetID)
+	if err := checkID(op, assetID); err != nil {
+		return library.Fields{}, err
+	}
 	var f library.Fields
 	var raw [][]byte
 	err := c.list(ctx, op, c.endpoint("assets", assetID, "fields"), func(b json.RawMessage) error {

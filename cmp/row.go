@@ -130,7 +130,7 @@ func decodeItem(raw []byte) (Item, error) {
 		err = r.check()
 	}
 	if err != nil {
-		return Item{Asset: library.Asset{ID: string(r.ID)}}, err
+		return Item{Asset: library.Asset{ID: textOf(members(raw)["id"])}}, err
 	}
 	item := Item{}
 	volatile := []string{"thumbnail_url"}

@@ -32,8 +32,6 @@ type TokenStore interface {
 	// when none). What fn returns is stored durably before Update returns it. When
 	// fn fails nothing is stored and its error is returned, wrapped at most.
 	Update(ctx context.Context, fn func(ctx context.Context, stored TokenSet) (TokenSet, error)) (TokenSet, error)
-	// Load returns the stored set without the lock, zero when there is none.
-	Load(ctx context.Context) (TokenSet, error)
 }
 
 func tokenSet(t *oauth2.Token) TokenSet {

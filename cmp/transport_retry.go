@@ -92,7 +92,7 @@ func (t *retry) pause(ctx context.Context, resp *http.Response, err error) error
 	if d > patience {
 		return &pausedError{err: err, d: d}
 	}
-	return fmt.Errorf("%w%w", err, &backoff.RetryAfterError{Duration: d})
+	return fmt.Errorf("%w (%w)", err, &backoff.RetryAfterError{Duration: d})
 }
 
 // pausedError is a throttling that outlasts the patience of one call.

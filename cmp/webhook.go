@@ -21,54 +21,30 @@ type Event struct {
 	Library    bool   // the event is about the library asset AssetID
 }
 
-type eventBody struct {
-	Name text            `json:"event_name"`
-	Data json.RawMessage `json:"data"`
-}
-
-type eventAsset struct {
-	ID     text            `json:"id"`
-	Type   text            `json:"type"`
-	Source json.RawMessage `json:"source"`
-	Links  json.RawMessage `json:"links"`
-}
-
 // ParseEvent reads a webhook payload. Unknown events and keys are accepted, and
-// so are missing ones; the error says that body is not a JSON object or is over
-// MaxEventBytes.
+// so are missing ones and ones of another shape. The error says that body is not a
+// JSON object or is over MaxEventBytes.
 func ParseEvent(body []byte) (Event, error) {
 	if len(body) > MaxEventBytes {
 		return Event{}, fmt.Errorf("parse event: body of %d bytes is over the limit of %d", len(body), MaxEventBytes)
 	}
-	if !isObject(body) {
+	if !json.Valid(body) || !isObject(body) {
 		return Event{}, errors.New("parse event: body is not a JSON object")
 	}
-	var outer eventBody
-	if err := json.Unmarshal(body, &outer); err != nil {
-		return Event{}, fmt.Errorf("parse event: %w", err)
+	outer := members(body)
+	data := members(outer["data"])
+	asset := members(data["asset"])
+	source := members(asset["source"])
+	ev := Event{
+		Name:      textOf(outer["event_name"]),
+		AssetID:   textOf(asset["id"]),
+		AssetType: textOf(asset["type"]),
+		Self:      textOf(members(asset["links"])["self"]),
 	}
-	var data struct {
-		Asset json.RawMessage `json:"asset"`
-		Task  json.RawMessage `json:"task"`
+	if textOf(source["type"]) == "task" {
+		ev.SourceTask = textOf(source["id"])
 	}
-	tolerate(outer.Data, &data)
-	var asset eventAsset
-	tolerate(data.Asset, &asset)
-	ev := Event{Name: string(outer.Name), AssetID: string(asset.ID), AssetType: string(asset.Type)}
-	var links struct {
-		Self text `json:"self"`
-	}
-	tolerate(asset.Links, &links)
-	ev.Self = string(links.Self)
-	var source struct {
-		ID   text `json:"id"`
-		Type text `json:"type"`
-	}
-	tolerate(asset.Source, &source)
-	if source.Type == "task" {
-		ev.SourceTask = string(source.ID)
-	}
-	ev.Library = ev.AssetID != "" && !present(data.Task) && !publishing(ev.Name)
+	ev.Library = ev.AssetID != "" && !present(data["task"]) && !publishing(ev.Name)
 	return ev, nil
 }
 
@@ -82,12 +58,22 @@ func publishing(name string) bool {
 	return false
 }
 
-// tolerate decodes the parts of raw that have the expected shape and leaves the
-// rest zero.
-func tolerate(raw json.RawMessage, into any) {
+// members returns the members of an object, none of anything else.
+func members(raw json.RawMessage) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
 	if isObject(raw) {
-		_ = json.Unmarshal(raw, into) // a member of another shape stays zero
+		_ = json.Unmarshal(raw, &m) // valid JSON, checked by the caller
 	}
+	return m
+}
+
+// textOf returns a string or number as text, "" for anything else.
+func textOf(raw json.RawMessage) string {
+	var t text
+	if len(raw) == 0 || t.UnmarshalJSON(raw) != nil {
+		return ""
+	}
+	return string(t)
 }
 
 func present(raw json.RawMessage) bool {
