@@ -90,7 +90,14 @@ func (l *Ledger) Take(ctx context.Context, class grant.Class) (grant.Decision, e
 // again. (Above 50 requests a second a window is shorter than a second, so there
 // a request later than its window may exceed the pace.)
 func (l *Ledger) Correct(ctx context.Context, slot grant.Slot, late time.Duration) error {
-	const correct = `UPDATE damsync.pace SET sent = array_append(array_remove(sent, $1::timestamptz), $1::timestamptz + $2::interval)`
+	// A corrected slot may equal another one: only one of them is moved.
+	const correct = `
+		UPDATE damsync.pace SET sent = coalesce(
+			sent[:array_position(sent, $1::timestamptz) - 1] || sent[array_position(sent, $1::timestamptz) + 1:],
+			sent) || ($1::timestamptz + $2::interval)`
+	if late <= 0 {
+		return nil
+	}
 	if _, err := l.store.pool.Exec(ctx, correct, time.UnixMicro(int64(slot)), late); err != nil {
 		return fmt.Errorf("correct grant: %w", err)
 	}

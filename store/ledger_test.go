@@ -103,6 +103,7 @@ func TestLedgerHoldsThePaceUnderCorrections(t *testing.T) {
 	l := New(pool, "a").Ledger(LedgerConfig{PerSecond: perSecond, PerMonth: plenty})
 	rapid.Check(t, func(rt *rapid.T) {
 		now := utcTime(t, "2026-03-10T12:00:00Z")
+		clock.set(now)
 		exec(t, pool, `UPDATE damsync.pace SET sent = '{}'`)
 		var held []grant.Slot
 		var sent []int64
