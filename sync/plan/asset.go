@@ -74,8 +74,8 @@ func propertyLevel(name string) (library.Level, bool) {
 
 // load fills the environment from what is known. The maps are built only when
 // some expression reads them.
-func (e *environment) load(v View, folder string, labels, fields bool) {
-	a := v.Asset
+func (e *environment) load(v *View, folder string, labels, fields bool) {
+	a := &v.Asset
 	extension := extensionOf(a)
 	e.Asset = assetValue{
 		ID: a.ID, Title: a.Title, Type: a.Type, MIMEType: a.MIMEType,
@@ -116,7 +116,7 @@ func labelNames(labels []library.Label) map[string][]string {
 
 // fileName is the title with the extension, unless the title ends with it
 // already. An asset without a title is called by its id.
-func fileName(a library.Asset, extension string) string {
+func fileName(a *library.Asset, extension string) string {
 	name := a.Title
 	if strings.TrimSpace(name) == "" {
 		name = a.ID
@@ -132,7 +132,7 @@ func fileName(a library.Asset, extension string) string {
 
 // extensionOf returns the file extension without the dot, derived from the
 // MIME type when the CMP gives none.
-func extensionOf(a library.Asset) string {
+func extensionOf(a *library.Asset) string {
 	if extension := strings.TrimLeft(a.FileExtension, "."); extension != "" {
 		return extension
 	}

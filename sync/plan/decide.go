@@ -16,8 +16,16 @@ import (
 // An exclusion by the summary does not depend on what else is known, so an
 // asset does not change its verdict because its detail went stale.
 func (t *Target) Decide(v View, now time.Time) Decision {
+	d := t.decide(&v, now)
+	if d.Verdict != NotSelected && t.excludeExpired && v.Detail != nil && v.Detail.ExpiresAt != nil {
+		d.ReviewAt = *v.Detail.ExpiresAt
+	}
+	return d
+}
+
+func (t *Target) decide(v *View, now time.Time) Decision {
 	folder := folderPath(cmp.Or(v.Folder, v.Asset.FileLocation))
-	if reason := t.excludedBySummary(&v, folder); reason != "" {
+	if reason := t.excludedBySummary(v, folder); reason != "" {
 		return Decision{Verdict: NotSelected, Reason: reason}
 	}
 	e := t.evaluator()
@@ -50,7 +58,7 @@ func (t *Target) excludedBySummary(v *View, folder string) string {
 // exclude tries expiry and condition as far as the known levels go. A part of
 // the condition that fails here is left to the whole condition, which runs when
 // all it reads is known.
-func (t *Target) exclude(e *evaluator, v View, now time.Time) (Decision, bool) {
+func (t *Target) exclude(e *evaluator, v *View, now time.Time) (Decision, bool) {
 	if t.excludeExpired && v.Detail != nil && v.Detail.ExpiresAt != nil && !now.Before(*v.Detail.ExpiresAt) {
 		return Decision{Verdict: NotSelected, Reason: "expired " + v.Detail.ExpiresAt.UTC().Format(time.DateOnly)}, true
 	}
@@ -92,7 +100,7 @@ func failed(field string, err error) Decision {
 }
 
 // selected computes what the target should hold of an asset that belongs there.
-func (t *Target) selected(e *evaluator, v View) Decision {
+func (t *Target) selected(e *evaluator, v *View) Decision {
 	path, err := e.render(t.path)
 	if err != nil {
 		return failed("path", err)
@@ -112,9 +120,6 @@ func (t *Target) selected(e *evaluator, v View) Decision {
 		return failed("metadata", err)
 	}
 	d.MetadataHash = sha256.Sum256(text)
-	if t.excludeExpired && v.Detail.ExpiresAt != nil {
-		d.ReviewAt = *v.Detail.ExpiresAt
-	}
 	return d
 }
 
@@ -130,7 +135,7 @@ func (e *evaluator) metadata(x *expression) (any, error) {
 // detail the time of modification stands in for it. A target that never asks
 // for the detail does not look at one that happens to be known: else every
 // asset would be pushed again whenever a detail comes or goes stale.
-func (t *Target) version(v View) string {
+func (t *Target) version(v *View) string {
 	if t.needsDetail() && v.Detail.VersionID != "" {
 		return v.Detail.VersionID
 	}

@@ -76,8 +76,20 @@ func options() []expr.Option {
 		expr.DisableBuiltin("values"),
 		expr.DisableBuiltin("toPairs"),
 		expr.DisableBuiltin("keys"),
+		expr.DisableBuiltin("repeat"),
 		expr.Function("keys", sortedKeys, new(func(map[string][]string) []string), new(func(map[string]any) []string)),
+		expr.Function("repeat", repeat, strings.Repeat),
 	}
+}
+
+// repeat replaces the built-in repeat, which builds its result before it counts
+// it against the memory budget.
+func repeat(params ...any) (any, error) {
+	text, count := params[0].(string), params[1].(int)
+	if count < 0 || count > memoryBudget || len(text)*count > memoryBudget {
+		return nil, fmt.Errorf("repeat would give more than %d bytes, or less than none", memoryBudget)
+	}
+	return strings.Repeat(text, count), nil
 }
 
 // sortedKeys replaces the built-in keys, whose order is random.

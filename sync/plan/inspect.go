@@ -45,7 +45,7 @@ func (u *usage) merge(other usage) {
 }
 
 // known reports whether everything read is in a view.
-func (u *usage) known(v View) bool {
+func (u *usage) known(v *View) bool {
 	return (!u.detail || v.Detail != nil) && (!u.fields || v.Fields != nil)
 }
 

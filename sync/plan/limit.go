@@ -26,7 +26,7 @@ type Wave struct {
 	Waiting  int // planned removals not yet let through
 	Held     int // removals held for approval
 	Suspects int // assets reported gone that the API has not confirmed yet
-	Recent   int // removals let through in the last minute
+	Recent   int // removals let through in the last minute, those a person approved not counted
 	Present  int // objects at the target now, waiting and held ones included
 }
 

@@ -129,6 +129,6 @@ type Decision struct {
 	MetadataHash library.Hash
 
 	// ReviewAt is when the passing of time alone changes the decision: the
-	// expiry of a selected asset. Zero when time does not matter.
+	// expiry of an asset that is not excluded. Zero when time does not matter.
 	ReviewAt time.Time
 }

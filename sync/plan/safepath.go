@@ -22,7 +22,6 @@ const (
 	maxExtension = 32
 
 	sidecarSuffix = ".damsync.json"
-	unsafeRunes   = `<>:"|?*\/`
 )
 
 // SafePath makes a relative slash-separated path out of any text, safe on the
@@ -53,8 +52,10 @@ func SafeSegment(text string) string {
 // cleanSegment returns the safe form of one segment, empty when nothing but
 // dots and spaces is there.
 func cleanSegment(text string) string {
-	s := strings.ToValidUTF8(text, "_")
-	s = norm.NFC.String(strings.Map(safeRune, s))
+	s := text
+	if strings.ContainsFunc(s, needsMapping) {
+		s = norm.NFC.String(strings.Map(safeRune, strings.ToValidUTF8(s, "_")))
+	}
 	s = strings.TrimLeftFunc(s, unicode.IsSpace)
 	s = strings.TrimRightFunc(s, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 	s = showDots(s)
@@ -63,15 +64,29 @@ func cleanSegment(text string) string {
 	return capSegment(s)
 }
 
+// needsMapping reports whether a text with this character goes the long way:
+// most names are plain ASCII, which no mapping and no normalisation changes.
+func needsMapping(r rune) bool {
+	return r < ' ' || r >= 0x7f || isReserved(r)
+}
+
+func isReserved(r rune) bool {
+	switch r {
+	case '<', '>', ':', '"', '|', '?', '*', '\\', '/':
+		return true
+	}
+	return false
+}
+
 // safeRune maps the characters that a file system or a reader could trip over.
 // Format characters (bidirectional and zero-width controls) are dropped: they
 // are invisible and let one name look like another.
 func safeRune(r rune) rune {
 	switch {
+	case isReserved(r), unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp):
+		return '_'
 	case unicode.Is(unicode.Cf, r):
 		return -1
-	case unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp), strings.ContainsRune(unsafeRunes, r):
-		return '_'
 	default:
 		return r
 	}
@@ -88,7 +103,8 @@ func showDots(s string) string {
 // in any case: "con.txt" becomes "con_.txt".
 func renameDevice(s string) string {
 	base, _, _ := strings.Cut(s, ".")
-	if !isDevice(strings.ToUpper(strings.TrimRightFunc(base, unicode.IsSpace))) {
+	name := strings.TrimRightFunc(base, unicode.IsSpace)
+	if len(name) > len("CONOUT$") || !isDevice(strings.ToUpper(name)) {
 		return s
 	}
 	return base + "_" + s[len(base):]

@@ -1,6 +1,9 @@
 package plan
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // piece is a part of a path template: literal text, or an expression.
 type piece struct {
@@ -136,8 +139,10 @@ func (e *evaluator) render(pieces []piece) (string, error) {
 // would take the path of its folder.
 func withName(path, id string) string {
 	cut := strings.LastIndexByte(path, '/') + 1
-	if cleanSegment(path[cut:]) != "" {
+	if strings.ContainsFunc(path[cut:], isVisible) {
 		return path
 	}
 	return path[:cut] + SafeSegment(id)
 }
+
+func isVisible(r rune) bool { return r != '.' && !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) }
