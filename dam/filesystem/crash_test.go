@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"damsync/dam"
@@ -15,15 +16,19 @@ import (
 var errCrash = errors.New("the process died")
 
 // dyingAfter makes an adapter whose process dies before step n: that step and
-// all later ones do not happen. died tells whether it came to that.
-func dyingAfter(t testing.TB, root string, n int) (a *Adapter, died func() bool) {
+// all later ones do not happen. died tells whether it came to that. lacking are
+// steps that the file system does not offer.
+func dyingAfter(t testing.TB, root string, n int, lacking ...string) (a *Adapter, died func() bool) {
 	t.Helper()
 	a = open(t, root)
 	a.cleaned.Store(true)
 	done := 0
-	a.fault = func(string) error {
+	a.fault = func(step string) error {
 		if done++; done > n {
 			return errCrash
+		}
+		if slices.Contains(lacking, step) {
+			return errors.ErrUnsupported
 		}
 		return nil
 	}
@@ -89,22 +94,22 @@ func scenarios() []scenario {
 
 // everyCrash runs do for each scenario and each step its call can die before,
 // with the root as the death left it.
-func everyCrash(t *testing.T, do func(t *testing.T, sc scenario, root string, old dam.Remote)) {
+func everyCrash(t *testing.T, do func(t *testing.T, sc scenario, root string), lacking ...string) {
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			crashed := true
 			for n := 0; crashed; n++ {
 				t.Run(fmt.Sprintf("step %d", n), func(t *testing.T) {
-					root := t.TempDir()
+					root := memoryDir(t)
 					old := sc.before(t, open(t, root))
-					a, died := dyingAfter(t, root, n)
+					a, died := dyingAfter(t, root, n, lacking...)
 					_, err := sc.call(t.Context(), a, old)
 					if crashed = died(); crashed && !errors.Is(err, errCrash) {
 						t.Fatalf("died, but the call answered %v", err)
 					} else if !crashed && err != nil {
 						t.Fatal(err)
 					}
-					do(t, sc, root, old)
+					do(t, sc, root)
 				})
 			}
 		})
@@ -119,25 +124,34 @@ func (sc scenario) want() map[string]string {
 }
 
 func TestCrashThenRepeat(t *testing.T) {
-	everyCrash(t, func(t *testing.T, sc scenario, root string, _ dam.Remote) {
-		a := open(t, root)
-		r, err := a.Find(t.Context(), key("A"), nil)
-		if err != nil || r.State == dam.Foreign {
-			t.Fatalf("find after the crash answered %+v, %v", r, err)
-		}
-		if r, err = sc.call(t.Context(), a, r); err != nil || r.State != sc.state {
-			t.Fatalf("the repeated call answered %+v, %v", r, err)
-		}
-		wantFiles(t, root, sc.want())
-		if found, err := a.Find(t.Context(), key("A"), nil); err != nil || found.State != sc.state {
-			t.Errorf("find after all answered %+v, %v", found, err)
-		}
-	})
+	for name, lacking := range map[string][]string{
+		"exclusive rename": nil,
+		"link":             {"rename to a new name"},
+		"plain rename":     {"rename to a new name", "link"},
+	} {
+		t.Run(name, func(t *testing.T) { everyCrash(t, repeat, lacking...) })
+	}
+}
+
+func repeat(t *testing.T, sc scenario, root string) {
+	t.Helper()
+	a := open(t, root)
+	r, err := a.Find(t.Context(), key("A"), nil)
+	if err != nil || r.State == dam.Foreign {
+		t.Fatalf("find after the crash answered %+v, %v", r, err)
+	}
+	if r, err = sc.call(t.Context(), a, r); err != nil || r.State != sc.state {
+		t.Fatalf("the repeated call answered %+v, %v", r, err)
+	}
+	wantFiles(t, root, sc.want())
+	if found, err := a.Find(t.Context(), key("A"), nil); err != nil || found.State != sc.state {
+		t.Errorf("find after all answered %+v, %v", found, err)
+	}
 }
 
 // What Find calls settled is settled: nothing of the asset is anywhere else.
 func TestCrashThenTrustFind(t *testing.T) {
-	everyCrash(t, func(t *testing.T, sc scenario, root string, _ dam.Remote) {
+	everyCrash(t, func(t *testing.T, sc scenario, root string) {
 		r, err := open(t, root).Find(t.Context(), key("A"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -161,7 +175,7 @@ func TestCrashThenTrustFind(t *testing.T) {
 func TestCrashThenForeignFile(t *testing.T) {
 	for _, body := range []string{"one", "two", "of another"} {
 		t.Run(body, func(t *testing.T) {
-			everyCrash(t, func(t *testing.T, sc scenario, root string, _ dam.Remote) {
+			everyCrash(t, func(t *testing.T, sc scenario, root string) {
 				foreign := intrude(t, root, body, sc.source, sc.dest, "d/a.png")
 				a := open(t, root)
 				r, err := a.Find(t.Context(), key("A"), nil)
@@ -190,8 +204,8 @@ func TestCrashThenForeignFile(t *testing.T) {
 	}
 }
 
-// intrude puts a file to each of the places that has neither file nor sidecar:
-// with the sidecar there it would be an edited file of ours.
+// intrude puts a file to each of the places that has none, also when our sidecar
+// is still there.
 func intrude(t *testing.T, root, body string, places ...string) map[string]string {
 	t.Helper()
 	foreign := map[string]string{}

@@ -62,6 +62,22 @@ func mustPut(t testing.TB, a *Adapter, obj dam.Object, current dam.Remote) dam.R
 	return r
 }
 
+// memoryDir is a temporary directory in memory where there is such a thing:
+// the tests that sync thousands of files need not wait for a disk.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "damsync-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // files is every file under root that is not the adapter's own, with content;
 // sidecars are reduced to asset and generation.
 func files(t testing.TB, root string) map[string]string {

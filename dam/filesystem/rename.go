@@ -20,10 +20,10 @@ func (t *tree) renameNew(from, to string) error {
 	} else if sameEntry(source, there) {
 		return t.rename(from, to)
 	}
-	if err := t.step("rename to a new name"); err != nil {
-		return err
+	err = t.step("rename to a new name")
+	if err == nil {
+		err = t.renameExclusive(from, to)
 	}
-	err = t.renameExclusive(from, to)
 	if !unsupported(err) {
 		return err
 	}
@@ -32,10 +32,10 @@ func (t *tree) renameNew(from, to string) error {
 
 // linkNew is for file systems without an exclusive rename.
 func (t *tree) linkNew(from, to string) error {
-	if err := t.step("link"); err != nil {
-		return err
+	err := t.step("link")
+	if err == nil {
+		err = t.root.Link(from, to)
 	}
-	err := t.root.Link(from, to)
 	if err == nil {
 		return t.remove(from)
 	}

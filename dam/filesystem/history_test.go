@@ -1,0 +1,237 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"damsync/dam"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// wish is what the core wants of an asset.
+type wish struct {
+	state dam.State
+	path  string
+	body  string
+}
+
+// history drives a root as the core would, with processes that die anywhere.
+type history struct {
+	tb         testing.TB
+	root       string
+	wishes     map[string]wish
+	open       map[string]bool // the last call died: what is there is not known
+	generation map[string]int64
+	foreign    map[string]string
+}
+
+var (
+	historyIDs   = []string{"A", "B", "C"}
+	historyPaths = []string{"a.png", "A.png", "d/a.png", "d/e/a.png", "d", "a.png/b", "r\u00f6t.png", "ro\u0308t.png"}
+)
+
+// Whatever is called, dies and intrudes: in the end each asset is once where it
+// should be, with its bytes, and foreign files are as they were.
+func TestAnyHistoryConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := &history{
+			tb: t, root: filepath.Join(memoryDir(t), "root"),
+			wishes: map[string]wish{}, open: map[string]bool{},
+			generation: map[string]int64{}, foreign: map[string]string{},
+		}
+		if err := os.Mkdir(h.root, 0o755); err != nil {
+			rt.Fatal(err)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"put":          h.put,
+			"move":         h.move,
+			"set metadata": h.setMetadata,
+			"retire":       h.retire,
+			"intrude":      h.intrude,
+			"withdraw":     h.withdraw,
+			"":             h.foreignUntouched,
+		})
+		h.converge(rt)
+	})
+}
+
+func drawID(rt *rapid.T) string { return rapid.SampledFrom(historyIDs).Draw(rt, "asset") }
+
+func drawPath(rt *rapid.T) string { return rapid.SampledFrom(historyPaths).Draw(rt, "path") }
+
+// attempt makes one call as the core does: the generation raised, a look, the
+// call. It reports whether the process lived through it.
+func (h *history) attempt(rt *rapid.T, id string, mayDie bool,
+	call func(*Adapter, dam.Remote, int64) (dam.Remote, error),
+) (r dam.Remote, lived bool, err error) {
+	steps := 1000
+	if mayDie {
+		steps = rapid.IntRange(0, 40).Draw(rt, "steps to live")
+	}
+	h.generation[id]++
+	r, err = open(h.tb, h.root).Find(rt.Context(), key(id), nil)
+	if err != nil {
+		rt.Fatalf("find %s: %v", id, err)
+	}
+	a, died := dyingAfter(h.tb, h.root, steps)
+	r, err = call(a, r, h.generation[id])
+	if died() {
+		if !errors.Is(err, errCrash) {
+			rt.Fatalf("died, but the call answered %+v, %v", r, err)
+		}
+		h.open[id] = true
+		return r, false, nil
+	}
+	return r, true, err
+}
+
+// reached records the outcome of a call that lived: the wish came true, or it
+// was refused for a reason that leaves all as it was.
+func (h *history) reached(rt *rapid.T, id string, want wish, r dam.Remote, err error) {
+	switch dam.Classify(err) {
+	case dam.ClassNone:
+		if r.State != want.state || r.State != dam.Absent && r.Path != want.path {
+			rt.Fatalf("%s: wanted %+v, answered %+v", id, want, r)
+		}
+		h.wishes[id] = want
+	case dam.ClassConflict, dam.ClassForeign, dam.ClassNotFound:
+	default:
+		rt.Fatalf("%s: wanted %+v: %v", id, want, err)
+	}
+}
+
+func (h *history) put(rt *rapid.T) {
+	id, path := drawID(rt), drawPath(rt)
+	want := wish{dam.Present, path, rapid.SampledFrom([]string{"one", "two", "three"}).Draw(rt, "body")}
+	r, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.Put(rt.Context(), object(id, path, want.body, gen), r)
+	})
+	if lived {
+		if err == nil {
+			delete(h.open, id)
+		}
+		h.reached(rt, id, want, r, err)
+	}
+}
+
+func (h *history) move(rt *rapid.T) {
+	id, path := drawID(rt), drawPath(rt)
+	r, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.Move(rt.Context(), r, mark(id, gen), path)
+	})
+	if lived {
+		h.reached(rt, id, wish{dam.Present, path, h.wishes[id].body}, r, err)
+	}
+}
+
+func (h *history) setMetadata(rt *rapid.T) {
+	id := drawID(rt)
+	_, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.SetMetadata(rt.Context(), r, mark(id, gen), "t", dam.Metadata{"n": gen})
+	})
+	if lived && err != nil && !errors.Is(err, dam.ErrNotFound) {
+		rt.Fatalf("set metadata of %s: %v", id, err)
+	}
+}
+
+func (h *history) retire(rt *rapid.T) {
+	id := drawID(rt)
+	mode := rapid.SampledFrom([]dam.RetireMode{dam.RetireDelete, dam.RetireArchive}).Draw(rt, "mode")
+	r, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.Retire(rt.Context(), r, mark(id, gen), mode)
+	})
+	if !lived {
+		return
+	}
+	if err == nil && r.State == dam.Absent {
+		delete(h.open, id)
+	}
+	h.reached(rt, id, wish{r.State, r.Path, h.wishes[id].body}, r, err)
+}
+
+// intrude puts a foreign file, or a foreign sidecar, where no file is.
+func (h *history) intrude(rt *rapid.T) {
+	p := drawPath(rt)
+	if rapid.Bool().Draw(rt, "in the archive") {
+		p = archiveDir + "/" + p
+	}
+	if rapid.IntRange(0, 4).Draw(rt, "sidecar") == 0 {
+		p = sidecarPath(p)
+	}
+	full := filepath.Join(h.root, p)
+	if _, err := os.Lstat(full); err == nil || os.MkdirAll(filepath.Dir(full), 0o755) != nil {
+		return
+	}
+	body := rapid.SampledFrom([]string{"one", "two", "foreign"}).Draw(rt, "foreign body")
+	if err := os.WriteFile(full, []byte(body), 0o644); err == nil {
+		h.foreign[p] = body
+	}
+}
+
+func (h *history) withdraw(rt *rapid.T) {
+	all := slices.Sorted(maps.Keys(h.foreign))
+	if len(all) == 0 {
+		return
+	}
+	p := rapid.SampledFrom(all).Draw(rt, "foreign file")
+	if err := os.Remove(filepath.Join(h.root, p)); err != nil {
+		rt.Fatal(err)
+	}
+	delete(h.foreign, p)
+}
+
+func (h *history) foreignUntouched(rt *rapid.T) {
+	for p, body := range h.foreign {
+		if raw, err := os.ReadFile(filepath.Join(h.root, p)); err != nil || string(raw) != body {
+			rt.Fatalf("foreign file %s is now %q, %v", p, raw, err)
+		}
+	}
+}
+
+// converge repeats what died until all is known, and compares all there is.
+func (h *history) converge(rt *rapid.T) {
+	for _, id := range historyIDs {
+		if h.open[id] {
+			h.wishes[id] = h.resolve(rt, id)
+		}
+	}
+	want := maps.Clone(h.foreign)
+	for id, w := range h.wishes {
+		r, err := open(h.tb, h.root).Find(rt.Context(), key(id), nil)
+		if err != nil || r.State != w.state {
+			rt.Fatalf("%s: wanted %+v, found %+v, %v", id, w, r, err)
+		}
+		if w.state != dam.Absent {
+			want[r.Ref] = w.body
+			want[sidecarPath(r.Ref)] = fmt.Sprintf("%s %s", id, sum(w.body))
+		}
+	}
+	if diff := gocmp.Diff(want, files(h.tb, h.root)); diff != "" {
+		rt.Fatalf("files under the root (-want +got):\n%s", diff)
+	}
+}
+
+// resolve puts an asset anew, and takes it away when its place is taken.
+func (h *history) resolve(rt *rapid.T, id string) wish {
+	want := wish{dam.Present, drawPath(rt), "final"}
+	_, _, err := h.attempt(rt, id, false, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.Put(rt.Context(), object(id, want.path, want.body, gen), r)
+	})
+	if err == nil {
+		return want
+	}
+	r, _, err := h.attempt(rt, id, false, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
+		return a.Retire(rt.Context(), r, mark(id, gen), dam.RetireDelete)
+	})
+	if err != nil || r.State != dam.Absent {
+		rt.Fatalf("retire %s: %+v, %v", id, r, err)
+	}
+	return wish{state: dam.Absent}
+}
