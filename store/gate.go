@@ -13,22 +13,12 @@ import (
 // RecentWindow is how long a removal let through counts towards the next wave.
 const RecentWindow = time.Minute
 
-// GateAnswer is what the gate does with the removals that wait.
-type GateAnswer string
-
-// The answers.
-const (
-	GateRelease GateAnswer = "open"
-	GateHold    GateAnswer = "held"
-	GateWait    GateAnswer = "waiting"
-)
-
 // JudgeRemovals counts the wave of target, asks admit, and does what it says,
 // under a lock that all replicas share. It returns the wave and the answer; a
 // target where nothing waits is not judged.
-func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) GateAnswer) (state.Wave, GateAnswer, error) {
+func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer, error) {
 	var wave state.Wave
-	answer := GateWait
+	answer := state.GateWait
 	err := s.inTx(ctx, "judge removals at "+target, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
 			return fmt.Errorf("lock gate: %w", err)
@@ -39,9 +29,9 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 		}
 		answer = admit(wave)
 		switch answer {
-		case GateRelease:
+		case state.GateRelease:
 			return openGate(ctx, tx, target, "waiting", false)
-		case GateHold:
+		case state.GateHold:
 			_, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'held' WHERE target = $1 AND gate = 'waiting'`, target)
 			return err
 		}
@@ -80,7 +70,7 @@ func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool
 	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved) VALUES ($1, $2, $3)`, target, tag.RowsAffected(), approved); err != nil {
 		return fmt.Errorf("record removals: %w", err)
 	}
-	return notify(ctx, tx, TopicPlacement)
+	return notify(ctx, tx, state.TopicPlacement)
 }
 
 // Approve lets the held removals of target through and returns how many. Removals that come
@@ -99,13 +89,8 @@ func (s *Store) Approve(ctx context.Context, target string) (int64, error) {
 	return n, err
 }
 
-// HeldRemoval is one removal that waits for approval.
-type HeldRemoval struct {
-	AssetID, Title, Path, Reason string
-}
-
 // Held lists up to limit removals of target that wait for approval.
-func (s *Store) Held(ctx context.Context, target string, limit int) ([]HeldRemoval, error) {
+func (s *Store) Held(ctx context.Context, target string, limit int) ([]state.HeldRemoval, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT p.asset_id, coalesce(a.title, ''), p.applied_path, p.desired_reason
 		FROM damsync.placement p LEFT JOIN damsync.asset a ON a.id = p.asset_id
@@ -113,7 +98,7 @@ func (s *Store) Held(ctx context.Context, target string, limit int) ([]HeldRemov
 	if err != nil {
 		return nil, fmt.Errorf("list held removals: %w", err)
 	}
-	held, err := pgx.CollectRows(rows, pgx.RowToStructByPos[HeldRemoval])
+	held, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.HeldRemoval])
 	if err != nil {
 		return nil, fmt.Errorf("list held removals: %w", err)
 	}

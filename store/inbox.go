@@ -47,8 +47,8 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 		if err := keepSourceTask(ctx, tx, e); err != nil {
 			return err
 		}
-		ref := Ref{ID: e.AssetID, Type: e.AssetType, Self: e.Self}
-		return want(ctx, tx, state.Observation{Kind: observedByWebhook}, grant.Webhook, e.Name == eventAssetRemoved, []Ref{ref})
+		ref := state.Ref{ID: e.AssetID, Type: e.AssetType, Self: e.Self}
+		return want(ctx, tx, state.Observation{Kind: observedByWebhook}, grant.Webhook, e.Name == eventAssetRemoved, []state.Ref{ref})
 	})
 }
 

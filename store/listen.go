@@ -11,6 +11,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"damsync/internal/state"
 )
 
 // Listen calls wake with the topic of every notification until ctx ends; then
@@ -22,7 +24,7 @@ import (
 // The connection is Listen's own: none of the pool's is held. A lost one is made
 // anew with growing pauses. An error is returned only for what no waiting cures:
 // the server refuses the login or the command.
-func (s *Store) Listen(ctx context.Context, wake func(Topic)) error {
+func (s *Store) Listen(ctx context.Context, wake func(state.Topic)) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = 200 * time.Millisecond
 	pause.MaxInterval = 30 * time.Second
@@ -48,7 +50,7 @@ func (s *Store) Listen(ctx context.Context, wake func(Topic)) error {
 }
 
 // listenOnce listens on one connection until it breaks or ctx ends.
-func (s *Store) listenOnce(ctx context.Context, connected func(), wake func(Topic)) error {
+func (s *Store) listenOnce(ctx context.Context, connected func(), wake func(state.Topic)) error {
 	conn, err := pgx.ConnectConfig(ctx, s.listenConfig())
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func (s *Store) listenOnce(ctx context.Context, connected func(), wake func(Topi
 		if err != nil {
 			return err
 		}
-		wake(Topic(n.Payload))
+		wake(state.Topic(n.Payload))
 	}
 }
 
@@ -95,6 +97,6 @@ func refused(err error) bool {
 	return strings.HasPrefix(pg.Code, authorization) || strings.HasPrefix(pg.Code, accessRule)
 }
 
-func topics() []Topic {
-	return []Topic{TopicLookup, TopicPlacement, TopicGate, TopicPlan}
+func topics() []state.Topic {
+	return []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate, state.TopicPlan}
 }

@@ -12,11 +12,6 @@ import (
 	"damsync/internal/state"
 )
 
-// Ref names an asset that somebody wants read.
-type Ref struct {
-	ID, Type, Self string
-}
-
 const wantSQL = `
 INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone)
 SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8
@@ -35,7 +30,7 @@ ON CONFLICT (asset_id) DO UPDATE SET
 
 // want asks for assets to be read; an asset that is being read just now is read
 // once more.
-func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []Ref) error {
+func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
 	if len(refs) == 0 {
 		return nil
 	}
@@ -46,7 +41,7 @@ func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Cla
 	if _, err := tx.Exec(ctx, wantSQL, id, typ, self, string(class), classUrgency(class), obs.Kind, obs.RunID, gone); err != nil {
 		return fmt.Errorf("ask for lookups: %w", err)
 	}
-	return notify(ctx, tx, TopicLookup)
+	return notify(ctx, tx, state.TopicLookup)
 }
 
 // wantDetails asks for what the rules read and the mirror does not know. A
@@ -72,19 +67,19 @@ func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, known []
 	for _, id := range pending {
 		skip[id] = true
 	}
-	var refs []Ref
+	var refs []state.Ref
 	for _, k := range known {
 		if !skip[k.Asset.ID] {
-			refs = append(refs, Ref{ID: k.Asset.ID, Type: k.Asset.Type, Self: k.Asset.Self})
+			refs = append(refs, state.Ref{ID: k.Asset.ID, Type: k.Asset.Type, Self: k.Asset.Self})
 		}
 	}
 	return want(ctx, tx, obs, grant.Detail, false, refs)
 }
 
 // WantLookup asks for one asset by hand.
-func (s *Store) WantLookup(ctx context.Context, obs state.Observation, class grant.Class, ref Ref) error {
+func (s *Store) WantLookup(ctx context.Context, obs state.Observation, class grant.Class, ref state.Ref) error {
 	return s.inTx(ctx, "ask for lookup", func(tx pgx.Tx) error {
-		return want(ctx, tx, obs, class, false, []Ref{ref})
+		return want(ctx, tx, obs, class, false, []state.Ref{ref})
 	})
 }
 
@@ -101,7 +96,7 @@ func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation) (int, 
 		if err != nil {
 			return err
 		}
-		refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Ref])
+		refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.Ref])
 		if err != nil {
 			return err
 		}
@@ -284,7 +279,7 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 		return fmt.Errorf("finish lookup: %w", err)
 	}
 	if l.Gone {
-		return notify(ctx, tx, TopicGate) // one suspect fewer may let a wave through
+		return notify(ctx, tx, state.TopicGate) // one suspect fewer may let a wave through
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,10 +10,6 @@ import (
 	"damsync/internal/library"
 	"damsync/internal/state"
 )
-
-// ErrLeaseLost is the class of an outcome that came after another worker had
-// taken the placement over. Nothing is recorded.
-var ErrLeaseLost = errors.New("lease lost: another worker has taken over")
 
 // ClaimPlacements takes up to n dirty placements of target that are due, most
 // urgent first, for the time of lease, and commits the intent to work on them.
@@ -114,7 +109,7 @@ func oneRow(affected int64, err error, doing string) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if affected == 0 {
-		return fmt.Errorf("%s: %w", doing, ErrLeaseLost)
+		return fmt.Errorf("%s: %w", doing, state.ErrLeaseLost)
 	}
 	return nil
 }
@@ -177,11 +172,11 @@ func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 				return err
 			}
 			n += tag.RowsAffected()
-			if err := notify(ctx, tx, TopicLookup); err != nil {
+			if err := notify(ctx, tx, state.TopicLookup); err != nil {
 				return err
 			}
 		}
-		return notify(ctx, tx, TopicPlacement)
+		return notify(ctx, tx, state.TopicPlacement)
 	})
 	return n, err
 }

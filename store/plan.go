@@ -173,11 +173,11 @@ func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []asse
 		return fmt.Errorf("write placements: %w", err)
 	}
 	if anyGated {
-		if err := notify(ctx, tx, TopicGate); err != nil {
+		if err := notify(ctx, tx, state.TopicGate); err != nil {
 			return err
 		}
 	}
-	return notify(ctx, tx, TopicPlacement)
+	return notify(ctx, tx, state.TopicPlacement)
 }
 
 // urgencyOf is the position of the observation's class: what an editor just did goes before a backfill.

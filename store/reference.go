@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,22 +12,11 @@ import (
 	"damsync/internal/state"
 )
 
-// ErrEmptyListing is the class of a listing that came back empty while the
-// mirror has rows: an upstream in trouble, from which nothing is inferred.
-var ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")
-
-// References is the whole of what assets refer to.
-type References struct {
-	Folders     []library.Folder
-	LabelGroups []library.LabelGroup
-	Fields      []library.FieldDefinition // nil when not read
-}
-
 // ApplyReferences makes folders, label groups and field definitions equal to
 // what was read, logs what changed and, when anything did, raises the epoch, so
 // that every target is planned anew: a folder that is renamed changes the paths of
 // its assets without touching them. It reports whether anything changed.
-func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs References) (bool, error) {
+func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (bool, error) {
 	changed := false
 	err := s.inTx(ctx, "write folders, labels and fields", func(tx pgx.Tx) error {
 		// One writer at a time, so that two replicas do not interleave.
@@ -55,7 +43,7 @@ func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs
 		if _, err := tx.Exec(ctx, `UPDATE damsync.instance SET epoch = epoch + 1`); err != nil {
 			return err
 		}
-		return notify(ctx, tx, TopicPlan)
+		return notify(ctx, tx, state.TopicPlan)
 	})
 	return changed, err
 }
@@ -89,7 +77,7 @@ func applySet(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet) error 
 		return fmt.Errorf("list %ss: %w", set.entity, err)
 	}
 	if len(set.rows) == 0 && len(old) > 0 {
-		return fmt.Errorf("%ss: %w", set.entity, ErrEmptyListing)
+		return fmt.Errorf("%ss: %w", set.entity, state.ErrEmptyListing)
 	}
 	for id, row := range set.rows {
 		if err := applyRef(ctx, tx, log, set, id, row, old[id]); err != nil {
@@ -218,17 +206,10 @@ func named(values []library.Named) []library.Named {
 	return values
 }
 
-// Names is what a rule may refer to.
-type Names struct {
-	Folders map[string]bool            // by path
-	Labels  map[string]map[string]bool // group name to value names
-	Fields  map[string]bool            // by name
-}
-
 // Names reads the folders, labels and fields the mirror has, for checking what
 // rules refer to.
-func (s *Store) Names(ctx context.Context) (Names, error) {
-	n := Names{Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}}
+func (s *Store) Names(ctx context.Context) (state.Names, error) {
+	n := state.Names{Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}}
 	rows, err := s.pool.Query(ctx, `
 		SELECT 'folder', path, '' FROM damsync.folder
 		UNION ALL SELECT 'label', g.name, coalesce(v ->> 'name', '') FROM damsync.label_group g

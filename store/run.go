@@ -13,9 +13,6 @@ import (
 	"damsync/internal/state"
 )
 
-// ErrRunning is the class of a run that another process is doing just now.
-var ErrRunning = errors.New("already running in another process")
-
 // StartRun begins a run of kind, or goes on with one that its process left
 // unfinished (Resumed, with its cursor). ErrRunning: another process is at it.
 func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease time.Duration) (state.Run, error) {
@@ -37,7 +34,7 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease ti
 			ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING id, started_at, cursor`, kind, requestedBy, s.id, lease).
 			Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return ErrRunning
+			return state.ErrRunning
 		}
 		return err
 	})
@@ -64,14 +61,9 @@ func (s *Store) RecordProgress(ctx context.Context, run state.Run, p state.Progr
 	})
 }
 
-// RunTotals is what a run has done so far, also before it was resumed.
-type RunTotals struct {
-	Requests, Seen, Changed, Suspects int64
-}
-
 // RunTotals reads the totals of a run.
-func (s *Store) RunTotals(ctx context.Context, id int64) (RunTotals, error) {
-	var t RunTotals
+func (s *Store) RunTotals(ctx context.Context, id int64) (state.RunTotals, error) {
+	var t state.RunTotals
 	err := s.pool.QueryRow(ctx, `SELECT requests, seen, changed, (SELECT count(*) FROM damsync.suspect WHERE run_id = r.id) FROM damsync.run r WHERE id = $1`, id).
 		Scan(&t.Requests, &t.Seen, &t.Changed, &t.Suspects)
 	if err != nil {
@@ -91,7 +83,7 @@ func (s *Store) FinishRun(ctx context.Context, run state.Run, class grant.Class)
 		if err != nil {
 			return err
 		}
-		refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Ref])
+		refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.Ref])
 		if err != nil {
 			return err
 		}

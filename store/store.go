@@ -12,22 +12,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"damsync/internal/state"
 )
 
-// Channel is the NOTIFY channel that wakes replicas; its payload is a Topic.
+// Channel is the NOTIFY channel that wakes replicas; its payload is a state.Topic.
 const Channel = "damsync"
-
-// Topic says what kind of work a notification is about. A notification is a
-// hint: who misses one finds the work at the next slow poll.
-type Topic string
-
-// The topics.
-const (
-	TopicLookup    Topic = "lookup"    // an asset has to be read
-	TopicPlacement Topic = "placement" // a placement is dirty
-	TopicGate      Topic = "gate"      // a removal waits at the gate
-	TopicPlan      Topic = "plan"      // a target has to be planned anew
-)
 
 // Store is safe for concurrent use. Its methods return errors wrapped with what
 // was being done.
@@ -68,7 +58,7 @@ func (s *Store) inTx(ctx context.Context, doing string, fn func(pgx.Tx) error) e
 }
 
 // notify wakes the replicas when tx commits.
-func notify(ctx context.Context, tx pgx.Tx, topic Topic) error {
+func notify(ctx context.Context, tx pgx.Tx, topic state.Topic) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_notify($1, $2)`, Channel, string(topic)); err != nil {
 		return fmt.Errorf("notify %s: %w", topic, err)
 	}

@@ -49,7 +49,7 @@ func (s *Store) SetTargetPlanned(ctx context.Context, target string, fingerprint
 	if err != nil {
 		return fmt.Errorf("record plan of %s: %w", target, err)
 	}
-	return s.Notify(ctx, TopicGate)
+	return s.Notify(ctx, state.TopicGate)
 }
 
 // SetTargetProblem records why target does not run; empty lets it run.
@@ -102,7 +102,7 @@ func (s *Store) HasPlacements(ctx context.Context, target string) (bool, error) 
 }
 
 // Notify wakes the replicas.
-func (s *Store) Notify(ctx context.Context, topic Topic) error {
+func (s *Store) Notify(ctx context.Context, topic state.Topic) error {
 	if _, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, Channel, string(topic)); err != nil {
 		return fmt.Errorf("notify %s: %w", topic, err)
 	}

@@ -1,0 +1,80 @@
+package state
+
+import (
+	"errors"
+
+	"damsync/internal/library"
+)
+
+// Error classes of the store that the engine acts upon.
+var (
+	// ErrRunning: another process is doing this run just now.
+	ErrRunning = errors.New("already running in another process")
+	// ErrLeaseLost: the outcome came after another worker had taken the work
+	// over. Nothing is recorded.
+	ErrLeaseLost = errors.New("lease lost: another worker has taken over")
+	// ErrEmptyListing: a listing came back empty while the mirror has rows, an
+	// upstream in trouble, from which nothing is inferred.
+	ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")
+)
+
+// Topic says what kind of work a wake-up is about. A wake-up is a hint: who
+// misses one finds the work at the next slow poll.
+type Topic string
+
+// The topics.
+const (
+	TopicLookup    Topic = "lookup"    // an asset has to be read
+	TopicPlacement Topic = "placement" // a placement is dirty
+	TopicGate      Topic = "gate"      // a removal waits at the gate
+	TopicPlan      Topic = "plan"      // a target has to be planned anew
+)
+
+// GateAnswer is what becomes of the removals that wait at a target.
+type GateAnswer string
+
+// The answers.
+const (
+	GateRelease GateAnswer = "open"
+	GateHold    GateAnswer = "held"
+	GateWait    GateAnswer = "waiting"
+)
+
+// Ref names an asset that somebody wants read.
+type Ref struct {
+	ID, Type, Self string
+}
+
+// References is the whole of what assets refer to.
+type References struct {
+	Folders     []library.Folder
+	LabelGroups []library.LabelGroup
+	Fields      []library.FieldDefinition // nil when not read
+}
+
+// Names is what a rule may refer to.
+type Names struct {
+	Folders map[string]bool            // by path
+	Labels  map[string]map[string]bool // group name to value names
+	Fields  map[string]bool            // by name
+}
+
+// HeldRemoval is one removal that waits for approval.
+type HeldRemoval struct {
+	AssetID, Title, Path, Reason string
+}
+
+// RunTotals is what a run has done so far, also before it was resumed.
+type RunTotals struct {
+	Requests, Seen, Changed, Suspects int64
+}
+
+// Backlog is the work that is not done.
+type Backlog struct {
+	Lookups       int // to be read, not yet failed
+	LookupsFailed int // failed and waiting for the next attempt
+	Placements    int // dirty and on their way, short retries included
+	Waiting       int // removals at the gate
+	Held          int // removals that wait for approval
+	Failed        int // dirty, failed for now
+}
