@@ -26,13 +26,18 @@ func clusterMajor(cluster string) (int, error) {
 	return major, nil
 }
 
+const (
+	initPrefix  = "init-"
+	fetchPrefix = "fetch-"
+)
+
 // initialize makes the cluster with initdb under another name first, so that
 // an interrupted one is never taken for a cluster.
 func (in *instance) initialize(ctx context.Context) error {
-	if err := in.removeInterrupted(); err != nil {
+	if err := in.removeInterrupted(initPrefix); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(in.place.home, "init-")
+	tmp, err := os.MkdirTemp(in.place.home, initPrefix)
 	if err != nil {
 		return fmt.Errorf("create cluster directory: %w", err)
 	}
@@ -61,14 +66,15 @@ func (in *instance) initAt(ctx context.Context, dir string) error {
 	return in.writeIn(dir, "pg_hba.conf", "# The socket's directory decides who may connect.\nlocal all all trust\n", os.O_TRUNC)
 }
 
-func (in *instance) removeInterrupted() error {
-	left, err := filepath.Glob(filepath.Join(escapeGlob(in.place.home), "init-*"))
+// removeInterrupted deletes what a killed initdb or download left in the home.
+func (in *instance) removeInterrupted(prefix string) error {
+	left, err := filepath.Glob(filepath.Join(escapeGlob(in.place.home), prefix+"*"))
 	if err != nil {
 		return err
 	}
 	for _, dir := range left {
 		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("remove interrupted initdb: %w", err)
+			return fmt.Errorf("remove what an interrupted run left: %w", err)
 		}
 	}
 	return nil

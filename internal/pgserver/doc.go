@@ -24,7 +24,7 @@
 //	postgres/server.log   what the server wrote, moved to .1 beyond 8 MiB
 //	postgres/dist         downloaded binaries, where none were installed
 //	postgres/location     where cluster, log and dist are, when they are elsewhere
-//	postgres/socket_dir   where the socket is, when its path here were too long
+//	postgres/socket_dir   where the socket is, when the path here would be too long
 //
 // They are elsewhere when root's data directory lies below one that the
 // server's user may not enter (such as /root, or what mktemp makes): then in

@@ -50,10 +50,7 @@ func Find(ctx context.Context, look Lookup) (Binaries, error) {
 // all returns every usable installation in order of preference, at least one
 // when the error is nil.
 func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
-	getenv := l.Getenv
-	if getenv == nil {
-		getenv = os.Getenv
-	}
+	getenv := l.getenv()
 	if dir := getenv("DAMSYNC_PG_BIN"); dir != "" {
 		b, err := inspect(ctx, dir)
 		if err != nil {
@@ -67,6 +64,13 @@ func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 		return nil, fmt.Errorf("%w in DAMSYNC_PG_BIN, PATH or %s", ErrNoBinaries, l.glob())
 	}
 	return found, nil
+}
+
+func (l Lookup) getenv() func(string) string {
+	if l.Getenv == nil {
+		return os.Getenv
+	}
+	return l.Getenv
 }
 
 func (l Lookup) glob() string { return cmp.Or(l.Glob, "/usr/lib/postgresql/*/bin") }

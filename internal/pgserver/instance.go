@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -199,14 +200,24 @@ func orphansRemain(log string) bool {
 	return strings.Contains(log, "pre-existing shared memory block")
 }
 
-// clearStale removes the pid file of a server that is no more when another
-// process has its pid by now: PostgreSQL would take that for the server.
+// clearStale removes the lock files of a server that is no more when their pid
+// is taken: by another process, or by the dead server itself while its parent
+// does not reap it, as happens in containers. PostgreSQL would take either for
+// a running server. That pid file gone, PostgreSQL still notices backends left
+// over, by the shared memory it finds under the cluster's key.
 func (in *instance) clearStale() error {
 	pm, running, err := runningPostmaster(in.place.cluster())
 	if err != nil || running || pm.pid == 0 || errors.Is(unix.Kill(pm.pid, 0), unix.ESRCH) {
 		return err
 	}
-	return os.Remove(in.place.cluster() + "/postmaster.pid")
+	socketLock := filepath.Join(in.socketDir, ".s.PGSQL."+in.port+".lock")
+	if err := os.Remove(socketLock); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove stale lock file: %w", err)
+	}
+	if err := os.Remove(filepath.Join(in.place.cluster(), pidFile)); err != nil {
+		return fmt.Errorf("remove stale lock file: %w", err)
+	}
+	return nil
 }
 
 // prepare makes the database on first use. It reports whether damsync started
@@ -258,23 +269,4 @@ func (in *instance) stop(ctx context.Context) error {
 	}
 	in.log.Info().Msg("Private PostgreSQL stopped")
 	return nil
-}
-
-// binaries finds the binaries for a cluster of the given major version; 0
-// means that there is no cluster yet.
-func (in *instance) binaries(ctx context.Context, opt Options, major int) (Binaries, error) {
-	found, err := opt.Lookup.all(ctx)
-	if opt.BinDir == "" {
-		found = append(found, usable(ctx, []string{in.place.dist() + "/bin"})...)
-	}
-	for _, b := range found {
-		if major == 0 || b.Major == major {
-			return b, nil
-		}
-	}
-	if len(found) > 0 {
-		return Binaries{}, fmt.Errorf("%w: %s was made by PostgreSQL %d, found is %s\ninstall postgresql-%d, or set DAMSYNC_PG_BIN to its binaries, or move the cluster to the new version with pg_upgrade",
-			ErrVersion, in.place.cluster(), major, found[0], major)
-	}
-	return Binaries{}, err
 }

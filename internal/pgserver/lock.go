@@ -37,6 +37,16 @@ func (l *fileLock) acquire(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) { return l.try(unix.LOCK_EX) })
 }
 
+// current reports that the file locked is still the one of that name.
+func (l *fileLock) current() bool {
+	mine, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(l.f.Name())
+	return err == nil && os.SameFile(mine, named)
+}
+
 // release gives the lock back and closes the file. It unlocks in so many words
 // because a child between fork and exec still shares the open file, and would
 // keep the lock for that moment.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,17 +108,24 @@ func openGated(ctx context.Context, p place, opt Options) (*Server, error) {
 
 // enter waits for the lock that serializes starts and stops.
 func enter(ctx context.Context, p place, timeout time.Duration) (*fileLock, error) {
-	gate, err := openLock(p.startLock())
-	if err != nil {
-		return nil, err
-	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := gate.acquire(wait); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: another process has been starting or stopping it in %s for %s: %w",
-			ErrUnavailable, p.state, timeout, err), gate.f.Close())
+	for {
+		gate, err := openLock(p.startLock())
+		if err != nil {
+			return nil, err
+		}
+		if err := gate.acquire(wait); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: another process has been starting or stopping it in %s for %s: %w",
+				ErrUnavailable, p.state, timeout, err), gate.f.Close())
+		}
+		if gate.current() {
+			return gate, nil
+		}
+		if err := gate.release(); err != nil { // Remove was faster
+			return nil, err
+		}
 	}
-	return gate, nil
 }
 
 // URL is a connection URL that pgx and libpq understand.
@@ -199,6 +207,9 @@ func removeGated(ctx context.Context, p place) error {
 // connectURL writes the address of a database behind a socket.
 func connectURL(socketDir, port, user, database string) string {
 	query := url.Values{"host": {socketDir}, "port": {port}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.User(user), Path: "/" + database, RawQuery: query.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.User(user), Path: "/" + database,
+		RawQuery: strings.ReplaceAll(query.Encode(), "+", "%20"), // libpq takes a plus for a plus
+	}
 	return u.String()
 }

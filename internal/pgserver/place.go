@@ -152,10 +152,10 @@ func unreachable(a account, dir string, cause error) error {
 
 // socketDir returns the directory for the socket, which belongs to the account
 // and which no other user can enter: in the home, or a recorded short one in
-// the temporary directory when that path is too long for a socket.
+// the temporary directory when that path does not suit a socket.
 func (p place) socketDir(ctx context.Context, a account) (string, error) {
 	dir := filepath.Join(p.home, "socket")
-	if len(socketPath(dir)) <= maxSocketPath {
+	if fitsSocket(dir) {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return "", err
 		}
@@ -180,8 +180,8 @@ func (p place) shortSocketDir(ctx context.Context, a account) (string, error) {
 			continue
 		}
 		err = a.give(dir)
-		if err == nil && len(socketPath(dir)) > maxSocketPath {
-			err = fmt.Errorf("the path %s is too long for a socket", dir)
+		if err == nil && !fitsSocket(dir) {
+			err = fmt.Errorf("the path %s does not suit a socket", dir)
 		}
 		if err == nil && a.change {
 			err = a.reaches(ctx, dir)
@@ -194,7 +194,11 @@ func (p place) shortSocketDir(ctx context.Context, a account) (string, error) {
 	return "", fmt.Errorf("make a directory for the socket: %w", failed)
 }
 
-func socketPath(dir string) string { return filepath.Join(dir, ".s.PGSQL."+port) }
+// fitsSocket reports whether a socket can be in dir: the path may not be too
+// long, nor hold the comma that separates hosts in a connection URL.
+func fitsSocket(dir string) bool {
+	return len(filepath.Join(dir, ".s.PGSQL."+port)) <= maxSocketPath && !strings.Contains(dir, ",")
+}
 
 // readRecord returns the one line of a record, empty when there is none.
 func readRecord(path string) (string, error) {

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const pidFile = "postmaster.pid"
+
 // postmaster is what postmaster.pid, a file that PostgreSQL keeps in PGDATA
 // while it runs, tells of a running server.
 type postmaster struct {
@@ -24,7 +26,7 @@ type postmaster struct {
 // runningPostmaster returns the server running on a cluster, or false when
 // there is none, whatever file a killed one left.
 func runningPostmaster(cluster string) (postmaster, bool, error) {
-	text, err := os.ReadFile(filepath.Join(cluster, "postmaster.pid"))
+	text, err := os.ReadFile(filepath.Join(cluster, pidFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return postmaster{}, false, nil
 	}
@@ -47,11 +49,11 @@ func parsePostmaster(text string) postmaster {
 		}
 		return strings.TrimSpace(lines[n-1])
 	}
-	pid, err := strconv.Atoi(line(1))
+	pid, err := strconv.ParseInt(line(1), 10, 32)
 	if err != nil {
 		pid = 0
 	}
-	return postmaster{pid: max(pid, -pid), port: line(4), socketDir: line(5), status: line(8)}
+	return postmaster{pid: int(max(pid, -pid)), port: line(4), socketDir: line(5), status: line(8)}
 }
 
 // isPostmaster reports whether the process exists and is the server of the

@@ -1,0 +1,192 @@
+package pgserver_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"damsync/internal/pgserver"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+)
+
+// helperEnv makes the test binary a process that shares the server of the data
+// directory it names until its standard input ends.
+const helperEnv = "PGSERVER_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperEnv); dir != "" {
+		if err := share(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// report is what a helper prints once it has its share.
+type report struct{ Joined bool }
+
+func share(dir string) error {
+	ctx := context.Background()
+	s, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Unsafe: true})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(report{Joined: s.Joined()}); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return s.Close(ctx)
+}
+
+// helper is another process with a share in the server.
+type helper struct {
+	report
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func startHelper(t *testing.T, dir string) *helper {
+	t.Helper()
+	h := &helper{cmd: exec.Command(os.Args[0])}
+	h.cmd.Env = append(os.Environ(), helperEnv+"="+dir)
+	h.cmd.Stderr = os.Stderr
+	stdin, err := h.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stdin = stdin
+	stdout, err := h.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = h.cmd.Process.Kill(), h.cmd.Wait() })
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("helper said nothing: %v", err)
+	}
+	if err := json.Unmarshal(line, &h.report); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// leave makes the helper close its share and waits for its end.
+func (h *helper) leave(t *testing.T) {
+	t.Helper()
+	if err := h.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cmd.Wait(); err != nil {
+		t.Fatalf("helper: %v", err)
+	}
+}
+
+// kill ends the helper as kill -9 does.
+func (h *helper) kill(t *testing.T) {
+	t.Helper()
+	if err := h.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.cmd.Wait()
+}
+
+// newDir returns an empty directory that every user can enter, whatever is in
+// it is removed with its server at the end.
+func newDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pgserver-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeAll(t, dir) })
+	return dir
+}
+
+func removeAll(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "postgres" {
+			if err := pgserver.Remove(context.Background(), filepath.Dir(path)); err != nil {
+				t.Errorf("remove server: %v", err)
+			}
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func open(t *testing.T, opt pgserver.Options) *pgserver.Server {
+	t.Helper()
+	s, err := pgserver.Open(t.Context(), opt)
+	if err != nil {
+		t.Fatalf("open server: %v", err)
+	}
+	t.Cleanup(func() { closeServer(t, s) })
+	return s
+}
+
+func closeServer(t *testing.T, s *pgserver.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := s.Close(ctx); err != nil {
+		t.Errorf("close server: %v", err)
+	}
+}
+
+// query returns one value from the server.
+func query[T any](t *testing.T, url, sql string, args ...any) T {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	rows, err := conn.Query(t.Context(), sql, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	value, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[T])
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// running reports whether the server accepts connections.
+func running(t *testing.T, url string) bool {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close(t.Context())
+	return true
+}
