@@ -71,3 +71,11 @@ CREATE TABLE damsync.removal (
     at       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX removal_recent ON damsync.removal (target, at);
+
+-- Rules that failed on one asset. The placement stays as it is.
+CREATE TABLE damsync.decision_failure (
+    target   text NOT NULL,
+    asset_id text NOT NULL,
+    reason   text NOT NULL,
+    PRIMARY KEY (asset_id, target)
+);

@@ -43,6 +43,9 @@ UNION ALL
 SELECT 'lookup', NULL, asset_id, error_class, error, attempts, next_attempt_at
 FROM damsync.lookup WHERE wanted > done AND error_class <> ''
 UNION ALL
+SELECT 'decision', target, asset_id, 'invalid', reason, NULL, NULL
+FROM damsync.decision_failure
+UNION ALL
 SELECT 'target', name, NULL, 'configuration', problem, attempts, paused_until
 FROM damsync.target WHERE problem <> '';
 

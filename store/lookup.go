@@ -76,10 +76,11 @@ func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, known []
 	return want(ctx, tx, obs, grant.Detail, false, refs)
 }
 
-// WantLookup asks for one asset by hand.
-func (s *Store) WantLookup(ctx context.Context, obs state.Observation, class grant.Class, ref state.Ref) error {
-	return s.inTx(ctx, "ask for lookup", func(tx pgx.Tx) error {
-		return want(ctx, tx, obs, class, false, []state.Ref{ref})
+// WantLookups asks for assets to be read singly; an asset that is being read just now is read once
+// more. gone marks assets that were not where they should be.
+func (s *Store) WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
+	return s.inTx(ctx, "ask for lookups", func(tx pgx.Tx) error {
+		return want(ctx, tx, obs, class, gone, refs)
 	})
 }
 
@@ -120,14 +121,16 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([
 		)
 		SELECT c.asset_id, coalesce(nullif(c.asset_type, ''), a.type, ''), coalesce(nullif(c.self, ''), a.self, ''),
 			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
-			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0)
+			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
+			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
+				ORDER BY id DESC LIMIT 1), a.source_task, '')
 		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.next_attempt_at`, n, s.id, lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim lookups: %w", err)
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Lookup, error) {
 		var l state.Lookup
-		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID)
+		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
 		return l, err
 	})
 	if err != nil {

@@ -95,6 +95,23 @@ func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map
 	return changed, nil
 }
 
+// Differing returns the rows that ApplySummaries would write, and writes nothing.
+func (s *Store) Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error) {
+	rows, digests := distinct(rows)
+	return s.differing(ctx, rows, digests)
+}
+
+// FolderPath returns the path of a folder as the mirror has it; empty when it
+// does not know the folder.
+func (s *Store) FolderPath(ctx context.Context, id string) (string, error) {
+	var path string
+	err := s.pool.QueryRow(ctx, `SELECT coalesce((SELECT path FROM damsync.folder WHERE id = $1), '')`, id).Scan(&path)
+	if err != nil {
+		return "", fmt.Errorf("read path of folder %s: %w", id, err)
+	}
+	return path, nil
+}
+
 func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
 	var applied state.Applied
 	err := s.inTx(ctx, "write mirror", func(tx pgx.Tx) error {

@@ -68,7 +68,7 @@ func releasePaths(ctx context.Context, tx pgx.Tx, target, assetID, keep string) 
 	if tag.RowsAffected() == 0 {
 		return nil
 	}
-	return notify(ctx, tx, TopicPlacement)
+	return notify(ctx, tx, state.TopicPlacement)
 }
 
 // ReleasePaths lets go of every path of the asset but keep, outside a finish: after a

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/state"
 )
@@ -33,7 +34,7 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 			coalesce((SELECT d.size FROM damsync.asset_detail d WHERE d.asset_id = c.asset_id AND d.of_modified_at = a.modified_at), -1),
 			c.desired_present, c.desired_path, c.desired_version, c.desired_metadata, c.desired_metadata_hash, c.desired_generation, c.desired_at,
 			c.applied_state, c.applied_path, c.applied_version, c.applied_metadata_hash, c.applied_generation, c.sha256, c.size, c.remote_ref,
-			c.was_open, c.open_path, c.attempts
+			c.was_open, c.open_path, c.attempts, c.urgency
 		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.desired_generation`, target, n, s.id, lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim placements: %w", err)
@@ -48,11 +49,16 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 func scanWork(row pgx.CollectableRow) (state.Work, error) {
 	var w state.Work
 	var desired, applied []byte
+	var urgency int
 	d, a := &w.Desired, &w.Applied
 	err := row.Scan(&w.Target, &w.AssetID, &w.Type, &w.Title, &w.MIMEType, &w.ModifiedAt, &w.ExpectedSize,
 		&d.Present, &d.Path, &d.Version, &d.Metadata, &desired, &w.Generation, &w.DesiredAt,
 		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref,
-		&w.IntentWasOpen, &w.IntentPath, &w.Attempts)
+		&w.IntentWasOpen, &w.IntentPath, &w.Attempts, &urgency)
+	w.Class = grant.Sweep
+	if classes := grant.Classes(); urgency < len(classes) {
+		w.Class = classes[urgency]
+	}
 	d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
 	return w, err
 }

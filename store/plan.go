@@ -26,6 +26,7 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 	}
 	var changes []assetChange
 	var wanted []state.Known
+	var failures decisionFailures
 	for _, k := range known {
 		v := decide(now, k)
 		for _, c := range v.Changes {
@@ -34,6 +35,10 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 		if v.Needs > library.LevelSummary {
 			wanted = append(wanted, k)
 		}
+		failures.add(k.Asset.ID, v.Failed)
+	}
+	if err := failures.write(ctx, tx, ids); err != nil {
+		return known, err
 	}
 	if err := writePlacements(ctx, tx, urgencyOf(obs), changes); err != nil {
 		return known, err
@@ -64,7 +69,8 @@ const knownFrom = `
 	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at
 	LEFT JOIN LATERAL (
 		SELECT jsonb_agg(jsonb_build_object('target', target, 'present', desired_present, 'path', desired_path,
-			'version', desired_version, 'hash', encode(desired_metadata_hash, 'hex'))) AS targets
+			'version', desired_version, 'hash', encode(desired_metadata_hash, 'hex'), 'applied', applied_state,
+			'at', applied_path, 'holds', applied_version, 'with', encode(applied_metadata_hash, 'hex'))) AS targets
 		FROM damsync.placement WHERE asset_id = a.id) p ON true`
 
 func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
@@ -98,6 +104,10 @@ type desiredRow struct {
 	Path    string
 	Version string
 	Hash    string
+	Applied string
+	At      string
+	Holds   string
+	With    string
 }
 
 func scanKnown(rows pgx.Rows) (state.Known, time.Time, error) {
@@ -124,7 +134,9 @@ func scanKnown(rows pgx.Rows) (state.Known, time.Time, error) {
 		k.Fields = &library.Fields{Values: values}
 	}
 	k.Desired = make(map[string]state.Desired, len(desired))
+	k.Applied = make(map[string]state.Object, len(desired))
 	for _, row := range desired {
+		k.Applied[row.Target] = state.Object{State: row.Applied, Path: row.At, Version: row.Holds, MetadataHash: hashFromHex(row.With)}
 		k.Desired[row.Target] = state.Desired{Present: row.Present, Path: row.Path, Version: row.Version, MetadataHash: hashFromHex(row.Hash)}
 	}
 	return k, now, nil
@@ -201,6 +213,11 @@ func classUrgency(class grant.Class) int {
 	return len(grant.Classes())
 }
 
+// KnownAssets reads what the mirror knows of ids, with the database's time.
+func (s *Store) KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error) {
+	return loadKnown(ctx, s.pool, `a.id = ANY($1)`, ids)
+}
+
 // PlanAssets judges ids anew. Each is locked while it is judged.
 func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error {
 	return s.inTx(ctx, "plan assets", func(tx pgx.Tx) error {
@@ -219,7 +236,7 @@ func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []str
 func (s *Store) PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error) {
 	last, dirty, err := s.judge(ctx, after, limit, func(now time.Time, k state.Known) bool {
 		v := decide(now, k)
-		return len(v.Changes) > 0 || v.Needs > library.LevelSummary
+		return len(v.Changes) > 0 || v.Needs > library.LevelSummary || len(v.Failed) > 0
 	})
 	if err != nil || len(dirty) == 0 {
 		return last, err

@@ -26,6 +26,7 @@ type Known struct {
 	SourceTask string
 	Gone       bool
 	Desired    map[string]Desired // by target name
+	Applied    map[string]Object  // by target name
 }
 
 // Desired is what should be at a target.
@@ -42,6 +43,12 @@ type Desired struct {
 type Verdict struct {
 	Needs   library.Level // deeper than known: the asset has to be read
 	Changes []Change
+	Failed  []DecisionFailure // rules that failed on this asset, which changes nothing
+}
+
+// DecisionFailure is a rule that failed on one asset.
+type DecisionFailure struct {
+	Target, Reason string
 }
 
 // Change is a placement that has to be written.
@@ -80,6 +87,7 @@ type Lookup struct {
 	Wanted      int64 // what finishing it settles
 	InboxID     int64 // events up to this one are settled with it
 	Gone        bool
+	SourceTask  string
 	Attempts    int
 }
 
@@ -108,6 +116,7 @@ type Work struct {
 	IntentPath    string // of an intent that another attempt left open
 	IntentWasOpen bool
 	Attempts      int
+	Class         grant.Class // of the observation that planned it
 	DesiredAt     time.Time
 }
 

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"damsync/internal/state"
+)
+
+// Backlog counts the work that is not done at targets and was planned up to
+// planned. A placement that failed for a passing reason counts as on its way
+// for its first attempts.
+func (s *Store) Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error) {
+	var b state.Backlog
+	err := s.pool.QueryRow(ctx, `
+		WITH dirty AS (
+			SELECT gate, error_class <> '' AND NOT (attempts < 5 AND error_class IN ('temporary', 'source', 'unknown', 'throttled')) AS failed
+			FROM damsync.placement
+			WHERE target = ANY($1) AND desired_generation > applied_generation AND desired_at <= $2
+		)
+		SELECT (SELECT count(*) FROM damsync.lookup WHERE wanted > done AND (error_class = '' OR attempts < 5) AND wanted_at <= $2),
+			(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class <> '' AND attempts >= 5 AND wanted_at <= $2),
+			count(*) FILTER (WHERE gate = 'open' AND NOT failed), count(*) FILTER (WHERE gate = 'waiting'),
+			count(*) FILTER (WHERE gate = 'held'), count(*) FILTER (WHERE gate = 'open' AND failed)
+		FROM dirty`, targets, planned).
+		Scan(&b.Lookups, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed)
+	if err != nil {
+		return b, fmt.Errorf("count the backlog: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,68 @@
+package sync
+
+import (
+	"context"
+	"time"
+
+	"damsync/internal/state"
+)
+
+// bell wakes one loop. Ringing never blocks, and rings while the loop works
+// are one.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when the bell rings, after d, or with ctx's error.
+func (b bell) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-b:
+		return nil
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// bells has one bell a kind of work; pushers share theirs by target.
+type bells struct {
+	lookup, gate, plan, expiry bell
+	placement                  map[string]bell
+	drained                    bell
+}
+
+func newBells() bells {
+	return bells{lookup: newBell(), gate: newBell(), plan: newBell(), expiry: newBell(), placement: map[string]bell{}, drained: newBell()}
+}
+
+// Wake tells the loops that there may be work of topic.
+func (e *Engine) Wake(topic state.Topic) {
+	switch topic {
+	case state.TopicLookup:
+		e.bells.lookup.ring()
+	case state.TopicPlacement:
+		for _, b := range e.bells.placement {
+			b.ring()
+		}
+		e.bells.expiry.ring() // a new placement may have an expiry
+	case state.TopicGate:
+		e.bells.gate.ring()
+	case state.TopicPlan:
+		e.bells.plan.ring()
+	}
+}
+
+// listen rings the bells for what other processes and other transactions did.
+func (e *Engine) listen(ctx context.Context) error {
+	return e.store.Listen(ctx, e.Wake)
+}

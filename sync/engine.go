@@ -1,0 +1,167 @@
+// Package sync is the engine: it observes the CMP library into the mirror,
+// plans what each target should hold, and pushes the difference.
+//
+// The way of the data is one direction: an observation writes the mirror and
+// plans the changed assets in the same transaction; a dirty placement is work; a
+// push makes it clean. Wake-ups are hints, the rows are the truth, so every
+// loop here can be killed and started anywhere.
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"damsync/dam"
+	"damsync/internal/grant"
+	"damsync/internal/state"
+	"damsync/sync/plan"
+)
+
+// Target is one configured place to push to.
+type Target struct {
+	Rule    *plan.Target
+	Adapter dam.Adapter
+	Workers int // pushes in flight at once; 4 when zero
+}
+
+// Store is all the engine asks of PostgreSQL; each part says what it is for.
+type Store interface {
+	MirrorStore
+	LookupStore
+	RunStore
+	PlanStore
+	PlacementStore
+	GateStore
+	LeaseStore
+}
+
+// Options configures an Engine. Library, Store, Instance and Targets are required.
+type Options struct {
+	Library  Library
+	Store    Store
+	Instance string // marks objects at targets as ours
+	Targets  []Target
+	Log      zerolog.Logger
+
+	Schedule      Schedule
+	LookupWorkers int           // assets read at once; 8 when zero
+	SlowPoll      time.Duration // how often work is looked for without a wake-up; 30 s when zero
+	MonthLimit    int64         // requests a month, to judge what a sweep may cost
+}
+
+// Engine runs the work. Its methods are safe for concurrent use.
+type Engine struct {
+	lib      Library
+	store    Store
+	instance string
+	targets  []Target
+	log      zerolog.Logger
+	opts     Options
+
+	active   atomic.Pointer[[]*plan.Target] // rules that may run
+	urls     *urlCache
+	bells    bells
+	deferred atomic.Pointer[grant.Deferred] // the last refusal by the quota
+	failure  atomic.Pointer[Failure]        // what keeps the library from being read
+
+	references refreshing
+}
+
+// Failure is what keeps the library from being read, for readiness.
+type Failure struct {
+	At  time.Time
+	Err error
+}
+
+// New returns an engine; it starts nothing.
+func New(o Options) *Engine {
+	if o.LookupWorkers == 0 {
+		o.LookupWorkers = 8
+	}
+	if o.SlowPoll == 0 {
+		o.SlowPoll = 30 * time.Second
+	}
+	e := &Engine{
+		lib: o.Library, store: o.Store, instance: o.Instance, targets: o.Targets, log: o.Log, opts: o,
+		urls: newURLCache(),
+	}
+	e.bells = newBells()
+	e.setActive(nil)
+	return e
+}
+
+// rules lists the rules that run.
+func (e *Engine) rules() []*plan.Target { return *e.active.Load() }
+
+// setActive lets the rules run that have no problem.
+func (e *Engine) setActive(problems map[string]string) {
+	rules := make([]*plan.Target, 0, len(e.targets))
+	for _, t := range e.targets {
+		if problems[t.Rule.Name()] == "" {
+			rules = append(rules, t.Rule)
+		}
+	}
+	e.active.Store(&rules)
+}
+
+// LibraryFailure is nil while the library can be read.
+func (e *Engine) LibraryFailure() *Failure { return e.failure.Load() }
+
+// Deferred tells until when the quota refuses requests, when it does.
+func (e *Engine) Deferred() (*grant.Deferred, bool) {
+	d := e.deferred.Load()
+	return d, d != nil && time.Now().Before(d.Until)
+}
+
+// noteLibrary remembers how the last reading of the library went.
+func (e *Engine) noteLibrary(err error) {
+	var deferred *grant.Deferred
+	switch {
+	case err == nil:
+		e.deferred.Store(nil)
+		e.failure.Store(nil)
+	case errors.As(err, &deferred):
+		e.deferred.Store(deferred)
+	case errors.Is(err, context.Canceled):
+	default:
+		e.failure.Store(&Failure{At: time.Now(), Err: err})
+	}
+}
+
+// group runs loops and waits for all of them; the first that fails ends the others.
+type group struct {
+	wg     sync.WaitGroup
+	cancel context.CancelCauseFunc
+	ctx    context.Context
+}
+
+func newGroup(ctx context.Context) *group {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return &group{ctx: ctx, cancel: cancel}
+}
+
+func (g *group) run(name string, loop func(context.Context) error) {
+	g.wg.Go(func() {
+		if err := loop(g.ctx); err != nil && g.ctx.Err() == nil {
+			g.cancel(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+// wait returns the failure that ended the group, nil when it was asked to end.
+func (g *group) wait(parent context.Context) error {
+	g.wg.Wait()
+	if parent.Err() != nil {
+		return nil
+	}
+	return context.Cause(g.ctx)
+}
+
+// observation names for what the engine does outside a run.
+func observed(class grant.Class) state.Observation { return state.Observation{Kind: string(class)} }

@@ -1,0 +1,120 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"damsync/cmp"
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// Reader reads the library; *cmp.Client is one.
+type Reader interface {
+	Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error)
+	Asset(ctx context.Context, ref cmp.Ref) (cmp.AssetDetail, error)
+	Fields(ctx context.Context, assetID string) (library.Fields, error)
+}
+
+// ReferenceReader reads what assets refer to.
+type ReferenceReader interface {
+	Folders(ctx context.Context) ([]library.Folder, error)
+	LabelGroups(ctx context.Context) ([]library.LabelGroup, error)
+	FieldDefinitions(ctx context.Context) ([]library.FieldDefinition, error)
+}
+
+// Downloader fetches bytes.
+type Downloader interface {
+	FileURLs(ctx context.Context, ids []string) (map[string]library.DownloadURL, error)
+	Download(ctx context.Context, u library.DownloadURL) (*cmp.Download, error)
+}
+
+// Library is the CMP as the engine sees it.
+type Library interface {
+	Reader
+	ReferenceReader
+	Downloader
+}
+
+// MirrorStore writes what was observed and plans it in the same transaction.
+type MirrorStore interface {
+	Now(ctx context.Context) (time.Time, error)
+	ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error)
+	ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (bool, error)
+	Names(ctx context.Context) (state.Names, error)
+	CountAssets(ctx context.Context) (int, error)
+	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)
+	FolderPath(ctx context.Context, id string) (string, error)
+}
+
+// LookupStore holds the assets that have to be read singly.
+type LookupStore interface {
+	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
+	WantUnsettled(ctx context.Context, obs state.Observation) (int, error)
+	ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error)
+	NextLookup(ctx context.Context) (time.Duration, bool, error)
+	ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error)
+	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error
+	FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error
+}
+
+// RunStore keeps how far observations got.
+type RunStore interface {
+	StartRun(ctx context.Context, kind, requestedBy string, lease time.Duration) (state.Run, error)
+	RecordProgress(ctx context.Context, run state.Run, p state.Progress, lease time.Duration) error
+	RunTotals(ctx context.Context, id int64) (state.RunTotals, error)
+	FinishRun(ctx context.Context, run state.Run, class grant.Class) (int, error)
+	FailRun(ctx context.Context, run state.Run, reason string) error
+	LeaveRun(ctx context.Context, run state.Run) error
+	HasRunning(ctx context.Context, kind string) (bool, error)
+	Observation(ctx context.Context, kind string) (state.ObservationState, error)
+	BeginObservation(ctx context.Context, kind string) error
+	EndObservation(ctx context.Context, kind string, cursor json.RawMessage, failure string) error
+}
+
+// PlanStore judges many assets at once.
+type PlanStore interface {
+	Epoch(ctx context.Context) (int64, error)
+	TargetPlan(ctx context.Context, target string) (state.TargetPlan, error)
+	SetTargetPlanned(ctx context.Context, target string, fingerprint []byte, epoch int64) error
+	SetTargetProblem(ctx context.Context, target, problem string) error
+	PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error)
+	PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error
+	Preview(ctx context.Context, decide state.Decide, see func(state.Known, state.Verdict) error) error
+	Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error)
+	KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error)
+	Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error)
+}
+
+// PlacementStore hands out dirty placements and records what became of them.
+type PlacementStore interface {
+	ClaimPlacements(ctx context.Context, target string, n int, lease time.Duration) ([]state.Work, error)
+	NextPlacement(ctx context.Context, target string) (time.Duration, bool, error)
+	ExtendPlacement(ctx context.Context, w state.Work, lease time.Duration) error
+	RecordStep(ctx context.Context, w state.Work, o state.Object) error
+	FinishPlacement(ctx context.Context, w state.Work, o state.Object) error
+	FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error
+	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
+	ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error)
+	PathWanted(ctx context.Context, w state.Work) (bool, error)
+	ReleasePaths(ctx context.Context, w state.Work, keep string) error
+	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
+	ResumeTarget(ctx context.Context, target string) error
+	HasPlacements(ctx context.Context, target string) (bool, error)
+	Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error)
+}
+
+// GateStore judges removals.
+type GateStore interface {
+	JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer, error)
+}
+
+// LeaseStore is what replicas agree by.
+type LeaseStore interface {
+	AcquireLease(ctx context.Context, name string, ttl time.Duration) (bool, error)
+	ReleaseLease(ctx context.Context, name string) error
+	Listen(ctx context.Context, wake func(state.Topic)) error
+	PruneInbox(ctx context.Context, olderThan time.Duration) (int64, error)
+}
