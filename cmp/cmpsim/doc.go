@@ -1,0 +1,2 @@
+// Package cmpsim is a simulator of the Optimizely CMP Open API v3.
+package cmpsim

@@ -1,0 +1,107 @@
+package cmpsim_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"damsync/cmp/cmpsim"
+	"damsync/cmp/cmpsim/simcheck"
+)
+
+// Everything the simulator answers must be what the vendor's document promises:
+// a client that passes here can be trusted with the real API's shapes.
+func TestAnswersFollowTheDocument(t *testing.T) {
+	b := start(t, nil)
+	b.check = simcheck.ForTest(t)
+	paths := map[string]string{
+		"image": "/images/", "video": "/videos/", "raw_file": "/raw-files/", "article": "/articles/",
+		"structured_content": "/structured-contents/",
+	}
+	for next := "/assets?page_size=100"; next != ""; {
+		page := b.get(next)
+		for _, row := range rowsOf(page)[:20] {
+			b.get(row["links"].(map[string]any)["self"].(string))
+			b.get("/assets/" + row["id"].(string) + "/fields?page_size=100")
+		}
+		next, _ = page["pagination"].(map[string]any)["next"].(string)
+	}
+	b.sim.SetBehaviour(cmpsim.Behaviour{AllFieldsAttached: true})
+	for kind, path := range paths {
+		a := b.oneOf(kind)
+		b.get(path + a.ID)
+		b.get("/assets/" + a.ID + "/fields")
+		b.get("/assets/" + a.ID + "/renditions")
+		b.get("/assets/" + a.ID + "/related-assets?page_size=5")
+		if got, _ := b.status("GET", "/asset-urls/"+a.ID, nil); got != http.StatusFound {
+			t.Errorf("asset-urls of %s: %d", kind, got)
+		}
+		for other, elsewhere := range paths {
+			if got, _ := b.status("GET", elsewhere+a.ID, nil); (got == 200) != (other == kind) {
+				t.Errorf("%s at %s: %d", kind, elsewhere, got)
+			}
+		}
+	}
+	for _, path := range []string{"/folders?page_size=100", "/folders", "/label-groups", "/fields?page_size=100", "/label-groups?source_org_type=related"} {
+		b.get(path)
+	}
+	for _, f := range b.sim.Folders() {
+		b.get("/folders/" + f.ID)
+		b.get("/folders?parent_folder_id=" + f.ID)
+	}
+	if got, _ := b.status("POST", "/file-urls", map[string]any{"guids": []string{b.oneOf("image").ID, "nothing"}}); got != 200 {
+		t.Errorf("file-urls: %d", got)
+	}
+}
+
+func TestFiltersFollowTheDocument(t *testing.T) {
+	b := start(t, nil)
+	b.check = simcheck.ForTest(t)
+	groups := rowsOf(b.get("/label-groups"))
+	value := groups[0]["values"].([]any)[0].(map[string]any)["id"].(string)
+	label := `{"group":"` + groups[0]["id"].(string) + `","values":["` + value + `"]}`
+	field := base64.StdEncoding.EncodeToString([]byte(`[{"id":"` + groups[0]["id"].(string) + `","values":["` + value + `"]}]`))
+	for _, q := range []url.Values{
+		{"type": {"image", "video"}},
+		{"label": {label}},
+		{"fields": {field}},
+		{"created_at__from": {"2024-01-01T00:00:00Z"}, "modified_at__to": {"2026-01-01T00:00:00Z"}},
+		{"folder_id": {b.sim.Folders()[0].ID}, "include_subfolder_assets": {"false"}},
+		{"search_text": {"harbour"}, "page_size": {"7"}, "offset": {"3"}},
+	} {
+		if rows := rowsOf(b.get("/assets?" + q.Encode())); len(rows) == 0 {
+			t.Errorf("%v: nothing found", q)
+		}
+	}
+}
+
+func TestWritesFollowTheDocument(t *testing.T) {
+	b := start(t, nil)
+	b.check = simcheck.ForTest(t)
+	image, raw, video := b.oneOf("image").ID, b.oneOf("raw_file").ID, b.oneOf("video").ID
+	patch := map[string]any{
+		"title": "New", "alt_text": "", "tags": []string{"a", "b"}, "expires_at": nil, "is_archived": true, "folder_id": nil,
+	}
+	made := b.do("POST", "/folders", map[string]any{"name": "Fresh", "parent_folder_id": nil})
+	folder := decode(t, readAll(t, made))["id"].(string)
+	for _, c := range []struct {
+		method, path string
+		body         any
+		want         int
+	}{
+		{"PATCH", "/images/" + image, patch, 200},
+		{"PATCH", "/videos/" + video, map[string]any{"description": "d", "expires_at": "2030-01-01T00:00:00Z"}, 200},
+		{"PATCH", "/raw-files/" + raw, map[string]any{"folder_id": folder}, 200},
+		{"PATCH", "/folders/" + folder, map[string]any{"name": "Fresher"}, 200},
+		{"DELETE", "/images/" + image, nil, 204},
+		{"GET", "/images/" + image, nil, 404},
+		{"DELETE", "/raw-files/" + raw, nil, 200},
+		{"DELETE", "/folders/" + folder, nil, 204},
+		{"GET", "/folders/" + folder, nil, 404},
+	} {
+		if got, msg := b.status(c.method, c.path, c.body); got != c.want {
+			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, got, msg, c.want)
+		}
+	}
+}

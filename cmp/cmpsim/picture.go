@@ -1,0 +1,132 @@
+package cmpsim
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math/rand/v2"
+	"strings"
+)
+
+// The pictures are stored without compression, so that the size of a file
+// follows from its shape alone and file_size costs no drawing.
+
+func pictureSizes() [][2]int {
+	return [][2]int{{240, 160}, {320, 180}, {200, 200}, {160, 240}, {128, 128}, {400, 225}}
+}
+
+func somePictureSize(r *rand.Rand) (width, height int) {
+	s := pictureSizes()[r.IntN(len(pictureSizes()))]
+	return s[0], s[1]
+}
+
+const paletteColours = 16 // makes png use 4 bits a pixel
+
+// pictureBytes is the size of the PNG that drawPicture makes for a shape.
+func pictureBytes(width, height int) int64 {
+	const (
+		signature = 8
+		chunk     = 12 // length, type, checksum
+		ihdr      = 13
+		idatMax   = 1 << 15 // png's writer buffers so much
+		stored    = 65535   // of one uncompressed deflate block
+	)
+	rows := height * (1 + (width+1)/2)
+	data := 2 + rows + 5*((rows+stored-1)/stored) + 5 + 4 // zlib header, blocks, final block, checksum
+	idats := (data + idatMax - 1) / idatMax
+	return int64(signature + chunk + ihdr + chunk + 3*paletteColours + idats*chunk + data + chunk)
+}
+
+// drawPicture makes the PNG of one version: a coloured pattern that depends on
+// the seed, id and version, with the title it was made under.
+func drawPicture(r *rand.Rand, width, height int, title string, version uint32) ([]byte, error) {
+	m := image.NewPaletted(image.Rect(0, 0, width, height), somePalette(r))
+	paintPattern(m, r)
+	paintCaption(m, title, fmt.Sprintf("v%d", version))
+	var b bytes.Buffer
+	b.Grow(int(pictureBytes(width, height)))
+	enc := png.Encoder{CompressionLevel: png.NoCompression}
+	if err := enc.Encode(&b, m); err != nil {
+		return nil, fmt.Errorf("encode picture: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// somePalette is white, black, and shades between two random colours.
+func somePalette(r *rand.Rand) color.Palette {
+	from, to := someColour(r), someColour(r)
+	p := color.Palette{color.RGBA{255, 255, 255, 255}, color.RGBA{20, 20, 20, 255}}
+	for i := range paletteColours - 2 {
+		p = append(p, color.RGBA{
+			blend(from.R, to.R, i), blend(from.G, to.G, i), blend(from.B, to.B, i), 255,
+		})
+	}
+	return p
+}
+
+func someColour(r *rand.Rand) color.RGBA {
+	return color.RGBA{uint8(40 + r.IntN(200)), uint8(40 + r.IntN(200)), uint8(40 + r.IntN(200)), 255}
+}
+
+func blend(a, b uint8, step int) uint8 {
+	const steps = paletteColours - 3
+	return uint8((int(a)*(steps-step) + int(b)*step) / steps)
+}
+
+// paintPattern fills m with stripes, rings or tiles.
+func paintPattern(m *image.Paletted, r *rand.Rand) {
+	style, scale := r.IntN(3), 6+r.IntN(18)
+	cx, cy := r.IntN(m.Rect.Dx()), r.IntN(m.Rect.Dy())
+	slope := 1 + r.IntN(3)
+	for y := range m.Rect.Dy() {
+		row := m.Pix[y*m.Stride:]
+		for x := range m.Rect.Dx() {
+			var n int
+			switch style {
+			case 0:
+				n = (x*slope + y) / scale
+			case 1:
+				n = ((x-cx)*(x-cx) + (y-cy)*(y-cy)) / (scale * 60)
+			default:
+				n = (x / scale) ^ (y / scale)
+			}
+			row[x] = uint8(2 + n%(paletteColours-2))
+		}
+	}
+}
+
+// paintCaption writes title and version in a white band at the bottom.
+func paintCaption(m *image.Paletted, title, version string) {
+	const line = glyphHeight + 3
+	top := m.Rect.Dy() - 2*line - 2
+	for y := top; y < m.Rect.Dy(); y++ {
+		for x := range m.Rect.Dx() {
+			m.Pix[y*m.Stride+x] = 0
+		}
+	}
+	perLine := (m.Rect.Dx() - 4) / (glyphWidth + 1)
+	paintText(m, 2, top+2, clip(strings.ToUpper(title), perLine))
+	paintText(m, 2, top+2+line, strings.ToUpper(version))
+}
+
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
+}
+
+func paintText(m *image.Paletted, x, y int, text string) {
+	for _, c := range text {
+		for row, bits := range glyph(c) {
+			for col := range glyphWidth {
+				if bits&(1<<(glyphWidth-1-col)) != 0 {
+					m.SetColorIndex(x+col, y+row, 1)
+				}
+			}
+		}
+		x += glyphWidth + 1
+	}
+}
