@@ -2,27 +2,10 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
-)
-
-// ErrStale says that a granted request was kept from leaving for so long that
-// its place in the sliding second is gone.
-var ErrStale = errors.New("grant is stale")
-
-const (
-	// tolerance is the lateness that is not worth a correction.
-	tolerance = 15 * time.Millisecond
-	// staleAfter is where a correction no longer holds the pace: a slot moved by less
-	// than the window was still counted while the others were granted.
-	staleAfter = 900 * time.Millisecond
-	// correctionLimit bounds the wait for the ledger when a request is ready to
-	// leave; correctionSlack is how much of it the ledger's own margin absorbs.
-	correctionLimit = 2 * time.Second
-	correctionSlack = 100 * time.Millisecond
 )
 
 // Dispatcher shares the ledger among the goroutines of one process: the most
@@ -34,6 +17,7 @@ type Dispatcher struct {
 	mu     sync.Mutex
 	queues [][]*waiter // by rank, most urgent first
 	asking *waiter     // whose turn it is; nil when nobody waits
+	lead   time.Duration
 }
 
 type waiter struct {
@@ -82,7 +66,7 @@ func (d *Dispatcher) ask(ctx context.Context, class Class, w *waiter) (g Grant, 
 			return nil, false, decision.Deferred
 		case decision.Wait <= 0:
 			d.leave(w)
-			return &granted{ledger: d.ledger, slot: decision.Slot, at: asked}, false, nil
+			return &granted{dispatcher: d, slot: decision.Slot, at: asked}, false, nil
 		}
 		timer := time.NewTimer(decision.Wait)
 		select {
@@ -181,29 +165,4 @@ func rank(c Class) int {
 		return i
 	}
 	return len(Classes())
-}
-
-type granted struct {
-	ledger Ledger
-	slot   Slot
-	at     time.Time // when the ledger was asked: not later than the slot's own time
-}
-
-func (g *granted) Sent(ctx context.Context, at time.Time) error {
-	late := at.Sub(g.at)
-	switch {
-	case late <= tolerance:
-		return nil
-	case late >= staleAfter:
-		return fmt.Errorf("%w: it was held for %s", ErrStale, late.Round(time.Millisecond))
-	}
-	ctx, cancel := context.WithTimeout(ctx, correctionLimit)
-	defer cancel()
-	if err := g.ledger.Correct(ctx, g.slot, late); err != nil {
-		return fmt.Errorf("correct grant: %w", err)
-	}
-	if took := time.Since(at); took > correctionSlack {
-		return fmt.Errorf("%w: its correction took %s", ErrStale, took.Round(time.Millisecond))
-	}
-	return nil
 }

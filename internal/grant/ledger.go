@@ -20,7 +20,8 @@ type Decision struct {
 // Ledger counts what the organization spends, across processes.
 type Ledger interface {
 	// Take asks for one request of class, to be sent now. What it grants is durable
-	// before it returns.
+	// before it returns. The pace holds also when every request leaves up to Margin
+	// after its slot.
 	Take(ctx context.Context, class Class) (Decision, error)
 	// Correct moves a granted slot late after the time it was granted for, before
 	// the request leaves: later grants count it there.
