@@ -62,8 +62,29 @@ func (s *session) locate(assetID string, hints ...string) (found, error) {
 			f.generation = max(f.generation, at.sidecar.Generation)
 		}
 	}
+	if err := s.addUnmarked(&f); err != nil {
+		return found{}, err
+	}
 	slices.SortStableFunc(f.places, func(a, b place) int { return rank(a) - rank(b) })
 	return f, nil
+}
+
+// addUnmarked adds the place of a file that its step renamed and could not mark.
+func (s *session) addUnmarked(f *found) error {
+	rec := f.record
+	if rec == nil || rec.Place == "" {
+		return nil
+	}
+	how, err := s.progress(*rec)
+	if err != nil || how != published {
+		return err
+	}
+	at, err := s.look(rec.Place)
+	if err == nil && at.file != nil && !at.of(rec.AssetID) {
+		at.sidecar, at.ours = rec.Sidecar, true
+		f.places = append(f.places, at)
+	}
+	return err
 }
 
 func rank(p place) int {

@@ -136,7 +136,7 @@ func (h *history) setMetadata(rt *rapid.T) {
 	_, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
 		return a.SetMetadata(rt.Context(), r, mark(id, gen), "t", dam.Metadata{"n": gen})
 	})
-	if lived && err != nil && !errors.Is(err, dam.ErrNotFound) {
+	if lived && err != nil && !errors.Is(err, dam.ErrNotFound) && !errors.Is(err, dam.ErrForeign) {
 		rt.Fatalf("set metadata of %s: %v", id, err)
 	}
 }

@@ -130,11 +130,23 @@ func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
 	if same(at.sidecar, c) {
 		return at.remote(), nil
 	}
-	if err := s.writeJSON(sidecarPath(at.path), c); err != nil {
-		return dam.Remote{}, classed("write sidecar", err)
+	if err := s.writeSidecar(at.path, c); err != nil {
+		return dam.Remote{}, err
 	}
 	at.sidecar = c
 	return at.remote(), nil
+}
+
+// writeSidecar replaces none but the asset's own.
+func (s *session) writeSidecar(p string, c sidecar) error {
+	at, err := s.look(p)
+	if err == nil && at.side != nil && !at.of(c.AssetID) {
+		err = dam.ErrForeign
+	}
+	if err == nil {
+		err = s.writeJSON(sidecarPath(p), c)
+	}
+	return classed("write sidecar of "+p, err)
 }
 
 func same(a, b sidecar) bool {

@@ -121,8 +121,8 @@ func (s *session) publish(rec record) error {
 // repeated.
 func (s *session) finish(rec record) error {
 	if rec.Place != "" {
-		if err := s.writeJSON(sidecarPath(rec.Place), rec.Sidecar); err != nil {
-			return classed("write sidecar", err)
+		if err := s.writeSidecar(rec.Place, rec.Sidecar); err != nil {
+			return err
 		}
 	}
 	for _, o := range rec.Old {
@@ -161,7 +161,8 @@ func (s *session) leave(rec record, o old) error {
 			return err
 		}
 	}
-	if o.File.fit(at.file) && (at.side == nil || at.of(rec.AssetID)) && !sameEntry(at.file, now.file) {
+	another := at.ours && !at.of(rec.AssetID)
+	if o.File.fit(at.file) && !another && !sameEntry(at.file, now.file) {
 		if err := s.remove(o.Path); err != nil {
 			return err
 		}
@@ -247,7 +248,8 @@ func (s *session) renamed(rec record) (bool, error) {
 }
 
 // settle finishes a step that a crash cut short, or lets it be when it never
-// began.
+// began. When a foreign sidecar came beside the file meanwhile, the step stays
+// open: locate knows the file by its record.
 func (s *session) settle(assetID string) error {
 	rec, err := s.record(assetID)
 	if rec == nil || err != nil {
@@ -257,5 +259,8 @@ func (s *session) settle(assetID string) error {
 	if err != nil || how != published {
 		return err
 	}
-	return s.finish(*rec)
+	if err := s.finish(*rec); !errors.Is(err, dam.ErrForeign) {
+		return err
+	}
+	return nil
 }

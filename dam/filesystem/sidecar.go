@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -41,11 +42,13 @@ func encodeMetadata(md dam.Metadata) (json.RawMessage, error) {
 	if md == nil {
 		md = dam.Metadata{}
 	}
-	raw, err := json.Marshal(md)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(md); err != nil {
 		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
 	}
-	return raw, nil
+	return bytes.TrimSpace(buf.Bytes()), nil
 }
 
 func (c sidecar) mark() dam.Mark {
