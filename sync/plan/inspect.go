@@ -179,21 +179,3 @@ func propertyOf(n ast.Node) string {
 	}
 	return ""
 }
-
-// conjuncts splits "a and b and c" into the sources of its parts; anything
-// else has none.
-func conjuncts(n ast.Node) []string {
-	binary, ok := n.(*ast.BinaryNode)
-	if !ok || binary.Operator != "and" && binary.Operator != "&&" {
-		return nil
-	}
-	var parts []string
-	for _, side := range []ast.Node{binary.Left, binary.Right} {
-		if inner := conjuncts(side); inner != nil {
-			parts = append(parts, inner...)
-		} else {
-			parts = append(parts, side.String())
-		}
-	}
-	return parts
-}

@@ -42,7 +42,9 @@ func (t *Target) RemovalLimit() RemovalLimit { return t.removalLimit }
 // from the one stored, every asset has to be decided anew for this target.
 func (t *Target) Fingerprint() library.Hash { return t.fingerprint }
 
-// Level returns the deepest level that the rule may ask for.
+// Level returns the deepest level that the rule may ask for. A rule that reads
+// fields and, with expiry ignored, nothing of the detail asks for the fields
+// alone.
 func (t *Target) Level() library.Level {
 	switch {
 	case t.uses.fields:

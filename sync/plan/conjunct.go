@@ -1,0 +1,36 @@
+package plan
+
+import (
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+)
+
+// conjuncts splits "a and b and c" into the sources of its parts; anything else
+// has none.
+func conjuncts(n ast.Node) []string {
+	binary, ok := n.(*ast.BinaryNode)
+	if !ok || binary.Operator != "and" && binary.Operator != "&&" {
+		return nil
+	}
+	var parts []string
+	for _, side := range []ast.Node{binary.Left, binary.Right} {
+		if inner := conjuncts(side); inner != nil {
+			parts = append(parts, inner...)
+		} else if source, ok := sourceOf(side); ok {
+			parts = append(parts, source)
+		}
+	}
+	return parts
+}
+
+// sourceOf prints a part of an expression, and only when the text reads back as
+// the very same part: a part that meant something else could exclude an asset
+// that belongs.
+func sourceOf(n ast.Node) (string, bool) {
+	source := n.String()
+	tree, err := parser.Parse(source)
+	if err != nil || ast.Dump(tree.Node) != ast.Dump(n) {
+		return "", false
+	}
+	return source, true
+}
