@@ -5,10 +5,6 @@
 package config
 
 import (
-	"fmt"
-	"io"
-	"os"
-
 	"damsync/internal/secret"
 	"damsync/sync/plan"
 )
@@ -31,60 +27,60 @@ const (
 // Config is a configuration that passed every check. Its fields follow the keys
 // of the file.
 type Config struct {
-	CMP      CMP      `yaml:"cmp"`
-	Database Database `yaml:"database"`
+	CMP      CMP
+	Database Database
 	// DataDir holds the key file and the private PostgreSQL. A relative path is
 	// relative to the working directory of the process.
-	DataDir  string   `yaml:"data_dir"`
-	HTTP     HTTP     `yaml:"http"`
-	Webhook  Webhook  `yaml:"webhook"`
-	Schedule Schedule `yaml:"schedule"`
-	Log      Log      `yaml:"log"`
-	Targets  []Target `yaml:"-"`
+	DataDir  string
+	HTTP     HTTP
+	Webhook  Webhook
+	Schedule Schedule
+	Log      Log
+	Targets  []Target
 }
 
 // CMP says where the Open API is and what may be spent on it.
 type CMP struct {
-	APIURL            string        `yaml:"api_url"` // without a slash at the end
-	AuthURL           string        `yaml:"auth_url"`
-	TokenURL          string        `yaml:"token_url"`
-	Grant             string        `yaml:"grant"`
-	ClientID          string        `yaml:"client_id"`
-	ClientSecret      secret.String `yaml:"client_secret"`
-	RequestsPerSecond int           `yaml:"requests_per_second"`
-	RequestsPerMonth  int           `yaml:"requests_per_month"`
-	Month             string        `yaml:"month"`
+	APIURL            string // without a slash at the end
+	AuthURL           string
+	TokenURL          string
+	Grant             string
+	ClientID          string
+	ClientSecret      secret.String
+	RequestsPerSecond int
+	RequestsPerMonth  int
+	Month             string
 }
 
 // Database says which PostgreSQL holds the mirror. An empty URL stands for a
 // private server under the data directory. The URL may hold a password.
 type Database struct {
-	URL secret.String `yaml:"url"`
+	URL secret.String
 }
 
 // HTTP configures the listener of the daemon.
 type HTTP struct {
-	Listen string `yaml:"listen"` // host:port; an empty host is every interface
+	Listen string // host:port; an empty host is every interface
 }
 
 // Webhook configures the receiver. With an empty secret every event is refused.
 type Webhook struct {
-	Path   string        `yaml:"path"`
-	Secret secret.String `yaml:"secret"`
+	Path   string
+	Secret secret.String
 }
 
 // Schedule holds cron specifications that robfig/cron's standard parser accepts.
 // An empty one is off.
 type Schedule struct {
-	Incremental string `yaml:"incremental"`
-	Audit       string `yaml:"audit"`
-	Sweep       string `yaml:"sweep"`
+	Incremental string
+	Audit       string
+	Sweep       string
 }
 
 // Log configures the log on standard error.
 type Log struct {
-	Level  string `yaml:"level"`
-	Format string `yaml:"format"`
+	Level  string
+	Format string
 }
 
 // Target is one place to push to.
@@ -112,7 +108,7 @@ func Adapters() []string { return []string{"filesystem"} }
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	data, err := readLimited(path, maxFileSize)
 	if err != nil {
-		return nil, Problems{{File: path, Message: err.Error()}}
+		return nil, Problems{{File: path, Message: "cannot read the file: " + err.Error()}}
 	}
 	return Parse(path, data, env)
 }
@@ -151,29 +147,4 @@ func defaults() *Config {
 		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0"},
 		Log:      Log{Level: "info", Format: "json"},
 	}
-}
-
-// readLimited reads a regular file of at most limit bytes. Devices and pipes are
-// refused: they could hold the start of the process up for ever.
-func readLimited(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", path, limit)
-	}
-	return data, nil
 }

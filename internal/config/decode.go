@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -155,10 +154,11 @@ func (d *decoder) object(v value, fields ...field) {
 		known[i] = f.key
 		d.keys = append(d.keys, join(v.path, f.key))
 	}
-	given := d.entries(v)
-	for key, e := range given {
-		if !slices.Contains(known, key) {
-			d.report(value{path: e.path, node: e.key}, "%s", unknown(key, known))
+	given := map[string]entry{}
+	for _, e := range d.ordered(v) {
+		given[e.name] = e
+		if !slices.Contains(known, e.name) {
+			d.report(value{path: e.path, node: e.key}, "%s", unknown(e.name, known))
 		}
 	}
 	for _, f := range fields {
@@ -182,16 +182,6 @@ type entry struct {
 	value
 	name string
 	key  *yaml.Node
-}
-
-func (d *decoder) entries(v value) map[string]entry {
-	return maps.Collect(func(yield func(string, entry) bool) {
-		for _, e := range d.ordered(v) {
-			if !yield(e.name, e) {
-				return
-			}
-		}
-	})
 }
 
 // ordered returns the entries of a mapping as they stand in the file. A key that

@@ -13,6 +13,7 @@ func TestRuleProblemsPointIntoTheText(t *testing.T) {
 		"plain":          `    path: "{asset.id}"` + "\n" + `    select: {when: asset.id == ^nothere}`,
 		"single quoted":  `    select: {when: 'asset.id + "''" == ^nothere'}`,
 		"double quoted":  `    select: {when: "asset.id == \"\u00e9\" + ^nothere"}`,
+		"escapes":        `    select: {when: "asset.id == \"\x41\\t\U0001F600\" + ^nothere"}`,
 		"not ASCII":      `    select: {when: 'asset.title == "äöü" + ^nothere'}`,
 		"path":           `    path: '{asset.folder}/{^nothere}'`,
 		"metadata":       "    metadata:\n      a.b: asset.id\n      a.c: asset.id + ^nothere",

@@ -49,13 +49,35 @@ targets:
 	}
 }
 
+func TestDumpHasEveryKey(t *testing.T) {
+	document := []byte(minimal + "targets: [{name: a, adapter: filesystem}]")
+	d := newDecoder("c", document, nil)
+	root, _ := d.document()
+	c := defaults()
+	d.config(root, c)
+	for _, path := range d.keys {
+		var at any = c.Redacted()
+		for key := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
+			if list, ok := at.([]any); ok {
+				at = list[0]
+				continue
+			}
+			inner, ok := at.(map[string]any)[key]
+			if !ok && !strings.HasSuffix(key, "_file") {
+				t.Errorf("dump lacks %s", path)
+			}
+			at = inner
+		}
+	}
+}
+
 // Problems speak of the file, never of what a variable or a secret file holds.
 func TestProblemsShowNoValues(t *testing.T) {
 	_, err := Parse("c", []byte(`
 cmp: {client_id: id, client_secret: s, api_url: "https://${S}", grant: "${S}", requests_per_second: "${S}", month: "${S}"}
 database: {url: "${S}"}
 http: {listen: "${S}"}
-webhook: {path: "${S}"}
+webhook: {path: "${S}", secret_file: "${S}"}
 schedule: {sweep: "${S}"}
 log: {level: "${S}"}
 targets: [{name: "${S}", adapter: "${S}", on_remove: "${S}"}]

@@ -106,7 +106,7 @@ func (d *decoder) fromFile(v value, accept func(value, string)) {
 	}
 	data, err := readLimited(path, maxSecretSize)
 	if err != nil {
-		d.report(v, "%v", err)
+		d.report(v, "cannot read the file: %v", err)
 		return
 	}
 	accept(v, trimNewline(string(data)))
