@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/semaphore"
 
 	"damsync/internal/secret"
 )
@@ -18,6 +19,10 @@ const updateTimeout = 60 * time.Second
 
 // saveTimeout bounds storing what an update brought.
 const saveTimeout = 10 * time.Second
+
+// frozenAfter is when the server takes the row from a replica that neither
+// works nor dies, such as one that was suspended.
+const frozenAfter = updateTimeout + saveTimeout
 
 // ErrUnreadableTokens is the error class of stored tokens that the key does not
 // open: it is another key, or the row was tampered with.
@@ -41,16 +46,18 @@ type Sealer interface {
 	Open(sealed, associated []byte) ([]byte, error)
 }
 
-// Tokens keeps one named TokenSet, sealed, for all replicas.
+// Tokens keeps one named TokenSet, sealed, for all replicas. It is safe for
+// concurrent use; a process should have one for each name.
 type Tokens struct {
 	store  *Store
 	sealer Sealer
 	name   string
+	turn   *semaphore.Weighted // those who wait here hold no connection of the pool
 }
 
 // Tokens returns the tokens called name, which sealer seals.
 func (s *Store) Tokens(sealer Sealer, name string) *Tokens {
-	return &Tokens{store: s, sealer: sealer, name: name}
+	return &Tokens{store: s, sealer: sealer, name: name, turn: semaphore.NewWeighted(1)}
 }
 
 // Load returns the stored tokens, the zero TokenSet when there are none, or
@@ -104,6 +111,10 @@ func (t *Tokens) Replace(ctx context.Context, set TokenSet) error {
 // locked runs fn with the row locked, and commits although ctx may have ended
 // meanwhile.
 func (t *Tokens) locked(ctx context.Context, fn func(tx pgx.Tx, sealed []byte) error) error {
+	if err := t.turn.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer t.turn.Release(1)
 	tx, err := t.store.pool.Begin(ctx)
 	if err != nil {
 		return err
@@ -130,6 +141,10 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 
 // lock makes the row if there is none, and waits for its lock.
 func (t *Tokens) lock(ctx context.Context, tx pgx.Tx) ([]byte, error) {
+	const limit = `SELECT set_config('idle_in_transaction_session_timeout', $1, true)`
+	if _, err := tx.Exec(ctx, limit, fmt.Sprint(frozenAfter.Milliseconds())); err != nil {
+		return nil, err
+	}
 	if _, err := tx.Exec(ctx, `INSERT INTO damsync.token (name, sealed) VALUES ($1, '') ON CONFLICT DO NOTHING`, t.name); err != nil {
 		return nil, err
 	}

@@ -145,6 +145,36 @@ func TestTokensWaitEndsWithTheCaller(t *testing.T) {
 	}
 }
 
+// Callers that wait for a refresh leave the connections to the others, and to
+// the refresh itself.
+func TestTokensWaitWithoutAConnection(t *testing.T) {
+	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	tokens := testTokens(t, pool, "cmp")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			_, err := tokens.Update(ctx, func(ctx context.Context, _ TokenSet) (TokenSet, error) {
+				return someTokens, pool.Ping(ctx)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // Promise 8: what is stored does not show the tokens, opens with the same key
 // only, and in its own row only.
 func TestTokensAtRest(t *testing.T) {
