@@ -201,6 +201,9 @@ func TestWebhookAnswers(t *testing.T) {
 func TestEventIsStoredWhole(t *testing.T) {
 	r := start(t, nil)
 	r.post(t, strings.NewReader(library), "Callback-Secret", hunter)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
 	want := []InboxEvent{{
 		Name: "asset_added", AssetID: "a1", AssetType: "image", Self: "https://api.example/images/a1",
 		SourceTask: "t1", Body: []byte(library),
@@ -260,6 +263,9 @@ func TestEventThatCannotBeStored(t *testing.T) {
 			text, _ := io.ReadAll(resp.Body) // of memory
 			if resp.StatusCode != 503 || strings.Contains(string(text), "database") {
 				t.Errorf("status %d: %s", resp.StatusCode, text)
+			}
+			if err := r.stop(); err != nil {
+				t.Error(err)
 			}
 			if r.counts[StoreFailed] != 1 {
 				t.Errorf("counts %v", r.counts)
@@ -329,6 +335,9 @@ func TestSlowSenders(t *testing.T) {
 			r := start(t, func(o *Options) { o.ReadTimeout = 100 * time.Millisecond })
 			if got, _ := raw(t, r.addr, tt.request); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if err := r.stop(); err != nil {
+				t.Error(err)
 			}
 			if len(r.events) != 0 {
 				t.Errorf("stored %v", r.events)
@@ -416,7 +425,7 @@ func TestShutdownWaitsForRequestsInFlight(t *testing.T) {
 			return ctx.Err()
 		})
 	})
-	status, stopped := make(chan int), make(chan error)
+	status, stopped := make(chan int, 1), make(chan error, 1)
 	go func() { status <- r.post(t, strings.NewReader(library), "Callback-Secret", hunter).StatusCode }()
 	<-entered
 	go func() { stopped <- r.stop() }()
