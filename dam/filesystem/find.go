@@ -2,8 +2,8 @@ package filesystem
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -50,8 +50,11 @@ func (s *session) locate(assetID string, hints ...string) (found, error) {
 		f.generation = rec.Generation
 	}
 	for _, p := range candidates(rec, assetID, hints) {
-		if s.checkParents(p) != nil {
-			continue // nothing of ours is behind what is in the way
+		if blocked, err := s.blocked(p); blocked || err != nil {
+			if err != nil {
+				return found{}, err
+			}
+			continue
 		}
 		at, err := s.look(p)
 		if err != nil {
@@ -94,25 +97,34 @@ func rank(p place) int {
 	return 1
 }
 
+// candidates are the paths to look at, without repetitions. Hints come from
+// outside and are checked.
 func candidates(rec *record, assetID string, hints []string) []string {
 	var all []string
+	add := func(p string) {
+		if p != "" && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
 	if rec != nil {
-		all = append(all, rec.Place)
+		add(rec.Place)
 		for _, o := range rec.Old {
-			all = append(all, o.Path)
+			add(o.Path)
 		}
 	}
 	for _, h := range hints {
-		all = append(append(all, h), archivePlaces(assetID, h)...)
-	}
-	var usable []string
-	for _, p := range all {
-		inside := fs.ValidPath(p) && p != "." && !strings.HasPrefix(p, stateDir+"/") && !strings.ContainsRune(p, 0)
-		if inside && !slices.Contains(usable, p) {
-			usable = append(usable, p)
+		archived, isArchived := strings.CutPrefix(h, archiveDir+"/")
+		switch {
+		case isArchived && checkPath(archived) == nil:
+			add(h)
+		case checkPath(h) == nil:
+			add(h)
+			for _, p := range archivePlaces(assetID, h) {
+				add(p)
+			}
 		}
 	}
-	return usable
+	return all
 }
 
 // Find implements dam.Adapter. The record finds an asset without hints; they
@@ -151,8 +163,10 @@ func (s *session) find(assetID string, hints []string) (dam.Remote, error) {
 	if len(f.places) > 0 {
 		return f.places[0].remote(), nil
 	}
-	if len(hints) > 0 && s.foreign(hints[0]) {
-		return dam.Remote{Path: hints[0], State: dam.Foreign}, nil
+	if len(hints) > 0 {
+		if foreign, err := s.foreign(hints[0]); foreign || err != nil {
+			return dam.Remote{Path: hints[0], State: dam.Foreign}, err
+		}
 	}
 	return f.absent(), nil
 }
@@ -166,10 +180,24 @@ func (r *record) remote() dam.Remote {
 	return at.remote()
 }
 
-func (s *session) foreign(p string) bool {
-	if checkPath(p) != nil || s.checkParents(p) != nil {
-		return false
+// blocked reports whether something that is not a directory under the root is
+// where a parent of p has to be, so that nothing of ours is at p.
+func (s *session) blocked(p string) (bool, error) {
+	err := s.checkParents(p)
+	var conflict *dam.Conflict
+	if errors.Is(err, dam.ErrForeign) || errors.As(err, &conflict) {
+		return true, nil
+	}
+	return false, err
+}
+
+func (s *session) foreign(p string) (bool, error) {
+	if checkPath(p) != nil {
+		return false, nil
+	}
+	if err := s.checkParents(p); err != nil {
+		return errors.Is(err, dam.ErrForeign), nil
 	}
 	at, err := s.look(p)
-	return err == nil && !at.free() && !at.ours
+	return err == nil && !at.free() && !at.ours, err
 }
