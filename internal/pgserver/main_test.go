@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +31,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(initialized.dir) // the empty name is nothing to remove
+		os.Exit(code)
+	}))
 }
 
 // report is what a helper prints once it has its share.
@@ -118,6 +122,44 @@ func newDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { removeAll(t, dir) })
+	return dir
+}
+
+// initialized is a data directory with a cluster, made by the first test that
+// wants one.
+var initialized struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func initialize(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "pgserver-test-")
+	if err != nil {
+		return err
+	}
+	initialized.dir = dir
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return err
+	}
+	s, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Unsafe: true})
+	if err != nil {
+		return err
+	}
+	return s.Close(ctx)
+}
+
+// newClusterDir is newDir with a cluster in it, copied because initdb is slow.
+func newClusterDir(t *testing.T) string {
+	t.Helper()
+	initialized.once.Do(func() { initialized.err = initialize(context.WithoutCancel(t.Context())) })
+	if initialized.err != nil {
+		t.Fatal(initialized.err)
+	}
+	dir := newDir(t)
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", initialized.dir+"/postgres", dir).CombinedOutput(); err != nil {
+		t.Fatalf("copy cluster: %v %s", err, out)
+	}
 	return dir
 }
 

@@ -72,7 +72,7 @@ func checkOwner(t *testing.T, socketDir string) {
 func TestLastProcessStopsServer(t *testing.T) {
 	t.Parallel()
 	for _, ownerFirst := range []bool{true, false} {
-		dir := newDir(t)
+		dir := newClusterDir(t)
 		owner := startHelper(t, dir)
 		s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 		if got, want := []bool{owner.Joined, s.Joined()}, []bool{false, true}; !gocmp.Equal(got, want) {
@@ -125,7 +125,7 @@ func TestOneOfManyStartsServer(t *testing.T) {
 
 func TestKilledOwnerLeavesServerToNext(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := newClusterDir(t)
 	owner := startHelper(t, dir)
 	owner.kill(t)
 	s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
@@ -143,7 +143,7 @@ func TestKilledOwnerLeavesServerToNext(t *testing.T) {
 
 func TestKilledServerRecovers(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := newClusterDir(t)
 	first := open(t, pgserver.Options{DataDir: dir})
 	execute(t, first.URL(), `CREATE TABLE kept AS SELECT 7 AS n`)
 	if err := unix.Kill(serverPID(t, first.URL()), unix.SIGKILL); err != nil {
@@ -160,7 +160,7 @@ func TestKilledServerRecovers(t *testing.T) {
 
 func TestServerShuttingDownIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := newClusterDir(t)
 	first := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 	if err := unix.Kill(serverPID(t, first.URL()), unix.SIGINT); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestServerShuttingDownIsWaitedFor(t *testing.T) {
 // anybody's, even this process's.
 func TestPIDOfAnotherProcess(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := newClusterDir(t)
 	s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 	pidFile := filepath.Join(dir, "postgres/cluster/postmaster.pid")
 	text, err := os.ReadFile(pidFile)
@@ -195,7 +195,7 @@ func TestPIDOfAnotherProcess(t *testing.T) {
 
 func TestForeignServerIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := newClusterDir(t)
 	s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 	url := s.URL()
 	closeServer(t, s)
@@ -270,8 +270,7 @@ func TestRootsPrivateDirectory(t *testing.T) {
 
 func TestVersionMismatch(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
-	closeServer(t, open(t, pgserver.Options{DataDir: dir, Unsafe: true}))
+	dir := newClusterDir(t)
 	if err := os.WriteFile(filepath.Join(dir, "postgres/cluster/PG_VERSION"), []byte("9\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -283,8 +282,7 @@ func TestVersionMismatch(t *testing.T) {
 
 func TestFailedStartShowsLog(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
-	closeServer(t, open(t, pgserver.Options{DataDir: dir, Unsafe: true}))
+	dir := newClusterDir(t)
 	conf := filepath.Join(dir, "postgres/cluster/postgresql.auto.conf")
 	if err := os.WriteFile(conf, []byte("no_such_setting = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -298,8 +296,10 @@ func TestFailedStartShowsLog(t *testing.T) {
 func TestStuckNeighbour(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
-	closeServer(t, open(t, pgserver.Options{DataDir: dir, Unsafe: true}))
-	f, err := os.Open(filepath.Join(dir, "postgres/start.lock"))
+	if err := os.Mkdir(filepath.Join(dir, "postgres"), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(dir, "postgres/start.lock"))
 	if err != nil {
 		t.Fatal(err)
 	}

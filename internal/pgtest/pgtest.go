@@ -64,8 +64,24 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	if err != nil {
 		t.Fatalf("open pool: %v", err)
 	}
-	t.Cleanup(pool.Close)
+	t.Cleanup(func() { closePool(t, pool) })
 	return pool
+}
+
+// closePool closes the pool, which waits for the connections in use: one that
+// a test forgot to release fails this test and not, for ever, the run.
+func closePool(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pool.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(cleanupTimeout):
+		t.Errorf("%d connections were not released", pool.Stat().AcquiredConns())
+	}
 }
 
 // URL returns the connection URL of a new database with all migrations

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -26,7 +27,8 @@ type process struct {
 	server   *pgserver.Server // nil with DAMSYNC_TEST_DATABASE_URL
 	pool     *pgxpool.Pool    // on the maintenance database
 	mark     *mark
-	template string
+	template string // empty until a test asks for a migrated database
+	strategy string // how to copy the template, in SQL
 	count    atomic.Int64
 }
 
@@ -58,7 +60,7 @@ func (p *process) connect(ctx context.Context) error {
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
-	if p.mark, err = setMark(ctx, address, rand.Int64()); err != nil {
+	if p.mark, err = setMark(ctx, address, 1+rand.Int32N(math.MaxInt32)); err != nil {
 		return err
 	}
 	return p.removeLeftovers(ctx)
@@ -110,12 +112,11 @@ func (p *process) empty(ctx context.Context) (string, error) {
 }
 
 func (p *process) migrated(ctx context.Context) (string, error) {
-	template, strategy, err := p.ensureTemplate(ctx)
-	if err != nil {
-		return "", err
+	if err := p.ensureTemplate(ctx); err != nil {
+		return "", fmt.Errorf("make template database: %w", err)
 	}
 	name := p.nextName()
-	return name, p.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+strategy)
+	return name, p.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+p.template+p.strategy)
 }
 
 func (p *process) drop(ctx context.Context, name string) error {
@@ -133,32 +134,24 @@ func (p *process) exec(ctx context.Context, sql string) error {
 	return nil
 }
 
-// ensureTemplate returns the name of the migrated template and how to copy it.
-func (p *process) ensureTemplate(ctx context.Context) (name, strategy string, err error) {
+// ensureTemplate finds or makes the template on first use.
+func (p *process) ensureTemplate(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	version, err := p.version(ctx)
-	if err != nil {
-		return "", "", err
+	if p.template != "" {
+		return nil
+	}
+	var version int
+	if err := p.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
+		return err
 	}
 	if version >= 150000 {
-		strategy = " STRATEGY FILE_COPY" // faster than the default for a template this small
+		p.strategy = " STRATEGY FILE_COPY" // faster than the default for a template this small
 	}
-	if p.template != "" {
-		return p.template, strategy, nil
-	}
-	name = templatePrefix + migrations.Hash()
-	if err := p.makeTemplate(context.WithoutCancel(ctx), name); err != nil {
-		return "", "", fmt.Errorf("make template database: %w", err)
+	name := templatePrefix + migrations.Hash()
+	if err := p.makeTemplate(ctx, name); err != nil {
+		return err
 	}
 	p.template = name
-	return name, strategy, nil
-}
-
-func (p *process) version(ctx context.Context) (version int, err error) {
-	err = p.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version)
-	if err != nil {
-		return 0, fmt.Errorf("ask the server for its version: %w", err)
-	}
-	return version, nil
+	return nil
 }

@@ -10,14 +10,17 @@ import (
 	"damsync/migrations"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
 	templatePrefix = "damsync_template_"
 	testPrefix     = "damsync_test_"
-	// templateLock is the key of the advisory lock under which templates are
-	// made and leftovers removed; the marks use keys of the same kind.
-	templateLock = 0x64616d73796e63
+	// lockSpace is the first key of every advisory lock of this package; the
+	// second is a mark's, or templateLock.
+	lockSpace = 0x64616d73
+	// templateLock is held while templates are made and leftovers removed.
+	templateLock = 0
 )
 
 // mark is an advisory lock that a test binary holds while it lives. The names
@@ -25,28 +28,38 @@ const (
 // a dead one, on whatever machine it runs.
 type mark struct {
 	conn *pgx.Conn
-	key  int64
+	key  int32 // positive
 }
 
-func setMark(ctx context.Context, address string, key int64) (*mark, error) {
+func setMark(ctx context.Context, address string, key int32) (*mark, error) {
 	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, key); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2)`, lockSpace, key); err != nil {
 		return nil, errors.Join(fmt.Errorf("mark databases: %w", err), conn.Close(ctx))
 	}
 	return &mark{conn: conn, key: key}, nil
 }
 
-func (m *mark) prefix() string { return fmt.Sprintf("%s%x_", testPrefix, m.key) }
+func (m *mark) prefix() string { return fmt.Sprintf("%s%d_", testPrefix, m.key) }
 
 // owner returns the key in a database's name.
-func owner(database string) (key int64, ok bool) {
+func owner(database string) (key int32, ok bool) {
 	rest, ok := strings.CutPrefix(database, testPrefix)
 	digits, _, found := strings.Cut(rest, "_")
-	key, err := strconv.ParseInt(digits, 16, 64)
-	return key, ok && found && err == nil
+	n, err := strconv.ParseInt(digits, 10, 32)
+	return int32(n), ok && found && err == nil
+}
+
+// alive reports whether a binary holds the mark. It reads the list of locks,
+// which covers the whole server: a lock itself belongs to the maintenance
+// database, and binaries may have different ones.
+func alive(ctx context.Context, conn *pgx.Conn, key int32) (held bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks
+		WHERE locktype = 'advisory' AND classid = $1::int8::oid AND objid = $2::int8::oid AND objsubid = 2)`,
+		int64(lockSpace), int64(key)).Scan(&held)
+	return held, err
 }
 
 // makeTemplate creates the template unless it exists. It gets its name when it
@@ -67,20 +80,31 @@ func (p *process) makeTemplate(ctx context.Context, name string) error {
 			return errors.Join(err, p.drop(ctx, unfinished))
 		}
 		if err := p.exec(ctx, "ALTER DATABASE "+unfinished+" RENAME TO "+name); err != nil {
-			return err
+			return p.lostRace(ctx, err, unfinished)
 		}
 		return p.exec(ctx, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false")
 	})
 }
 
+// lostRace forgives that a binary with another maintenance database, which the
+// lock does not reach, made the same template meanwhile.
+func (p *process) lostRace(ctx context.Context, err error, unfinished string) error {
+	const duplicateDatabase = "42P04"
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == duplicateDatabase {
+		err = nil
+	}
+	return errors.Join(err, p.drop(ctx, unfinished))
+}
+
 // locked runs do while no other test binary makes a template or tidies up.
 func (p *process) locked(ctx context.Context, do func(*pgx.Conn) error) error {
 	conn := p.mark.conn
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(templateLock)); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2)`, lockSpace, templateLock); err != nil {
 		return err
 	}
 	err := do(conn)
-	_, unlockErr := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(templateLock))
+	_, unlockErr := conn.Exec(ctx, `SELECT pg_advisory_unlock($1, $2)`, lockSpace, templateLock)
 	return errors.Join(err, unlockErr)
 }
 
@@ -117,9 +141,7 @@ func (p *process) removeLeftover(ctx context.Context, conn *pgx.Conn, name strin
 	if !ok || key == p.mark.key {
 		return nil
 	}
-	var dead bool
-	// In a transaction of its own, which ends with the statement.
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, key).Scan(&dead); err != nil || !dead {
+	if living, err := alive(ctx, conn, key); err != nil || living {
 		return err
 	}
 	return p.drop(ctx, name)
