@@ -36,10 +36,9 @@ func (d dryRun) Move(_ context.Context, r Remote, mark Mark, path string) (Remot
 }
 
 func (d dryRun) Retire(_ context.Context, r Remote, mark Mark, mode RetireMode) (Remote, error) {
-	r.Mark.Generation = mark.Generation
 	if mode == RetireArchive && r.State != Absent {
-		r.State = Archived
+		r.State, r.Mark.Generation = Archived, mark.Generation
 		return r, nil
 	}
-	return Remote{State: Absent, Mark: r.Mark}, nil
+	return Remote{State: Absent, Mark: Mark{Generation: mark.Generation}}, nil
 }
