@@ -1,0 +1,121 @@
+package cmpsim_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"damsync/cmp/cmpsim"
+)
+
+// control sends one request to the control API and expects 200.
+func (b *bench) control(method, path, body string) []byte {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, b.at.ControlURL+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	resp, err := b.http.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	raw := readAll(b.t, resp)
+	if resp.StatusCode != 200 {
+		b.t.Fatalf("%s %s %s: %d %s", method, path, body, resp.StatusCode, raw)
+	}
+	return raw
+}
+
+// A checker in another language can do everything a Go test can.
+func TestControlAPI(t *testing.T) {
+	b := start(t, nil)
+	r := receive(t, b, always(200))
+	edit := func(body string) map[string]any { return decode(t, b.control("POST", "/edit", body)) }
+	id := edit(`{"verb":"add_asset","title":"By hand","folder":"/Brand","labels":{"Status":["Approved"]},"detail":{"alt_text":"a"}}`)["id"].(string)
+	folder := edit(`{"verb":"add_folder","parent":"/Brand","name":"New"}`)["id"].(string)
+	for _, body := range []string{
+		`{"verb":"edit_title","id":"ID","title":"Renamed"}`,
+		`{"verb":"set_detail","id":"ID","detail":{"description":"d","tags":["x"],"expires_at":"2031-01-01T00:00:00Z"}}`,
+		`{"verb":"set_labels","id":"ID","labels":{"Status":["Draft"],"Region":["EMEA","APAC"]}}`,
+		`{"verb":"set_field","id":"ID","field":"Rights","values":["Licensed"]}`,
+		`{"verb":"move_asset","id":"ID","folder":"` + folder + `"}`,
+		`{"verb":"archive","id":"ID","archived":false}`,
+		`{"verb":"new_version","id":"ID"}`,
+		`{"verb":"rename_folder","folder":"/Brand/New","name":"Newer"}`,
+		`{"verb":"move_folder","folder":"/Brand/Newer","parent":"/"}`,
+		`{"verb":"rename_label","group":"Status","value":"Draft","name":"In work"}`,
+		`{"verb":"delete_asset","id":"ID"}`,
+		`{"verb":"restore_asset","id":"ID"}`,
+	} {
+		edit(strings.ReplaceAll(body, "ID", id))
+	}
+	a := decode(t, b.control("GET", "/assets?id="+id, ""))
+	if a["title"] != "Renamed" || a["folder"] != "/Newer" || a["version"].(float64) != 2 || a["sha256"] == "" ||
+		a["labels"].(map[string]any)["Status"].([]any)[0] != "In work" {
+		t.Errorf("truth %v", a)
+	}
+	if n := decode(t, b.control("POST", "/edit", `{"verb":"delete_folder","folder":"/Newer"}`))["count"]; n.(float64) != 1 {
+		t.Errorf("deleted %v", n)
+	}
+	edit(`{"verb":"bulk_delete","ids":["` + b.sim.AssetIDs()[0] + `"]}`)
+	b.control("POST", "/webhooks/wait", "")
+	if got := r.got(); got[0].name != "asset_added" || got[len(got)-1].name != "asset_removed" {
+		t.Errorf("events %v", got)
+	}
+}
+
+func TestControlAPIRules(t *testing.T) {
+	b := start(t, nil)
+	b.control("POST", "/faults", `{"kind":"status","path":"/v3/assets","status":503}`)
+	if got, _ := b.status("GET", "/assets", nil); got != 503 {
+		t.Errorf("fault: %d", got)
+	}
+	b.control("DELETE", "/faults", "")
+	b.control("POST", "/pace", `{"requests_per_second":1}`)
+	b.clock.advance(time.Second)
+	b.get("/label-groups")
+	if got, _ := b.status("GET", "/label-groups", nil); got != 429 {
+		t.Errorf("pace: %d", got)
+	}
+	b.control("POST", "/pace", `{"requests_per_second":0}`)
+	b.control("POST", "/behaviour", `{"root_folders_only":true}`)
+	b.control("POST", "/behaviour", `{"silent_details":true}`)
+	if got := b.sim.Behaviour(); !got.RootFoldersOnly || !got.SilentDetails {
+		t.Errorf("behaviour %+v", got)
+	}
+	b.control("POST", "/quota", `{"used":199999}`)
+	state := decode(t, b.control("GET", "/state", ""))
+	if state["assets"].(float64) != 600 || state["limits"].(map[string]any)["quota_used"].(float64) != 199999 {
+		t.Errorf("state %v", state)
+	}
+	b.control("POST", "/tokens/revoke", "")
+	if got, _ := b.status("GET", "/assets", nil); got != 401 {
+		t.Errorf("revoked: %d", got)
+	}
+	for _, path := range []string{"/requests", "/deliveries", "/faults", "/folders", "/labels", "/endpoints", "/assets?sha256=false&limit=3"} {
+		b.control("GET", path, "")
+	}
+	b.control("POST", "/counters/reset", "")
+	if c := b.sim.Counters(); c.Total != 0 {
+		t.Errorf("counters %+v", c)
+	}
+}
+
+func TestRequestLogIsBounded(t *testing.T) {
+	b := start(t, func(o *cmpsim.Options) { o.LogSize = 5 })
+	for _, p := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		b.status("GET", "/images/"+p, nil)
+	}
+	var got []string
+	for _, r := range b.sim.Requests() {
+		got = append(got, r.Path[len(r.Path)-1:])
+		if r.Operation != "getImage" || r.Status != 404 {
+			t.Errorf("request %+v", r)
+		}
+	}
+	if !slices.Equal(got, []string{"c", "d", "e", "f", "g"}) {
+		t.Errorf("kept %v", got)
+	}
+}

@@ -1,0 +1,259 @@
+package cmpsim_test
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"damsync/cmp/cmpsim"
+)
+
+func TestListIsNewestFirstAndComplete(t *testing.T) {
+	b := start(t, nil)
+	var rows []map[string]any
+	for next := "/assets"; next != ""; { // the default page of 10
+		page := b.get(next)
+		if got := len(rowsOf(page)); got > 10 {
+			t.Fatalf("%d rows on a default page", got)
+		}
+		if page["total_count"].(float64) != 600 {
+			t.Fatalf("total_count %v", page["total_count"])
+		}
+		rows = append(rows, rowsOf(page)...)
+		next, _ = page["pagination"].(map[string]any)["next"].(string)
+	}
+	ids := map[any]bool{}
+	for i, r := range rows {
+		ids[r["id"]] = true
+		if i > 0 && r["modified_at"].(string) > rows[i-1]["modified_at"].(string) {
+			t.Fatalf("row %d is newer than the one before", i)
+		}
+		if at := r["modified_at"].(string); len(at) != len("2026-01-01T00:00:00Z") || !strings.HasSuffix(at, "Z") {
+			t.Fatalf("modified_at %q", at)
+		}
+	}
+	if len(ids) != 600 {
+		t.Errorf("%d assets in %d rows", len(ids), len(rows))
+	}
+}
+
+// Equal times are ordinary: some second holds more rows than a page, and their
+// order is not that of ids.
+func TestTiesExceedAPage(t *testing.T) {
+	b := start(t, func(o *cmpsim.Options) { o.Assets = 3000 })
+	all, err := b.sim.Assets(0, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[time.Time]int{}
+	for _, a := range all {
+		count[a.ModifiedAt]++
+	}
+	var at time.Time
+	for when, n := range count {
+		if n > count[at] {
+			at = when
+		}
+	}
+	if count[at] <= 100 {
+		t.Fatalf("at most %d rows share a second", count[at])
+	}
+	second := at.Format(time.RFC3339)
+	page := b.get("/assets?page_size=100&modified_at__from=" + second + "&modified_at__to=" + second)
+	if int(page["total_count"].(float64)) != count[at] || slices.IsSorted(idsOf(page)) {
+		t.Errorf("total %v of %d, sorted %v", page["total_count"], count[at], slices.IsSorted(idsOf(page)))
+	}
+}
+
+// Offset paging over the live list loses rows when rows leave it: the hazard a
+// client must be built for.
+func TestOffsetPagingLosesRowsAfterDeletes(t *testing.T) {
+	b := start(t, nil)
+	first := idsOf(b.get("/assets?page_size=100"))
+	if err := b.sim.BulkDelete(first[:50]); err != nil {
+		t.Fatal(err)
+	}
+	second := idsOf(b.get("/assets?page_size=100&offset=100"))
+	truth := b.sim.AssetIDs()
+	if !slices.Equal(second, truth[100:200]) || slices.Contains(second, truth[99]) {
+		t.Error("the second page is not of the list as it is now")
+	}
+	if missed := truth[50:100]; slices.ContainsFunc(missed, func(id string) bool {
+		return slices.Contains(first, id) || slices.Contains(second, id)
+	}) {
+		t.Error("rows that moved up were still found")
+	}
+}
+
+func TestEditedRowsMoveToTheTop(t *testing.T) {
+	b := start(t, nil)
+	last := b.sim.AssetIDs()[599]
+	if err := b.sim.EditTitle(last, "Fresh"); err != nil {
+		t.Fatal(err)
+	}
+	row := rowsOf(b.get("/assets?page_size=1"))[0]
+	if row["id"] != last || row["title"] != "Fresh" || row["modified_at"] != b.clock.now().Format(time.RFC3339) {
+		t.Errorf("top row %v", row)
+	}
+}
+
+func TestInvalidRequests(t *testing.T) {
+	b := start(t, nil)
+	for path, want := range map[string]int{
+		"/assets?page_size=101": 400, "/assets?page_size=0": 400, "/assets?offset=-1": 400, "/assets?page_size=100": 200,
+		"/assets?sort=title": 400, "/folders?folder_id=1": 400, "/assets?type=hologram": 400,
+		"/assets?modified_at__from=yesterday": 400, "/assets?label=notjson": 400, "/assets?fields=%7B": 400,
+		"/assets/" + b.oneOf("image").ID: 404, "/images/unknown": 404, "/nothing": 404, "/folders/unknown": 404,
+	} {
+		if got, msg := b.status("GET", path, nil); got != want || (want != 200 && msg == "") {
+			t.Errorf("GET %s: %d %q, want %d", path, got, msg, want)
+		}
+	}
+	if _, msg := b.status("GET", "/assets?zeta=1&alpha=2", nil); msg != "Unsupported arguments: alpha,zeta" {
+		t.Errorf("message %q", msg)
+	}
+	b.token = "wrong"
+	if got, _ := b.status("GET", "/assets", nil); got != 401 {
+		t.Errorf("wrong token: %d", got)
+	}
+}
+
+// A label filter of which nothing is known filters nothing at all.
+func TestUnknownLabelsAreIgnored(t *testing.T) {
+	b := start(t, nil)
+	groups := rowsOf(b.get("/label-groups"))
+	status := groups[3]
+	value := func(i int) string { return status["values"].([]any)[i].(map[string]any)["id"].(string) }
+	label := func(group string, values ...string) url.Values {
+		return url.Values{"label": {`{"group":"` + group + `","values":["` + strings.Join(values, `","`) + `"]}`}}
+	}
+	total := func(q url.Values) float64 { return b.get("/assets?" + q.Encode())["total_count"].(float64) }
+	approved := total(label(status["id"].(string), value(1)))
+	if approved == 0 || approved == 600 {
+		t.Fatalf("%v approved", approved)
+	}
+	if got := total(label(status["id"].(string), value(1), "unknown")); got != approved {
+		t.Errorf("an unknown value beside a known one: %v", got)
+	}
+	if got := total(label("unknown", value(1))); got != 600 {
+		t.Errorf("an unknown group: %v", got)
+	}
+	if got := total(label(status["id"].(string), "unknown")); got != 600 {
+		t.Errorf("only unknown values: %v", got)
+	}
+	if got := total(url.Values{"fields": {"W3siaWQiOiJ4IiwidmFsdWVzIjpbInkiXX1d"}}); got != 600 {
+		t.Errorf("an unknown field: %v", got)
+	}
+}
+
+func TestTimesAreInclusiveUnlessSaid(t *testing.T) {
+	b := start(t, nil)
+	at := rowsOf(b.get("/assets?page_size=1&offset=300"))[0]["created_at"].(string)
+	q := "/assets?created_at__from=" + at + "&created_at__to=" + at
+	if got := b.get(q)["total_count"].(float64); got < 1 {
+		t.Errorf("inclusive: %v", got)
+	}
+	b.sim.SetBehaviour(cmpsim.Behaviour{ExclusiveTimes: true})
+	if got := b.get(q)["total_count"].(float64); got != 0 {
+		t.Errorf("exclusive: %v", got)
+	}
+}
+
+func TestFolderFilters(t *testing.T) {
+	b := start(t, nil)
+	all, err := b.sim.Assets(0, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{}
+	brand := ""
+	for _, f := range b.sim.Folders() {
+		if f.Path == "/Brand" {
+			brand = f.ID
+		}
+	}
+	for _, a := range all {
+		switch {
+		case a.Folder == "/Brand":
+			want["flat"]++
+			want["deep"]++
+		case strings.HasPrefix(a.Folder, "/Brand/"):
+			want["deep"]++
+		case a.Folder == "/":
+			want["root"]++
+		}
+	}
+	for name, q := range map[string]string{
+		"deep": "folder_id=" + brand, "flat": "include_subfolder_assets=false&folder_id=" + brand,
+		"root": "include_subfolder_assets=false",
+	} {
+		if got := int(b.get("/assets?" + q)["total_count"].(float64)); got != want[name] || got == 0 {
+			t.Errorf("%s: %d, want %d", name, got, want[name])
+		}
+	}
+}
+
+// Every filter must agree with a plain look at the truth, at any depth.
+func TestViewsAgreeWithTheTruth(t *testing.T) {
+	b := start(t, func(o *cmpsim.Options) { o.Assets = 2500 })
+	all, err := b.sim.Assets(0, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := func(n int) time.Time { return all[n].CreatedAt }
+	for i, c := range []struct{ created, modified, image bool }{
+		{true, false, false}, {false, true, false}, {true, true, false}, {true, true, true}, {false, false, true}, {false, true, true},
+	} {
+		from, to := day(1800), day(200)
+		if to.Before(from) {
+			from, to = to, from
+		}
+		q := url.Values{"page_size": {"100"}}
+		var want []string
+		for _, a := range all {
+			in := func(at time.Time) bool { return !at.Before(from) && !at.After(to) }
+			if (!c.created || in(a.CreatedAt)) && (!c.modified || in(a.ModifiedAt)) && (!c.image || a.Type == "image") {
+				want = append(want, a.ID)
+			}
+		}
+		for name, on := range map[string]bool{"created_at": c.created, "modified_at": c.modified} {
+			if on {
+				q.Set(name+"__from", from.Format(time.RFC3339))
+				q.Set(name+"__to", to.Format(time.RFC3339))
+			}
+		}
+		if c.image {
+			q.Set("type", "image")
+		}
+		var got []string
+		for {
+			q.Set("offset", strconv.Itoa(len(got)))
+			page := b.get("/assets?" + q.Encode())
+			got = append(got, idsOf(page)...)
+			if page["pagination"].(map[string]any)["next"] == nil {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("case %d: %d rows, want %d", i, len(got), len(want))
+		}
+	}
+}
+
+func TestRootFoldersOnly(t *testing.T) {
+	b := start(t, nil)
+	all := len(rowsOf(b.get("/folders?page_size=100")))
+	b.sim.SetBehaviour(cmpsim.Behaviour{RootFoldersOnly: true})
+	roots := rowsOf(b.get("/folders?page_size=100"))
+	if len(roots) == 0 || len(roots) >= all {
+		t.Fatalf("%d roots of %d", len(roots), all)
+	}
+	for _, f := range roots {
+		if f["parent_folder_id"] != nil {
+			t.Errorf("%v is no root", f["path"])
+		}
+	}
+}
