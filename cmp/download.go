@@ -42,8 +42,8 @@ func (c *Client) Download(ctx context.Context, u library.DownloadURL) (*Download
 	req.Header.Set("Accept-Encoding", "identity")
 	watch := newWatch(c.stall, cancel)
 	resp, err := c.downloads.Do(req)
+	watch.stop()
 	if err != nil {
-		watch.stop()
 		err = downloadFailure(ctx, err)
 		cancel(nil)
 		return nil, fmt.Errorf("download from %s: %w", target.Host, err)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"damsync/internal/grant"
 )
 
 const (
@@ -49,10 +47,13 @@ func curve() *backoff.ExponentialBackOff {
 	return b
 }
 
+// repeatable leaves out what is temporary but not for this call: a long pause, and a
+// redirect, which is a setting and not a fault.
 func repeatable(ctx context.Context, err error) bool {
-	var deferred *grant.Deferred
 	var long *pausedError
-	return ctx.Err() == nil && errors.Is(err, ErrTemporary) && !errors.As(err, &deferred) && !errors.As(err, &long)
+	var api *APIError
+	redirect := errors.As(err, &api) && api.Status < 400
+	return ctx.Err() == nil && errors.Is(err, ErrTemporary) && !redirect && !errors.As(err, &long)
 }
 
 // attempt sends once and judges the answer.

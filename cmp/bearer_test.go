@@ -1,0 +1,201 @@
+package cmp_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"damsync/cmp"
+	"damsync/internal/library"
+)
+
+// elsewhere is a server of somebody else; it must not be called with a secret.
+func elsewhere(t *testing.T, handle http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			if text := strings.Join(values, " "); strings.Contains(text, "bearer-") || strings.Contains(text, "SECRET") {
+				t.Errorf("%s got %s: %s", r.Host, name, text)
+			}
+		}
+		handle(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestBearerStaysHome(t *testing.T) {
+	called := false
+	foreign := elsewhere(t, func(w http.ResponseWriter, r *http.Request) { called = true; answer(200, emptyPage)(w, r) })
+	for name, handle := range map[string]http.HandlerFunc{
+		"redirect":  answer(302, "", "Location", foreign.URL+"/v3/x"),
+		"308":       answer(308, "", "Location", foreign.URL+"/v3/x"),
+		"next page": answer(200, `{"data":[],"pagination":{"next":"`+foreign.URL+`/v3/folders?offset=100"}}`),
+		"user in next page": answer(200, `{"data":[],"pagination":{"next":"http://a:b@`+
+			strings.TrimPrefix(foreign.URL, "http://")+`/v3/folders?offset=100"}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "Bearer bearer-0" {
+					t.Errorf("the API got %q", r.Header.Get("Authorization"))
+				}
+				handle(w, r)
+			})
+			_, err := f.LabelGroups(t.Context())
+			if err == nil || strings.Contains(err.Error(), "a:b") {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(name, "next") && !errors.Is(err, cmp.ErrForeignHost) {
+				t.Errorf("got %v, want ErrForeignHost", err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if called {
+			t.Error("the foreign host was called")
+		}
+	})
+}
+
+// A link to the same host on another port or scheme is a foreign one.
+func TestOriginIsSchemeHostAndPort(t *testing.T) {
+	var paths []string
+	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
+		paths = append(paths, r.URL.Path)
+		answer(200, detail("a", ""))(w, r)
+	})
+	for _, self := range []string{
+		"https://127.0.0.1/v3/images/a", "http://127.0.0.1:1/v3/images/a", "http://localhost/v3/images/a",
+		"//evil.example/v3/images/a", "ftp://x/v3/images/a", "::not a url", f.server.URL + "/other/images/a", f.server.URL + "/v3/images/b",
+	} {
+		d, err := f.Asset(t.Context(), cmp.Ref{ID: "a", Type: "video", Self: self})
+		if err != nil {
+			t.Fatalf("%s: %v", self, err)
+		}
+		if want := f.server.URL + "/v3/videos/a"; d.Asset.Self != want {
+			t.Errorf("%s: read at %s, want the rebuilt %s", self, d.Asset.Self, want)
+		}
+	}
+	for _, p := range paths {
+		if p != "/v3/videos/a" {
+			t.Errorf("requested %s", p)
+		}
+	}
+}
+
+func TestUnauthorizedMidwayRenewsOnceForAll(t *testing.T) {
+	var mu sync.Mutex
+	valid := "bearer-0"
+	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Header.Get("Authorization") != "Bearer "+valid {
+			answer(401, `{"message":"Unauthorized"}`)(w, r)
+			return
+		}
+		answer(200, emptyPage)(w, r)
+	})
+	mu.Lock()
+	valid = "bearer-1"
+	mu.Unlock()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := f.Assets(t.Context(), cmp.AssetQuery{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if f.tokens.renewed != 1 {
+		t.Errorf("renewed %d times", f.tokens.renewed)
+	}
+}
+
+func TestRefusedRenewalIsTheError(t *testing.T) {
+	f := newFixture(t, answer(401, `{"message":"Unauthorized"}`))
+	f.tokens.fail = &cmp.AuthError{}
+	_, err := f.Assets(t.Context(), cmp.AssetQuery{})
+	if !errors.Is(err, f.tokens.fail) || f.grants.count() != 1 {
+		t.Errorf("after %d requests: %v", f.grants.count(), err)
+	}
+}
+
+func TestDownload(t *testing.T) {
+	content := strings.Repeat("bytes", 1000)
+	host := elsewhere(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/file?token=JWT", http.StatusFound)
+		case "/file":
+			w.Header().Set("ETag", `"e1"`)
+			w.Header().Set("Content-Type", "image/png")
+			w.Header().Set("Content-Length", "5000")
+			_, _ = io.WriteString(w, content)
+		case "/cut":
+			w.Header().Set("Content-Length", "5000")
+			_, _ = io.WriteString(w, content[:100])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/loop":
+			http.Redirect(w, r, "/loop?token=SECRET", http.StatusFound)
+		case "/bad-redirect":
+			w.Header().Set("Location", "http://%zz?token=SECRET")
+			w.WriteHeader(http.StatusFound)
+		default:
+			w.WriteHeader(map[string]int{"/401": 401, "/403": 403, "/404": 404, "/410": 410, "/429": 429, "/500": 500, "/206": 206}[r.URL.Path])
+		}
+	})
+	f := newFixture(t, answer(200, emptyPage))
+	get := func(path string) (*cmp.Download, error) {
+		return f.Download(t.Context(), library.NewDownloadURL(host.URL+path+"?token=SECRET"))
+	}
+	for _, path := range []string{"/file", "/moved"} {
+		d, err := get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(d.Body)
+		if err != nil || string(body) != content || d.Size != 5000 || d.ETag != `"e1"` || d.ContentType != "image/png" {
+			t.Errorf("%s: %d bytes, %+v, %v", path, len(body), d, err)
+		}
+		if err := d.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for path, want := range map[string]error{
+		"/401": cmp.ErrExpiredURL, "/403": cmp.ErrExpiredURL, "/404": cmp.ErrExpiredURL, "/410": cmp.ErrExpiredURL,
+		"/429": cmp.ErrThrottled, "/500": cmp.ErrServer, "/206": cmp.ErrBadResponse,
+		"/loop": cmp.ErrTemporary, "/bad-redirect": cmp.ErrTemporary,
+	} {
+		_, err := get(path)
+		if !errors.Is(err, want) || !errors.Is(err, cmp.ErrTemporary) || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	d, err := get("/cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.ReadAll(d.Body); !errors.Is(err, cmp.ErrTemporary) {
+		t.Errorf("cut: %v", err)
+	}
+	_ = d.Body.Close()
+	host.Close()
+	if _, err := get("/file"); !errors.Is(err, cmp.ErrTemporary) || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("host down: %v", err)
+	}
+	for _, u := range []string{"", "file:///etc/passwd", "http://%zz/?token=SECRET", "/x?token=SECRET"} {
+		if _, err := f.Download(t.Context(), library.NewDownloadURL(u)); err == nil || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+	if f.grants.count() != 0 {
+		t.Error("a download took a grant")
+	}
+}
