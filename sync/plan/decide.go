@@ -73,7 +73,13 @@ func (t *Target) exclude(e *evaluator, v *View, now time.Time) (Decision, bool) 
 	if t.when == nil || !t.when.uses.known(v) {
 		return Decision{}, false
 	}
-	return t.condition(e)
+	d, done := t.condition(e)
+	if d.Verdict == Failed && t.excludeExpired && v.Detail == nil {
+		// The expiry may exclude it for good: an asset must not outlive its
+		// rights at the target because its condition fails.
+		return Decision{}, false
+	}
+	return d, done
 }
 
 func (t *Target) condition(e *evaluator) (Decision, bool) {

@@ -194,3 +194,22 @@ func TestDecideFailsAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestAFailingConditionDoesNotOutliveTheRights: an expired asset leaves the
+// target even when the condition fails on it.
+func TestAFailingConditionDoesNotOutliveTheRights(t *testing.T) {
+	target := mustCompile(t, Spec{Select: Select{When: `asset.labels["None"][0] == "x"`}})
+	v := poster()
+	detail := v.Detail
+	v.Detail = nil
+	if d := target.Decide(v, day("2028-01-01")); d.Verdict != NeedsDetail {
+		t.Errorf("without the expiry: %v because %s", d.Verdict, d.Reason)
+	}
+	v.Detail = detail
+	if d := target.Decide(v, day("2028-01-01")); d.Verdict != NotSelected {
+		t.Errorf("after the expiry: %v because %s", d.Verdict, d.Reason)
+	}
+	if d := target.Decide(v, day("2026-01-01")); d.Verdict != Failed || !d.ReviewAt.Equal(day("2027-01-01")) {
+		t.Errorf("before the expiry: %v because %s, review at %v", d.Verdict, d.Reason, d.ReviewAt)
+	}
+}

@@ -58,6 +58,9 @@ func (t *Target) Level() library.Level {
 
 func (t *Target) needsDetail() bool { return t.excludeExpired || t.uses.detail }
 
+// ExcludesExpired reports whether an asset leaves the target at its expiry.
+func (t *Target) ExcludesExpired() bool { return t.excludeExpired }
+
 // References returns the names of the library that the rule relies on.
 func (t *Target) References() References {
 	labels := make(map[string][]string)
