@@ -139,7 +139,7 @@ func (s *session) erase(f found, mark dam.Mark) (dam.Remote, error) {
 		if i == 0 && regular(at) {
 			rec.From, rec.To = trace(at.path, at.file), path.Join(s.temp, "gone-"+rand.Text())
 		}
-		rec.Old = append(rec.Old, old{Path: at.path, File: trace(at.path, at.file)})
+		rec.Old = append(rec.Old, at.old())
 	}
 	if err := s.commit(f.record, rec); err != nil {
 		return dam.Remote{}, err

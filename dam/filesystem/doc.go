@@ -43,9 +43,9 @@
 //	old sidecar    Present, or Absent      -
 //
 // Whether the rename happened is told by size and modification time of the
-// source, which a rename keeps, or by SHA-256; so a foreign file that turns up
-// in the place meanwhile is not taken for ours, nor ours for foreign. Metadata
-// alone is one rename of the sidecar.
+// source, which a rename keeps (where the file system rounds times, SHA-256
+// decides); so a foreign file that turns up in the place meanwhile is not taken
+// for ours, nor ours for foreign. Metadata alone is one rename of the sidecar.
 //
 // # What remains
 //

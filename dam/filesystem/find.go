@@ -72,20 +72,29 @@ func (s *session) locate(assetID string, hints ...string) (found, error) {
 	return f, nil
 }
 
-// addUnmarked adds the place of a file that its step renamed and could not mark.
+// addUnmarked adds files that only the record knows: a foreign sidecar came
+// beside them between the rename and ours.
 func (s *session) addUnmarked(f *found) error {
 	rec := f.record
-	if rec == nil || rec.Place == "" {
+	if rec == nil {
 		return nil
 	}
+	known := slices.Clone(rec.Old)
 	how, err := s.progress(*rec)
-	if err != nil || how != published {
-		return err
+	if err == nil && how == published && rec.Place != "" {
+		var at place
+		at, err = s.look(rec.Place)
+		known = append(known, old{Path: rec.Place, File: trace(rec.Place, at.file), Unmarked: &rec.Sidecar})
 	}
-	at, err := s.look(rec.Place)
-	if err == nil && at.file != nil && !at.of(rec.AssetID) {
-		at.sidecar, at.ours = rec.Sidecar, true
-		f.places = append(f.places, at)
+	for _, o := range known {
+		if o.Unmarked == nil || err != nil {
+			continue
+		}
+		var at place
+		if at, err = s.look(o.Path); err == nil && !at.ours && o.File.fit(at.file) {
+			at.sidecar, at.ours, at.unmarked = *o.Unmarked, true, true
+			f.places = append(f.places, at)
+		}
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"damsync/dam"
 
@@ -133,6 +134,44 @@ func TestForeignIsNeverTouched(t *testing.T) {
 			wantFiles(t, root, before)
 		})
 	}
+}
+
+// Files of ours that somebody removed leave a record behind. What comes to their
+// place later is not ours for having the same bytes.
+func TestSameBytesInAFormerPlace(t *testing.T) {
+	root := t.TempDir()
+	a := open(t, root)
+	ctx := t.Context()
+	remove := func() {
+		for _, p := range []string{"a.png", "a.png.damsync.json"} {
+			if err := os.Remove(filepath.Join(root, p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mustPut(t, a, object("A", "a.png", "one", 1), dam.Remote{})
+	remove()
+	mustPut(t, a, object("B", "a.png", "one", 1), dam.Remote{})
+	r, err := a.Find(ctx, key("A"), []string{"a.png"})
+	if err != nil || r.State != dam.Absent {
+		t.Errorf("with another asset in the place, find answered %+v, %v", r, err)
+	}
+	mustPut(t, a, object("A", "c.png", "one", 2), r)
+	if _, err := a.Retire(ctx, r, mark("A", 3), dam.RetireDelete); err != nil {
+		t.Error(err)
+	}
+	wantFiles(t, root, map[string]string{"a.png": "one", "a.png.damsync.json": "B " + sum("one")})
+
+	remove()
+	write(t, root, "a.png", "one")
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(root, "a.png"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Retire(ctx, dam.Remote{Path: "a.png"}, mark("B", 2), dam.RetireDelete); err != nil {
+		t.Error(err)
+	}
+	wantFiles(t, root, map[string]string{"a.png": "one"})
 }
 
 // A foreign file that appears between the look and the rename.

@@ -15,6 +15,10 @@ type place struct {
 	side    fs.FileInfo // nil when absent
 	sidecar sidecar     // when it is of our instance and target
 	ours    bool
+
+	// unmarked: the file is ours by its record; its sidecar could not be
+	// written.
+	unmarked bool
 }
 
 func (s *session) look(p string) (place, error) {

@@ -101,7 +101,7 @@ func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Rem
 	rec := record{AssetID: c.AssetID, Generation: c.Generation, Place: to, From: from, To: to, Sidecar: c}
 	for _, at := range f.places {
 		if at.path != to {
-			rec.Old = append(rec.Old, old{Path: at.path, File: trace(at.path, at.file)})
+			rec.Old = append(rec.Old, at.old())
 		}
 	}
 	if err := s.commit(f.record, rec); err != nil {
@@ -127,7 +127,7 @@ func (s *session) reuse(f found, at place, obj dam.Object) (dam.Remote, error) {
 
 // describe replaces the sidecar when it would change.
 func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
-	if same(at.sidecar, c) {
+	if !at.unmarked && same(at.sidecar, c) {
 		return at.remote(), nil
 	}
 	if err := s.writeSidecar(at.path, c); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"reflect"
+	"time"
 
 	"damsync/dam"
 )
@@ -27,10 +28,20 @@ type traces struct {
 	ModTime int64  `json:"mod_time"` // ns since 1970
 }
 
-// old is a place to be left. File is nil when only a sidecar was there.
+// old is a place to be left. File is nil when only a sidecar was there, Unmarked
+// is what the sidecar would be when only the record knows the file.
 type old struct {
-	Path string  `json:"path"`
-	File *traces `json:"file"`
+	Path     string   `json:"path"`
+	File     *traces  `json:"file"`
+	Unmarked *sidecar `json:"unmarked,omitempty"`
+}
+
+func (p place) old() old {
+	o := old{Path: p.path, File: trace(p.path, p.file)}
+	if p.unmarked {
+		o.Unmarked = &p.sidecar
+	}
+	return o
 }
 
 func trace(p string, info fs.FileInfo) *traces {
@@ -230,21 +241,37 @@ func (s *session) renamed(rec record) (bool, error) {
 	if err != nil {
 		return false, classed("look at source", err)
 	}
-	to, err := s.stat(rec.To)
+	to, err := s.look(rec.To)
 	if err != nil {
-		return false, classed("look at destination", err)
+		return false, err
 	}
-	if rec.From.fit(from) && !hardLinked(from, to) && !sameEntry(from, to) {
+	if rec.From.fit(from) && !hardLinked(from, to.file) && !sameEntry(from, to.file) {
 		return false, nil
 	}
-	if rec.Place == "" || rec.From.fit(to) {
+	if to.ours && !to.of(rec.AssetID) {
+		return false, nil // whatever its bytes are
+	}
+	if rec.Place == "" || rec.From.fit(to.file) {
 		return true, nil
 	}
-	if to == nil || !to.Mode().IsRegular() || to.Size() != rec.From.Size {
+	return s.roughlyFits(rec, to)
+}
+
+// coarseTime is the resolution of the modification times of file systems that
+// round them some time after the file was written.
+const coarseTime = 2 * time.Second
+
+// roughlyFits lets SHA-256 decide for a file that only the rounding of its
+// modification time may tell from the recorded one.
+func (s *session) roughlyFits(rec record, at place) (bool, error) {
+	if at.file == nil || !at.file.Mode().IsRegular() || at.file.Size() != rec.From.Size {
 		return false, nil
 	}
-	sum, err := s.sha256(rec.To)
-	return sum == rec.Sidecar.SHA256, classed("hash destination", err)
+	if at.file.ModTime().Sub(time.Unix(0, rec.From.ModTime)).Abs() > coarseTime {
+		return false, nil
+	}
+	sum, err := s.sha256(at.path)
+	return sum == rec.Sidecar.SHA256, classed("hash "+at.path, err)
 }
 
 // settle finishes a step that a crash cut short, or lets it be when it never
