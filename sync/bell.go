@@ -36,13 +36,12 @@ func (b bell) wait(ctx context.Context, d time.Duration) error {
 
 // bells has one bell a kind of work; pushers share theirs by target.
 type bells struct {
-	lookup, gate, plan, expiry bell
-	placement                  map[string]bell
-	drained                    bell
+	lookup, gate, plan, expiry, sweep, references bell
+	placement                                     map[string]bell
 }
 
 func newBells() bells {
-	return bells{lookup: newBell(), gate: newBell(), plan: newBell(), expiry: newBell(), placement: map[string]bell{}, drained: newBell()}
+	return bells{lookup: newBell(), gate: newBell(), plan: newBell(), expiry: newBell(), sweep: newBell(), references: newBell(), placement: map[string]bell{}}
 }
 
 // Wake tells the loops that there may be work of topic.
@@ -65,4 +64,11 @@ func (e *Engine) Wake(topic state.Topic) {
 // listen rings the bells for what other processes and other transactions did.
 func (e *Engine) listen(ctx context.Context) error {
 	return e.store.Listen(ctx, e.Wake)
+}
+
+// ringLeader starts what only the leader does.
+func (b bells) ringLeader() {
+	for _, one := range []bell{b.plan, b.expiry, b.sweep, b.references} {
+		one.ring()
+	}
 }

@@ -70,6 +70,8 @@ type Engine struct {
 	deferred atomic.Pointer[grant.Deferred] // the last refusal by the quota
 	failure  atomic.Pointer[Failure]        // what keeps the library from being read
 
+	leading    atomic.Bool
+	sweepAsked atomic.Bool
 	references refreshing
 }
 
@@ -92,6 +94,9 @@ func New(o Options) *Engine {
 		urls: newURLCache(),
 	}
 	e.bells = newBells()
+	for _, t := range o.Targets {
+		e.bells.placement[t.Rule.Name()] = newBell()
+	}
 	e.setActive(nil)
 	return e
 }

@@ -23,6 +23,7 @@ func TestCompileNamesTheProblem(t *testing.T) {
 	}{
 		"typo":                 {when(`asset.titel == "x"`), "select.when", 6, "no property titel"},
 		"typo after umlaut":    {when(`"ü" == asset.titel`), "select.when", 14, "no property titel"},
+		"method after umlaut":  {when(`"ü" == asset.title.foo`), "select.when", 20, "no field foo"},
 		"typo in brackets":     {when(`asset["titel"] == "x"`), "select.when", 6, "no property titel"},
 		"typo behind let":      {when(`let a = asset; a.titel == "x"`), "select.when", 17, "type asset has no field titel"},
 		"unknown name":         {when(`assets.title == "x"`), "select.when", 0, "unknown name assets"},

@@ -213,3 +213,18 @@ func TestAFailingConditionDoesNotOutliveTheRights(t *testing.T) {
 		t.Errorf("before the expiry: %v because %s, review at %v", d.Verdict, d.Reason, d.ReviewAt)
 	}
 }
+
+// TestFailuresSayWhereAndWhat: the reason is all that a person gets to see.
+func TestFailuresSayWhereAndWhat(t *testing.T) {
+	for source, want := range map[string]string{
+		`upper(asset.fields["None"])`:   "a value is missing here; give a default with ??",
+		`asset.fields["None"] + 1`:      "a value is missing here; give a default with ??",
+		`"x" + asset.labels["None"][0]`: "index out of range: 0 (array length is 0)",
+		`asset.fields["None"] contains "x" ? asset.fields["Regions"] + 1 : 1 / asset.fields["None"]`: "a value is missing here; give a default with ??",
+	} {
+		d := mustCompile(t, Spec{Metadata: []MetadataRule{{"x", source}}}).Decide(poster(), day("2026-01-01"))
+		if d.Verdict != Failed || !strings.HasPrefix(d.Reason, "metadata.x: "+want+" (at character ") {
+			t.Errorf("%s: %v because %s", source, d.Verdict, d.Reason)
+		}
+	}
+}

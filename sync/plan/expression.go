@@ -146,7 +146,16 @@ type evaluator struct {
 func (e *evaluator) run(x *expression) (any, error) {
 	value, err := e.machine.Run(x.program, &e.environment)
 	if positioned, ok := errors.AsType[*file.Error](err); ok {
-		return nil, errors.New(positioned.Message)
+		return nil, fmt.Errorf("%s (at character %d)", readable(positioned.Message), positioned.From+1)
 	}
 	return value, err
+}
+
+// readable says in words what goes wrong most: an absent custom field used as
+// if it had a value.
+func readable(message string) string {
+	if strings.Contains(message, "interface {} is nil") || strings.Contains(message, "<nil>") {
+		return "a value is missing here; give a default with ??"
+	}
+	return message
 }

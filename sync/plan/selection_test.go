@@ -57,7 +57,7 @@ func TestLabelsAndTypesCombine(t *testing.T) {
 		"one group missing": {func(v *View) { v.Asset.Labels = v.Asset.Labels[:1] }, NotSelected},
 		"other value":       {func(v *View) { v.Asset.Labels[1] = label("Audience", "Press") }, NotSelected},
 		"value of another group": {func(v *View) {
-			v.Asset.Labels[1] = label("Audience", "Approved")
+			v.Asset.Labels[1] = label("Season", "Trade")
 		}, NotSelected},
 		"group twice": {func(v *View) {
 			v.Asset.Labels = append(v.Asset.Labels, label("Status", "x"))

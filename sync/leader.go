@@ -1,0 +1,69 @@
+package sync
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	leaderLease  = "leader"
+	leaderTTL    = 15 * time.Second
+	leaderRenew  = 5 * time.Second
+	leaderPoll   = time.Second
+	leaderErrors = 30 * time.Second
+)
+
+// lead keeps the leader's lease while it can; e.leading tells the loops.
+func (e *Engine) lead(ctx context.Context) error {
+	defer e.resign(ctx)
+	for ctx.Err() == nil {
+		got, err := e.store.AcquireLease(ctx, leaderLease, leaderTTL)
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn().Err(err).Msg("lead cannot be taken")
+		}
+		if was := e.leading.Swap(got); got != was {
+			e.log.Info().Bool("leader", got).Msg("lead changed")
+			e.bells.ringLeader()
+		}
+		if newBell().wait(ctx, leaderRenew) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// resign lets another replica lead at once instead of when the lease ends.
+func (e *Engine) resign(ctx context.Context) {
+	if !e.leading.Swap(false) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := e.store.ReleaseLease(ctx, leaderLease); err != nil {
+		e.log.Warn().Err(err).Msg("lead cannot be given back; its lease will end")
+	}
+}
+
+// onLeader runs step while this process leads: when the bell rings, and after
+// the wait that step asks for.
+func (e *Engine) onLeader(ctx context.Context, b bell, doing string, step func(context.Context) (time.Duration, error)) error {
+	failures := 0
+	for ctx.Err() == nil {
+		wait := e.opts.SlowPoll
+		if e.leading.Load() {
+			var err error
+			wait, err = step(ctx)
+			if err != nil && ctx.Err() == nil {
+				failures++
+				wait = retryDelay(failures, leaderErrors)
+				e.log.Warn().Err(err).Dur("retry_in", wait).Msgf("cannot %s", doing)
+			} else {
+				failures = 0
+			}
+		}
+		if b.wait(ctx, wait) != nil {
+			return nil
+		}
+	}
+	return nil
+}

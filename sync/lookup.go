@@ -1,0 +1,140 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"damsync/cmp"
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+const lookupLease = 3 * time.Minute
+
+// lookups reads assets singly, several at once, until ctx ends.
+func (e *Engine) lookups(ctx context.Context) error {
+	return e.claimLoop(ctx, e.bells.lookup, e.opts.LookupWorkers, claimer{
+		claim: func(ctx context.Context, n int) ([]func(context.Context), error) {
+			claims, err := e.store.ClaimLookups(ctx, n, lookupLease)
+			jobs := make([]func(context.Context), len(claims))
+			for i, l := range claims {
+				jobs[i] = func(ctx context.Context) { e.lookup(ctx, l) }
+			}
+			return jobs, err
+		},
+		next: e.store.NextLookup,
+	})
+}
+
+// lookup reads one asset and writes what it found. Only the asset's own 404 is
+// a removal.
+func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
+	log := e.log.With().Str("asset_id", l.AssetID).Str("class", string(l.Class)).Int64("run_id", l.Observation.RunID).Logger()
+	err := e.readAsset(grant.WithClass(ctx, l.Class), l)
+	e.noteLookup(err)
+	if err == nil {
+		log.Debug().Msg("asset read")
+		return
+	}
+	// The context may have ended; the lookup must still be given back.
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	class, after, counts := lookupRetry(ctx, l, err)
+	if counts {
+		log.Warn().Err(err).Str("error_class", class).Dur("retry_in", after).Msg("asset cannot be read")
+	}
+	if err := e.store.FailLookup(back, l, class, err.Error(), after, counts); err != nil {
+		log.Warn().Err(err).Msg("lookup cannot be given back; its lease will end")
+	}
+}
+
+// noteLookup tells readiness of a login that fails; what concerns one asset is
+// not the library's failure.
+func (e *Engine) noteLookup(err error) {
+	var deferred *grant.Deferred
+	if err == nil || errors.Is(err, cmp.ErrAuth) || errors.As(err, &deferred) {
+		e.noteLibrary(err)
+	}
+}
+
+func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
+	readAt, err := e.clockedReading(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := e.lib.Asset(ctx, cmp.Ref{ID: l.AssetID, Type: l.Type, Self: l.Self})
+	if errors.Is(err, cmp.ErrNotFound) {
+		return e.store.ApplyGone(ctx, l, readAt, e.decide)
+	}
+	if err != nil {
+		return err
+	}
+	e.urls.put(d.Asset.ID, d.URL)
+	r := state.Reading{Asset: d.Asset, Detail: d.Detail, ReadAt: readAt, Settled: settled(d.Served, readAt, d.Asset.ModifiedAt)}
+	if r.Fields, err = e.fieldsOf(ctx, l, r); err != nil {
+		return err
+	}
+	applied, err := e.store.ApplyReading(ctx, l, r, e.decide)
+	if applied.FolderUnknown {
+		e.references.want(e)
+	}
+	return err
+}
+
+// fieldsOf reads the fields when, knowing the detail, some rule still needs
+// them.
+func (e *Engine) fieldsOf(ctx context.Context, l state.Lookup, r state.Reading) (*library.Fields, error) {
+	if !e.readsFields() {
+		return nil, nil
+	}
+	folder, err := e.store.FolderPath(ctx, r.Asset.FolderID)
+	if err != nil {
+		return nil, err
+	}
+	if folder == "" {
+		folder = r.Asset.FileLocation
+	}
+	k := state.Known{Asset: r.Asset, Folder: folder, Detail: &r.Detail, SourceTask: l.SourceTask}
+	if !e.needsFields(r.ReadAt, k) {
+		return nil, nil
+	}
+	fields, err := e.lib.Fields(ctx, l.AssetID)
+	if err != nil {
+		return nil, err
+	}
+	return &fields, nil
+}
+
+// lookupRetry says when to try again, and whether the failure is the asset's own.
+func lookupRetry(ctx context.Context, l state.Lookup, err error) (class string, after time.Duration, counts bool) {
+	var deferred *grant.Deferred
+	switch {
+	case ctx.Err() != nil:
+		return "", 0, false
+	case errors.As(err, &deferred):
+		return "deferred", untilDeferred(deferred), false
+	case errors.Is(err, cmp.ErrAuth):
+		return "auth", retryDelay(3+l.Attempts, 5*time.Minute), false
+	case errors.Is(err, cmp.ErrForbidden):
+		return "forbidden", retryDelay(6+l.Attempts, time.Hour), true
+	case errors.Is(err, cmp.ErrTemporary):
+		return "temporary", retryDelay(l.Attempts, 5*time.Minute), true
+	default:
+		return "unknown", retryDelay(l.Attempts, 15*time.Minute), true
+	}
+}
+
+// untilDeferred looks again now and then, in case the limit was raised.
+func untilDeferred(d *grant.Deferred) time.Duration {
+	return min(max(time.Until(d.Until), time.Second), time.Minute)
+}
+
+// retryDelay doubles from one second up to top, with jitter so that many
+// failures do not come back at once.
+func retryDelay(attempt int, top time.Duration) time.Duration {
+	d := min(time.Second<<min(max(attempt-1, 0), 20), top)
+	return d/2 + rand.N(d/2+1)
+}

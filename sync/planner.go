@@ -1,0 +1,108 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"damsync/internal/state"
+	"damsync/sync/plan"
+)
+
+const planChunk = 2000
+
+// PlanStale judges every asset for the rules that changed, or whose folders,
+// labels or fields changed, since they were last planned in full. It streams
+// and is idempotent; a kill in the middle only makes it start again.
+func (e *Engine) PlanStale(ctx context.Context) error {
+	for {
+		epoch, err := e.store.Epoch(ctx)
+		if err != nil {
+			return err
+		}
+		stale, err := e.staleRules(ctx, epoch)
+		if err != nil || len(stale) == 0 {
+			return err
+		}
+		started := time.Now()
+		if err := e.planAll(ctx, stale); err != nil {
+			return err
+		}
+		for _, rule := range stale {
+			fingerprint := rule.Fingerprint()
+			if err := e.store.SetTargetPlanned(ctx, rule.Name(), fingerprint[:], epoch); err != nil {
+				return err
+			}
+			e.log.Info().Str("target", rule.Name()).Int64("epoch", epoch).Dur("took", time.Since(started)).Msg("target planned in full")
+		}
+	}
+}
+
+func (e *Engine) planAll(ctx context.Context, rules []*plan.Target) error {
+	decide := func(now time.Time, k state.Known) state.Verdict { return decideFor(rules, now, k) }
+	for after := ""; ; {
+		last, err := e.store.PlanNext(ctx, state.Observation{Kind: "plan"}, after, planChunk, decide)
+		if err != nil || last == "" {
+			return err
+		}
+		after = last
+	}
+}
+
+func (e *Engine) staleRules(ctx context.Context, epoch int64) ([]*plan.Target, error) {
+	var stale []*plan.Target
+	for _, rule := range e.rules() {
+		p, err := e.store.TargetPlan(ctx, rule.Name())
+		if err != nil {
+			return nil, err
+		}
+		fingerprint := rule.Fingerprint()
+		if p.Epoch != epoch || !bytes.Equal(p.Fingerprint, fingerprint[:]) {
+			stale = append(stale, rule)
+		}
+	}
+	return stale, nil
+}
+
+// planning keeps every target planned, on the leader.
+func (e *Engine) planning(ctx context.Context) error {
+	return e.onLeader(ctx, e.bells.plan, "plan targets", func(ctx context.Context) (time.Duration, error) {
+		return e.opts.SlowPoll, e.PlanStale(ctx)
+	})
+}
+
+// expiring plans assets anew when their expiry comes: no event tells of it.
+func (e *Engine) expiring(ctx context.Context) error {
+	return e.onLeader(ctx, e.bells.expiry, "act on expiry", e.actOnExpiry)
+}
+
+func (e *Engine) actOnExpiry(ctx context.Context) (time.Duration, error) {
+	const batch = 500
+	var names []string
+	for _, rule := range e.rules() {
+		if rule.ExcludesExpired() {
+			names = append(names, rule.Name())
+		}
+	}
+	if len(names) == 0 {
+		return e.opts.SlowPoll, nil
+	}
+	ids, next, err := e.store.Expired(ctx, names, batch)
+	if err != nil {
+		return e.opts.SlowPoll, err
+	}
+	if len(ids) > 0 {
+		if err := e.store.PlanAssets(ctx, state.Observation{Kind: "expiry"}, ids, e.decide); err != nil {
+			return e.opts.SlowPoll, err
+		}
+		e.log.Info().Int("assets", len(ids)).Msg("assets have expired")
+	}
+	switch {
+	case len(ids) == batch:
+		return 0, nil
+	case next.IsZero():
+		return e.opts.SlowPoll, nil
+	}
+	now, err := e.store.Now(ctx)
+	return min(next.Sub(now), e.opts.SlowPoll), err
+}

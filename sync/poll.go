@@ -1,0 +1,161 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"damsync/internal/grant"
+)
+
+// overlap is read again by each poll: rows may become visible late.
+const overlap = 300 * time.Second
+
+// pollCursor is what a poll hands to the next.
+type pollCursor struct {
+	Newest time.Time `json:"newest"` // the highest modified_at seen; inclusive
+	// Counts that differ on two polls ask for a sweep. Baseline is the
+	// difference that a sweep has looked into and could not explain.
+	Baseline  int       `json:"baseline"`
+	Differing int       `json:"differing"` // polls in a row
+	Since     time.Time `json:"since"`     // of the first of them, on the database's clock
+}
+
+// Poll is the incremental observation: an unfiltered page of the newest assets is change
+// feed and count of the whole library in one request. It reads further by key
+// until it meets what the last poll saw, less an overlap. The first poll
+// of an empty mirror sweeps.
+func (e *Engine) Poll(ctx context.Context) error {
+	ctx = grant.WithClass(ctx, grant.Incremental)
+	if err := e.store.BeginObservation(ctx, kindIncremental); err != nil {
+		return err
+	}
+	cursor, err := e.poll(ctx)
+	e.noteLibrary(err)
+	if err != nil {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if failed := e.store.EndObservation(end, kindIncremental, nil, err.Error()); failed != nil {
+			e.log.Warn().Err(failed).Msg("failure of the poll cannot be recorded")
+		}
+		return fmt.Errorf("poll: %w", err)
+	}
+	text, err := json.Marshal(cursor)
+	if err != nil {
+		return fmt.Errorf("encode poll cursor: %w", err)
+	}
+	return e.store.EndObservation(ctx, kindIncremental, text, "")
+}
+
+func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
+	var cursor pollCursor
+	last, err := e.store.Observation(ctx, kindIncremental)
+	if err != nil {
+		return cursor, err
+	}
+	if len(last.Cursor) > 0 {
+		if err := json.Unmarshal(last.Cursor, &cursor); err != nil {
+			return cursor, fmt.Errorf("read poll cursor: %w", err)
+		}
+	}
+	total, newest, err := e.readNews(ctx, cursor.Newest)
+	if err != nil {
+		return cursor, err
+	}
+	if newest.After(cursor.Newest) {
+		cursor.Newest = newest
+	}
+	if _, err := e.store.WantUnsettled(ctx, observed(grant.Incremental)); err != nil {
+		return cursor, err
+	}
+	return e.compareCounts(ctx, cursor, total)
+}
+
+// readNews reads from the top down to since less the overlap.
+func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newest time.Time, err error) {
+	obs := observed(grant.Incremental)
+	walk, c := walker{lib: e.lib}, walkCursor{}
+	for first := true; ; first = false {
+		readAt, err := e.clockedReading(ctx)
+		if err != nil {
+			return 0, newest, err
+		}
+		s, next, err := walk.step(ctx, c)
+		if err != nil {
+			return 0, newest, err
+		}
+		if first {
+			if err := e.refuseEmpty(ctx, s); err != nil {
+				return 0, newest, err
+			}
+			total = s.Total
+			if len(s.Items) > 0 {
+				newest = s.Items[0].ModifiedAt
+			}
+		}
+		applied, missing, err := e.applySpan(ctx, obs, readAt, s)
+		if err != nil {
+			return 0, newest, err
+		}
+		if applied.FolderUnknown {
+			e.references.want(e)
+		}
+		if err := e.store.WantLookups(ctx, obs, grant.Incremental, true, refs(missing)); err != nil {
+			return 0, newest, err
+		}
+		if s.End || next.To.Before(since.Add(-overlap)) {
+			return total, newest, nil
+		}
+		c = next
+	}
+}
+
+// compareCounts asks for a sweep when the library and the mirror count
+// differently on two polls and no sweep has looked into it since.
+func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int) (pollCursor, error) {
+	count, err := e.store.CountAssets(ctx)
+	if err != nil || total < 0 {
+		return cursor, err
+	}
+	difference := total - count
+	if difference == cursor.Baseline {
+		cursor.Differing = 0
+		return cursor, nil
+	}
+	if cursor.Differing == 0 {
+		if cursor.Since, err = e.store.Now(ctx); err != nil {
+			return cursor, err
+		}
+	}
+	cursor.Differing++
+	if cursor.Differing < 2 {
+		return cursor, nil
+	}
+	swept, err := e.store.Observation(ctx, kindSweep)
+	if err != nil {
+		return cursor, err
+	}
+	backlog, err := e.store.Backlog(ctx, nil, cursor.Since.Add(24*time.Hour))
+	if err != nil || backlog.Lookups > 0 {
+		return cursor, err // what is being read may explain it
+	}
+	if swept.LastSuccess.After(cursor.Since) {
+		e.log.Warn().Int("difference", difference).Msg("the library counts other than it lists; the difference is taken as given")
+		cursor.Baseline, cursor.Differing = difference, 0
+		return cursor, nil
+	}
+	if e.sweepAffordable(total) {
+		e.log.Info().Int("library", total).Int("mirror", count).Msg("counts differ; the whole library is read")
+		e.askSweep()
+	} else {
+		e.log.Warn().Int("library", total).Int("mirror", count).Msg("counts differ; the next scheduled sweep or damsync resync will find out")
+	}
+	return cursor, nil
+}
+
+// sweepAffordable lets counts that differ start a sweep by themselves when it costs at
+// most one percent of the month.
+func (e *Engine) sweepAffordable(total int) bool {
+	return e.opts.MonthLimit <= 0 || int64(total/97+1) <= max(e.opts.MonthLimit/100, 20)
+}

@@ -1,0 +1,179 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"damsync/dam"
+	"damsync/internal/grant"
+	"damsync/internal/state"
+)
+
+const pushLease = time.Minute
+
+// pusher brings the placements of one target into their place.
+type pusher struct {
+	e      *Engine
+	target Target
+	log    zerolog.Logger
+	usable bool // Check has passed since the target last failed
+}
+
+func (e *Engine) pusher(t Target) *pusher {
+	return &pusher{e: e, target: t, log: e.log.With().Str("target", t.Rule.Name()).Logger()}
+}
+
+// pushing claims the target's dirty placements until ctx ends. Targets do not
+// wait for each other.
+func (p *pusher) run(ctx context.Context) error {
+	workers := p.target.Workers
+	if workers == 0 {
+		workers = 4
+	}
+	name := p.target.Rule.Name()
+	return p.e.claimLoop(ctx, p.e.bells.placement[name], workers, claimer{
+		claim: p.claim,
+		next:  func(ctx context.Context) (time.Duration, bool, error) { return p.e.store.NextPlacement(ctx, name) },
+	})
+}
+
+func (p *pusher) claim(ctx context.Context, n int) ([]func(context.Context), error) {
+	if !p.active() {
+		return nil, nil
+	}
+	work, err := p.e.store.ClaimPlacements(ctx, p.target.Rule.Name(), n, pushLease)
+	if err != nil || len(work) == 0 {
+		return nil, err
+	}
+	if err := p.check(ctx); err != nil {
+		for _, w := range work {
+			p.giveBack(ctx, w, err, true)
+		}
+		return nil, nil
+	}
+	p.e.prefetch(ctx, work)
+	jobs := make([]func(context.Context), len(work))
+	for i, w := range work {
+		jobs[i] = func(ctx context.Context) { p.work(ctx, w) }
+	}
+	return jobs, nil
+}
+
+func (p *pusher) active() bool {
+	for _, rule := range p.e.rules() {
+		if rule == p.target.Rule {
+			return true
+		}
+	}
+	return false
+}
+
+// check asks the target whether it can be used, once until it fails again.
+func (p *pusher) check(ctx context.Context) error {
+	if p.usable {
+		return nil
+	}
+	populated, err := p.e.store.HasPlacements(ctx, p.target.Rule.Name())
+	if err != nil {
+		return err
+	}
+	if err := p.target.Adapter.Check(ctx, populated); err != nil {
+		return err
+	}
+	p.usable = true
+	return nil
+}
+
+// work does one placement and records what became of it.
+func (p *pusher) work(ctx context.Context, w state.Work) {
+	started := time.Now()
+	log := p.log.With().Str("asset_id", w.AssetID).Int64("generation", w.Generation).Logger()
+	ctx, stop := p.keepLease(ctx, w)
+	job := &placing{p: p, w: w, log: log}
+	err := job.do(ctx)
+	stop()
+	if err == nil {
+		log.Info().Str("did", job.did()).Str("path", job.applied.Path).Str("state", job.applied.State).
+			Dur("took", time.Since(started)).Dur("since_planned", time.Since(w.DesiredAt)).Msg("placement in sync")
+		return
+	}
+	p.giveBack(context.WithoutCancel(ctx), w, err, !job.touched)
+}
+
+// keepLease renews the lease while a long upload goes on, and ends ctx when
+// another worker has taken it. The function returned waits for the renewal to end.
+func (p *pusher) keepLease(ctx context.Context, w state.Work) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for newBell().wait(ctx, pushLease/3) == nil {
+			if err := p.e.store.ExtendPlacement(ctx, w, pushLease); errors.Is(err, state.ErrLeaseLost) {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
+}
+
+// giveBack records a failure by its class: some make the target wait, some the
+// asset alone. untouched says that the target holds what it held before.
+func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouched bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	var deferred *grant.Deferred
+	var recorded error
+	log := p.log.With().Str("asset_id", w.AssetID).Int64("generation", w.Generation).Logger()
+	switch {
+	case errors.Is(err, state.ErrLeaseLost):
+		log.Info().Msg("another worker has taken the placement over")
+		return
+	case errors.As(err, &deferred):
+		p.e.deferred.Store(deferred)
+		recorded = p.e.store.ReturnPlacement(ctx, w, untilDeferred(deferred))
+	case errors.Is(err, context.Canceled):
+		recorded = p.e.store.ReturnPlacement(ctx, w, 0)
+	default:
+		recorded = p.recordFailure(ctx, w, err, untouched, log)
+	}
+	if recorded != nil && !errors.Is(recorded, state.ErrLeaseLost) {
+		log.Warn().Err(recorded).Msg("outcome cannot be recorded; the lease will end")
+	}
+}
+
+func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, untouched bool, log zerolog.Logger) error {
+	class := dam.Classify(err)
+	after := placementDelay(class, w.Attempts)
+	if class == dam.ClassUnavailable || class == dam.ClassAuth || class == dam.ClassThrottled {
+		p.usable = false
+		var throttled *dam.Throttled
+		least := time.Duration(0)
+		if errors.As(err, &throttled) {
+			least = throttled.RetryAfter
+		}
+		pause, pauseErr := p.e.store.PauseTarget(ctx, p.target.Rule.Name(), err.Error(), least)
+		if pauseErr != nil {
+			return pauseErr
+		}
+		after = pause
+	}
+	log.Warn().Err(err).Str("error_class", string(class)).Int("attempt", w.Attempts).Dur("retry_in", after).Msg("placement failed")
+	return p.e.store.FailPlacement(ctx, w, string(class), err.Error(), after, untouched)
+}
+
+// placementDelay backs off by class: what passes by itself soon, what waits for a
+// person seldom.
+func placementDelay(class dam.Class, attempts int) time.Duration {
+	switch class {
+	case dam.ClassConflict, dam.ClassForeign:
+		return retryDelay(5+attempts, 10*time.Minute)
+	case dam.ClassInvalid:
+		return retryDelay(7+attempts, 6*time.Hour)
+	default:
+		return retryDelay(attempts, 5*time.Minute)
+	}
+}

@@ -1,0 +1,167 @@
+package sync
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"damsync/cmp"
+	"damsync/dam"
+	"damsync/internal/grant"
+	"damsync/internal/state"
+	"damsync/sync/plan"
+)
+
+// put streams the bytes to the target, verified on the way.
+func (j *placing) put(ctx context.Context) error {
+	if fileless(j.w.Type) {
+		return fmt.Errorf("%w: an asset of type %s has no file", dam.ErrInvalid, j.w.Type)
+	}
+	md, err := j.metadata()
+	if err != nil {
+		return err
+	}
+	if err := j.claimPath(ctx); err != nil {
+		return err
+	}
+	if same, err := j.sameBytes(ctx); err != nil || same {
+		return err
+	}
+	d, err := j.open(ctx)
+	if err != nil {
+		return asSource(err)
+	}
+	defer func() { _ = d.Body.Close() }() // read to its end or given up
+	size := d.Size
+	if j.w.ExpectedSize >= 0 {
+		size = j.w.ExpectedSize
+	}
+	mark := j.mark()
+	mark.Size = size
+	j.touched = true
+	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
+		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
+		Body: dam.NewSource(d.Body, size, ""),
+	}, j.remote)
+	return j.accept(ctx, plan.OpPut, r, err)
+}
+
+// sameBytes is for rules that read only the summary, where any edit looks like
+// a new version: the bytes are fetched and hashed, and nothing is put when they
+// are those already in place.
+func (j *placing) sameBytes(ctx context.Context) (bool, error) {
+	a := j.applied
+	if !strings.HasPrefix(j.w.Desired.Version, "modified:") || a.State != string(dam.Present) || a.SHA256 == "" {
+		return false, nil
+	}
+	d, err := j.open(ctx)
+	if err != nil {
+		return false, asSource(err)
+	}
+	defer func() { _ = d.Body.Close() }()
+	hash := sha256.New()
+	n, err := io.Copy(hash, d.Body)
+	if err != nil {
+		return false, asSource(err)
+	}
+	if n != a.Size || hex.EncodeToString(hash.Sum(nil)) != a.SHA256 {
+		return false, nil
+	}
+	j.applied.Version = j.w.Desired.Version
+	return true, nil
+}
+
+// open downloads from the URL at hand, once more from a fresh one when it has
+// expired.
+func (j *placing) open(ctx context.Context) (*cmp.Download, error) {
+	lib := j.p.e.lib
+	if u, ok := j.p.e.urls.take(j.w.AssetID); ok {
+		d, err := lib.Download(ctx, u)
+		if !errors.Is(err, cmp.ErrExpiredURL) {
+			return d, err
+		}
+	}
+	urls, err := lib.FileURLs(grant.WithClass(ctx, j.w.Class), []string{j.w.AssetID})
+	if err != nil {
+		return nil, err
+	}
+	u, ok := urls[j.w.AssetID]
+	if !ok {
+		return nil, fmt.Errorf("%w: the library gives no download URL for it", dam.ErrSource)
+	}
+	return lib.Download(ctx, u)
+}
+
+// prefetch asks for many download URLs with one request. A failure is left to
+// each placement.
+func (e *Engine) prefetch(ctx context.Context, work []state.Work) {
+	var ids []string
+	class := grant.Backfill
+	for _, w := range work {
+		if !w.Desired.Present || w.Desired.Version == w.Applied.Version && w.Applied.State == string(dam.Present) {
+			continue
+		}
+		if !e.urls.has(w.AssetID) {
+			ids = append(ids, w.AssetID)
+			class = w.Class
+		}
+	}
+	if len(ids) < 2 {
+		return // a single one is asked for where it is used
+	}
+	urls, err := e.lib.FileURLs(grant.WithClass(ctx, class), ids)
+	if err != nil {
+		e.log.Debug().Err(err).Msg("download URLs cannot be fetched together")
+		return
+	}
+	for id, u := range urls {
+		e.urls.put(id, u)
+	}
+}
+
+// move gives the object its new path.
+func (j *placing) move(ctx context.Context) error {
+	if err := j.claimPath(ctx); err != nil {
+		return err
+	}
+	j.touched = true
+	r, err := j.p.target.Adapter.Move(ctx, j.remote, j.mark(), j.w.Desired.Path)
+	return j.accept(ctx, plan.OpMove, r, err)
+}
+
+// claimPath reserves the path, so that two assets which ask for one path never
+// overwrite each other. When both want what the other has, one steps aside.
+func (j *placing) claimPath(ctx context.Context) error {
+	store := j.p.e.store
+	holder, leaving, err := store.ClaimPath(ctx, j.w, j.w.Desired.Path)
+	if err != nil || holder == "" {
+		return err
+	}
+	conflict := &dam.Conflict{Path: j.w.Desired.Path, Holder: holder}
+	if !leaving || j.applied.State != string(dam.Present) {
+		return conflict
+	}
+	wanted, err := store.PathWanted(ctx, j.w)
+	if err != nil || !wanted {
+		return errors.Join(err, conflict)
+	}
+	return errors.Join(j.park(ctx), conflict)
+}
+
+// park moves the object out of the way of who waits for its path.
+func (j *placing) park(ctx context.Context) error {
+	aside := plan.SafePath("damsync-moving/" + j.w.AssetID + "/" + j.w.Title)
+	j.touched = true
+	r, err := j.p.target.Adapter.Move(ctx, j.remote, j.mark(), aside)
+	if err := j.accept(ctx, plan.OpMove, r, err); err != nil {
+		return err
+	}
+	if err := j.p.e.store.RecordStep(ctx, j.w, j.applied); err != nil {
+		return err
+	}
+	return j.p.e.store.ReleasePaths(ctx, j.w, "")
+}

@@ -1,0 +1,159 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"damsync/internal/grant"
+	"damsync/internal/state"
+)
+
+// Schedule holds cron expressions as robfig/cron reads them; an empty one is off.
+type Schedule struct {
+	Incremental string
+	Sweep       string
+}
+
+// observe runs the observations on the leader: what is overdue at once, then by
+// their schedule. Poll and sweep may run side by side; each at most once.
+func (e *Engine) observing(ctx context.Context) error {
+	poll, err := parseSchedule("incremental", e.opts.Schedule.Incremental)
+	if err != nil {
+		return err
+	}
+	sweep, err := parseSchedule("sweep", e.opts.Schedule.Sweep)
+	if err != nil {
+		return err
+	}
+	g := newGroup(ctx)
+	g.run("references", func(ctx context.Context) error {
+		return e.onLeader(ctx, e.bells.references, "read folders, labels and fields", e.referencesStep)
+	})
+	g.run("incremental", func(ctx context.Context) error {
+		return e.onLeader(ctx, newBell(), "poll the library", func(ctx context.Context) (time.Duration, error) {
+			return e.scheduled(ctx, kindIncremental, poll, false, e.Poll)
+		})
+	})
+	g.run("sweep", func(ctx context.Context) error {
+		return e.onLeader(ctx, e.bells.sweep, "sweep the library", func(ctx context.Context) (time.Duration, error) {
+			return e.sweepStepLeader(ctx, sweep)
+		})
+	})
+	return g.wait(ctx)
+}
+
+// leaderCheck is how often a schedule is looked at besides its own times: the
+// lead may come, and the clock may jump.
+const leaderCheck = 5 * time.Second
+
+func parseSchedule(name, spec string) (cron.Schedule, error) {
+	if spec == "" {
+		return nil, nil
+	}
+	s, err := cron.ParseStandard(spec)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// scheduled runs do when its time has come since the last success, and says how
+// long to wait for the next.
+func (e *Engine) scheduled(ctx context.Context, kind string, s cron.Schedule, asked bool, do func(context.Context) error) (time.Duration, error) {
+	last, err := e.store.Observation(ctx, kind)
+	if err != nil {
+		return leaderCheck, err
+	}
+	now, err := e.store.Now(ctx)
+	if err != nil {
+		return leaderCheck, err
+	}
+	due := nextDue(s, last, now)
+	if !asked && due > 0 {
+		return min(due, leaderCheck), nil
+	}
+	err = do(ctx)
+	var deferred *grant.Deferred
+	switch {
+	case errors.As(err, &deferred):
+		e.log.Info().Str("observation", kind).Time("until", deferred.Until).Msg("deferred by quota")
+		return untilDeferred(deferred), nil
+	case errors.Is(err, state.ErrRunning):
+		return leaderCheck, nil
+	}
+	return 0, err
+}
+
+// nextDue is how long until the observation is due: at once when it never
+// succeeded or its time has passed since.
+func nextDue(s cron.Schedule, last state.ObservationState, now time.Time) time.Duration {
+	if s == nil {
+		return leaderCheck
+	}
+	if last.LastSuccess.IsZero() {
+		return 0
+	}
+	return max(0, s.Next(last.LastSuccess).Sub(now))
+}
+
+// sweepStepLeader sweeps when it is due, when counts differ, when one was left
+// unfinished, and first of all when the mirror was never filled.
+func (e *Engine) sweepStepLeader(ctx context.Context, s cron.Schedule) (time.Duration, error) {
+	last, err := e.store.Observation(ctx, kindSweep)
+	if err != nil {
+		return leaderCheck, err
+	}
+	unfinished, err := e.store.HasRunning(ctx, kindSweep)
+	if err != nil {
+		return leaderCheck, err
+	}
+	first := last.LastSuccess.IsZero()
+	asked := first || unfinished || e.sweepAsked.Swap(false)
+	class := grant.Sweep
+	if first {
+		class = grant.Backfill
+	}
+	return e.scheduled(ctx, kindSweep, s, asked, func(ctx context.Context) error {
+		_, err := e.Sweep(ctx, SweepOptions{Class: class, RequestedBy: "schedule"})
+		return err
+	})
+}
+
+// askSweep makes the leader sweep now.
+func (e *Engine) askSweep() {
+	e.sweepAsked.Store(true)
+	e.bells.sweep.ring()
+}
+
+// referencesStep reads folders, labels and fields when they are old or somebody
+// saw that they have changed.
+func (e *Engine) referencesStep(ctx context.Context) (time.Duration, error) {
+	last, err := e.store.Observation(ctx, kindReferences)
+	if err != nil {
+		return leaderCheck, err
+	}
+	now, err := e.store.Now(ctx)
+	if err != nil {
+		return leaderCheck, err
+	}
+	wait, wanted := e.references.due()
+	age := now.Sub(last.LastSuccess)
+	switch {
+	case age > referencesAge:
+	case wanted && wait == 0:
+	case wanted:
+		return wait, nil
+	default:
+		return min(referencesAge-age, leaderCheck), nil
+	}
+	err = e.RefreshReferences(ctx, grant.Incremental)
+	var deferred *grant.Deferred
+	if errors.As(err, &deferred) {
+		return untilDeferred(deferred), nil
+	}
+	return 0, err
+}

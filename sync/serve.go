@@ -1,0 +1,67 @@
+package sync
+
+import (
+	"context"
+	"time"
+
+	"damsync/internal/state"
+)
+
+const (
+	inboxKept  = 7 * 24 * time.Hour
+	pruneEvery = time.Hour
+)
+
+// Serve runs everything until ctx ends and all work in flight is given back or
+// done: observations on the leader, lookups, planning, the removal gate and the
+// pushes on every replica.
+func (e *Engine) Serve(ctx context.Context) error {
+	if err := e.CheckRules(ctx); err != nil {
+		return err
+	}
+	g := newGroup(ctx)
+	e.work(g)
+	g.run("lead", e.lead)
+	g.run("observe", e.observing)
+	g.run("plan", e.planning)
+	g.run("expiry", e.expiring)
+	g.run("housekeeping", e.housekeeping)
+	return g.wait(ctx)
+}
+
+// work starts what every process that moves work does.
+func (e *Engine) work(g *group) {
+	for _, t := range e.targets {
+		g.run("push "+t.Rule.Name(), e.pusher(t).run)
+	}
+	g.run("listen", e.listen)
+	g.run("lookups", e.lookups)
+	g.run("removal gate", e.gating)
+}
+
+// Work moves lookups and placements until ctx ends, without observing by
+// itself: what a command needs beside, or instead of, a daemon.
+func (e *Engine) Work(ctx context.Context) error {
+	g := newGroup(ctx)
+	e.work(g)
+	return g.wait(ctx)
+}
+
+func (e *Engine) housekeeping(ctx context.Context) error {
+	return e.onLeader(ctx, newBell(), "prune the inbox", func(ctx context.Context) (time.Duration, error) {
+		n, err := e.store.PruneInbox(ctx, inboxKept)
+		if n > 0 {
+			e.log.Debug().Int64("events", n).Msg("inbox pruned")
+		}
+		return pruneEvery, err
+	})
+}
+
+// CurrentBacklog counts what is not done yet for targets, all when empty.
+func (e *Engine) CurrentBacklog(ctx context.Context, targets []string) (state.Backlog, error) {
+	now, err := e.store.Now(ctx)
+	if err != nil {
+		return state.Backlog{}, err
+	}
+	return e.store.Backlog(ctx, targets, now)
+}
