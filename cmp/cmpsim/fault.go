@@ -2,12 +2,11 @@ package cmpsim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
-
-	"math/rand/v2"
 
 	"github.com/bmatcuk/doublestar/v4"
 )

@@ -65,28 +65,36 @@ func (c *catalogue) parseFilter(q url.Values, exclusive bool) (*filter, error) {
 }
 
 func parseBounds(q url.Values, name string, exclusive bool, b *bounds) error {
-	step := int64(0)
-	if exclusive {
-		step = 1
-	}
-	for _, end := range []struct {
-		suffix string
-		at     *int64
-		move   int64
-	}{{"__from", &b.from, step}, {"__to", &b.to, -step}} {
-		if !q.Has(name + end.suffix) {
-			continue
-		}
-		t, err := time.Parse(time.RFC3339, q.Get(name+end.suffix))
+	from, to := name+"__from", name+"__to"
+	if q.Has(from) {
+		t, err := parseTime(q, from)
 		if err != nil {
-			return &badParam{name + end.suffix, "must be an ISO 8601 UTC date-time"}
+			return err
 		}
-		*end.at = t.Unix() + end.move
-		if end.suffix == "__from" && t.Nanosecond() > 0 {
-			*end.at = t.Unix() + 1 // rows hold whole seconds
+		b.from = t.Unix()
+		if exclusive || t.Nanosecond() > 0 { // rows hold whole seconds
+			b.from++
+		}
+	}
+	if q.Has(to) {
+		t, err := parseTime(q, to)
+		if err != nil {
+			return err
+		}
+		b.to = t.Unix()
+		if exclusive && t.Nanosecond() == 0 {
+			b.to--
 		}
 	}
 	return nil
+}
+
+func parseTime(q url.Values, name string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, q.Get(name))
+	if err != nil {
+		return t, &badParam{name, "must be an ISO 8601 UTC date-time"}
+	}
+	return t, nil
 }
 
 func parseTypes(q url.Values, f *filter) error {

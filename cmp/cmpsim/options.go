@@ -2,6 +2,7 @@ package cmpsim
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -81,7 +82,9 @@ type WebhookOptions struct {
 	Timeout   time.Duration // of one attempt; 0 means 30 s
 	RetryBase time.Duration // first gap, doubling up to an hour; 0 means 10 s
 	GiveUp    time.Duration // age at which retries end; 0 means 72 h
-	Workers   int           // concurrent deliveries; 0 means 1
+	Workers   int           // concurrent deliveries; 0 means 1, which keeps them in order
+	// Transport sends deliveries; nil means a plain one of the simulator's own.
+	Transport http.RoundTripper
 }
 
 // defaultLimits are the documented ones.

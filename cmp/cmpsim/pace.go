@@ -59,8 +59,7 @@ func (p *pacer) judge(now time.Time) verdict {
 	for old < len(p.arrivals) && now.Sub(p.arrivals[old]) >= time.Second {
 		old++
 	}
-	p.arrivals = append(p.arrivals[:0], p.arrivals[old:]...)
-	p.arrivals = append(p.arrivals, now)
+	p.arrivals = append(p.arrivals[old:], now)
 	p.count.PeakPerSecond = max(p.count.PeakPerSecond, len(p.arrivals))
 	if p.limits.RequestsPerSecond > 0 && len(p.arrivals) > p.limits.RequestsPerSecond {
 		p.count.Refused++

@@ -38,6 +38,7 @@ type Simulator struct {
 
 	servers []*http.Server
 	serving sync.WaitGroup
+	unhook  func() bool // ends the watch on Start's context
 }
 
 // New makes the state: the library, the credentials, the limits. Nothing
@@ -129,7 +130,7 @@ func (s *Simulator) Start(ctx context.Context, listenAddr string) (Endpoints, er
 	for i, h := range []http.Handler{s.api, s.accountsHost, s.files, s.control} {
 		s.serve(listeners[i], h)
 	}
-	context.AfterFunc(ctx, s.shutdown)
+	s.unhook = context.AfterFunc(ctx, s.shutdown)
 	return urls, nil
 }
 
@@ -163,6 +164,9 @@ func (s *Simulator) shutdown() {
 // Close stops serving and delivering, and waits for both. Undelivered webhooks
 // are dropped.
 func (s *Simulator) Close() error {
+	if s.unhook != nil {
+		s.unhook()
+	}
 	s.shutdown()
 	s.serving.Wait()
 	s.hooks.wait()

@@ -106,36 +106,42 @@ func checkTags(tags []string) error {
 
 func (p *assetPatch) apply(s *Simulator) func(*asset) (effect, error) {
 	return func(a *asset) (effect, error) {
-		e := s.behaviour.quietEffect()
-		if p.FolderID.given {
-			var ref string
-			set(p.FolderID.value, &ref)
-			f, err := s.lib.findFolder(ref)
-			if err != nil {
-				return effect{}, err
-			}
-			a.folder, e = f, seen()
+		f, picks, err := p.resolve(s.lib, a)
+		if err != nil {
+			return effect{}, err
 		}
-		if p.Labels != nil {
-			labels := map[string][]string{}
-			for _, l := range *p.Labels {
-				labels[l.Group] = l.Values
-			}
-			picks, err := s.lib.picks(labels)
-			if err != nil {
-				return effect{}, err
-			}
-			a.labels, e = picks, seen()
-		}
-		d := s.lib.ownDetail(a)
-		if p.Title != nil || p.Description != nil {
-			set(p.Title, &a.title)
-			e = seen()
-		}
-		p.detail().apply(a, d)
+		d := s.lib.ownDetail(a) // before the title changes: it keeps the file's
+		a.folder, a.labels = f, picks
+		set(p.Title, &a.title)
 		set(p.IsArchived, &a.archived)
-		return e, nil
+		p.detail().apply(a, d)
+		if p.FolderID.given || p.Labels != nil || p.Title != nil || p.Description != nil {
+			return seen(), nil
+		}
+		return s.behaviour.quietEffect(), nil
 	}
+}
+
+// resolve finds what the patch names before anything changes; what it does not
+// name stays as a has it.
+func (p *assetPatch) resolve(c *catalogue, a *asset) (*folder, []pick, error) {
+	f, picks := a.folder, a.labels
+	var err error
+	if p.FolderID.given {
+		var ref string
+		set(p.FolderID.value, &ref)
+		if f, err = c.findFolder(ref); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p.Labels != nil {
+		labels := map[string][]string{}
+		for _, l := range *p.Labels {
+			labels[l.Group] = l.Values
+		}
+		picks, err = c.picks(labels)
+	}
+	return f, picks, err
 }
 
 func (p *assetPatch) detail() Detail {
