@@ -61,13 +61,16 @@ func (o Options) withDefaults() Options {
 
 // Server is this process's share in a running server.
 type Server struct {
-	in     *instance
+	opt    Options
+	place  place // as newPlace returned it
 	users  *fileLock
 	joined bool
-	ours   bool
+	url    string
+	log    string
 
-	once     sync.Once
-	closeErr error
+	mu     sync.Mutex
+	in     *instance // nil once closed
+	closed error     // what Close returned first
 }
 
 // Open joins the server of the data directory, or initializes and starts it.
@@ -99,11 +102,11 @@ func openGated(ctx context.Context, p place, opt Options) (*Server, error) {
 	if ok, err := users.try(unix.LOCK_SH); err != nil || !ok {
 		return nil, errors.Join(fmt.Errorf("register as user of the server: locked=%t", !ok), err, users.release())
 	}
-	s := &Server{users: users}
-	if err := s.bringUp(ctx, p, opt); err != nil {
+	in, joined, err := bringUp(ctx, p, opt)
+	if err != nil {
 		return nil, errors.Join(err, users.release())
 	}
-	return s, nil
+	return &Server{opt: opt, place: p, users: users, joined: joined, in: in, url: in.url(Database), log: in.place.log()}, nil
 }
 
 // enter waits for the lock that serializes starts and stops.
@@ -129,13 +132,40 @@ func enter(ctx context.Context, p place, timeout time.Duration) (*fileLock, erro
 }
 
 // URL is a connection URL that pgx and libpq understand.
-func (s *Server) URL() string { return s.in.url(Database) }
+func (s *Server) URL() string { return s.url }
 
 // Joined reports that the server was running before Open.
 func (s *Server) Joined() bool { return s.joined }
 
 // LogFile is where the server writes its messages.
-func (s *Server) LogFile() string { return s.in.place.log() }
+func (s *Server) LogFile() string { return s.log }
+
+// Ensure starts the server again if it has ended (killed for its memory, say),
+// and does nothing but look while it runs. The URL stays the same.
+func (s *Server) Ensure(ctx context.Context) error {
+	gate, err := enter(ctx, s.place, s.opt.StartTimeout)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.ensureGated(ctx), gate.release())
+}
+
+func (s *Server) ensureGated(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in == nil {
+		return errors.New("ensure that PostgreSQL runs: the share in it is closed")
+	}
+	in, _, err := bringUp(ctx, s.place, s.opt)
+	if err != nil {
+		return err
+	}
+	if in.url(Database) != s.url {
+		return fmt.Errorf("%w: somebody started it at another socket, %s", ErrUnavailable, in.socketDir)
+	}
+	s.in = in
+	return nil
+}
 
 // Close gives up the share. When no other process has one, and damsync started
 // the server, it shuts the server down (fast: open transactions are rolled
@@ -143,21 +173,30 @@ func (s *Server) LogFile() string { return s.in.place.log() }
 // ctx bounds the waiting, not the shutdown. Further calls return what the
 // first did.
 func (s *Server) Close(ctx context.Context) error {
-	s.once.Do(func() { s.closeErr = s.leave(ctx) })
-	return s.closeErr
+	gate, err := enter(ctx, s.place, s.opt.StartTimeout)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in != nil {
+		s.closed = errors.Join(err, s.leave(ctx, gate != nil))
+		s.in = nil
+	}
+	if gate != nil {
+		return errors.Join(s.closed, gate.release())
+	}
+	return s.closed
 }
 
-func (s *Server) leave(ctx context.Context) error {
-	gate, err := enter(ctx, s.in.place, s.in.timeout)
-	if err != nil {
-		// Whoever holds the gate uses the server, so leaving is safe.
-		return errors.Join(err, s.users.release())
+// leave stops the server if nobody else uses it. Without the gate it only
+// leaves: whoever holds the gate is about to use the server.
+func (s *Server) leave(ctx context.Context, gated bool) error {
+	if !gated {
+		return s.users.release()
 	}
 	last, err := s.users.try(unix.LOCK_EX)
-	if err == nil && last && s.ours {
+	if err == nil && last && s.in.ours {
 		err = s.in.stop(ctx)
 	}
-	return errors.Join(err, s.users.release(), gate.release())
+	return errors.Join(err, s.users.release())
 }
 
 // Remove stops the data directory's server, if one was left running, and

@@ -1,6 +1,7 @@
 package pgserver_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -155,6 +156,48 @@ func TestKilledServerRecovers(t *testing.T) {
 	}
 	if got := query[int](t, second.URL(), `SELECT n FROM kept`); got != 7 {
 		t.Errorf("n = %d after crash recovery, want 7", got)
+	}
+}
+
+func TestEnsureRestartsKilledServer(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgserver.Options{DataDir: newClusterDir(t), Unsafe: true})
+	pid := serverPID(t, s.URL())
+	if err := s.Ensure(t.Context()); err != nil || serverPID(t, s.URL()) != pid {
+		t.Fatalf("Ensure of a running server = %v, or another server", err)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !running(t, s.URL()) {
+		t.Error("no server after Ensure")
+	}
+	closeServer(t, s)
+	if running(t, s.URL()) {
+		t.Error("the server that Ensure started runs after Close")
+	}
+	if err := s.Ensure(t.Context()); err == nil {
+		t.Error("Ensure of a closed share started a server")
+	}
+}
+
+func TestInterruptedOpenLeavesNoServer(t *testing.T) {
+	t.Parallel()
+	dir := newClusterDir(t)
+	// Interrupted at a different moment of the start each time.
+	for delay := time.Duration(0); delay < 300*time.Millisecond; delay += 25 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), delay)
+		s, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Unsafe: true})
+		cancel()
+		if err == nil {
+			closeServer(t, s)
+		}
+		if pid, err := os.ReadFile(filepath.Join(dir, "postgres/cluster/postmaster.pid")); err == nil {
+			t.Errorf("Open interrupted after %s left a server: %s", delay, pid)
+		}
 	}
 }
 
