@@ -15,7 +15,7 @@ import (
 func (in *instance) binaries(ctx context.Context, opt Options, major int) (Binaries, error) {
 	getenv := opt.Lookup.getenv()
 	found, err := opt.Lookup.all(ctx)
-	if err != nil && getenv("DAMSYNC_PG_BIN") != "" {
+	if err != nil && (!errors.Is(err, ErrNoBinaries) || getenv("DAMSYNC_PG_BIN") != "") {
 		return Binaries{}, err
 	}
 	if downloaded, err := inspect(ctx, in.distBin()); err == nil {

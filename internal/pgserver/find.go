@@ -53,6 +53,9 @@ func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 	getenv := l.getenv()
 	if dir := getenv("DAMSYNC_PG_BIN"); dir != "" {
 		b, err := inspect(ctx, dir)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w in DAMSYNC_PG_BIN=%s: %w", ErrNoBinaries, dir, err)
 		}
@@ -60,6 +63,9 @@ func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 	}
 	found := usable(ctx, filepath.SplitList(getenv("PATH")))
 	found = append(found, l.installed(ctx)...)
+	if ctx.Err() != nil { // which also made binaries fail
+		return nil, ctx.Err()
+	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%w in DAMSYNC_PG_BIN, PATH or %s", ErrNoBinaries, l.glob())
 	}
@@ -116,7 +122,7 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 			return Binaries{}, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, filepath.Join(real, "postgres"), "--version").Output()
 	if err != nil {
