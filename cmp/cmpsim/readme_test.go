@@ -1,0 +1,38 @@
+package cmpsim
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// The README is the control API's only reference: it must name every verb, fault
+// and behaviour.
+func TestReadmeNamesEverything(t *testing.T) {
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(b)
+	names := New(Options{}).EditVerbs()
+	for _, k := range faultKinds() {
+		names = append(names, string(k))
+	}
+	var keys map[string]bool
+	raw, err := json.Marshal(Behaviour{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		t.Fatal(err)
+	}
+	for k := range keys {
+		names = append(names, k)
+	}
+	for _, n := range names {
+		if !strings.Contains(readme, "`"+n+"`") {
+			t.Errorf("README.md does not name %s", n)
+		}
+	}
+}
