@@ -170,6 +170,35 @@ func TestCrashThenTrustFind(t *testing.T) {
 	})
 }
 
+// An asset that died while leaving a place does not keep it from the next one,
+// and one that has not left it does.
+func TestCrashThenAnotherAsset(t *testing.T) {
+	everyCrash(t, func(t *testing.T, sc scenario, root string) {
+		if checkPath(sc.source) != nil {
+			t.Skip("the object was in no place that another asset can have")
+		}
+		a := open(t, root)
+		r, err := a.Find(t.Context(), key("A"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Put(t.Context(), object("Z", sc.source, "zed", 1), dam.Remote{})
+		if r.Ref == sc.source && r.State != dam.Absent {
+			wantClass(t, err, dam.ClassConflict)
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sc.call(t.Context(), a, r); err != nil {
+			t.Fatal(err)
+		}
+		want := sc.want()
+		want[sc.source], want[sidecarPath(sc.source)] = "zed", "Z "+sum("zed")
+		wantFiles(t, root, want)
+	})
+}
+
 // A foreign file that comes to a place the crash left free is nobody's to touch,
 // be its bytes those of the asset.
 func TestCrashThenForeignFile(t *testing.T) {

@@ -129,12 +129,15 @@ func (s *session) publish(rec record) error {
 }
 
 // finish does what is left of a step once the file is in its place. It may be
-// repeated.
+// repeated. A foreign sidecar in the way of ours keeps nothing else from being
+// done, and is the error in the end.
 func (s *session) finish(rec record) error {
+	var unmarked error
 	if rec.Place != "" {
-		if err := s.writeSidecar(rec.Place, rec.Sidecar); err != nil {
-			return err
-		}
+		unmarked = s.writeSidecar(rec.Place, rec.Sidecar)
+	}
+	if unmarked != nil && !errors.Is(unmarked, dam.ErrForeign) {
+		return unmarked
 	}
 	for _, o := range rec.Old {
 		if err := s.leave(rec, o); err != nil {
@@ -146,7 +149,10 @@ func (s *session) finish(rec record) error {
 			return classed("remove file", err)
 		}
 	}
-	return s.forgetOld(rec)
+	if err := s.forgetOld(rec); err != nil {
+		return err
+	}
+	return unmarked
 }
 
 // forgetOld ends the claim on the old places, so that what comes there later is
