@@ -45,8 +45,9 @@ type Adapter interface {
 	//
 	// Body is read at most once, and nothing is published before it gave
 	// io.EOF: any other error of it means that the bytes are not those
-	// promised. Put returns that error wrapped. Body is left unread when
-	// the target already holds this version with this size. The Mark in the
+	// promised. Put returns that error wrapped. Body may be left unread when
+	// the target already holds these bytes: the same SHA-256, or, where the
+	// core does not know it, the same version and size. The Mark in the
 	// answer is the sealed one, with SHA-256 and size.
 	//
 	// ErrForeign: something without our mark is in the place. Conflict:
@@ -65,8 +66,9 @@ type Adapter interface {
 
 	// Retire takes the object away: RetireDelete for good, RetireArchive to
 	// where it can be taken back by Move or Put. An object that is absent
-	// or retired already is success. Of mark it takes the generation.
-	// ErrForeign: what is there is not ours.
+	// or retired already is success, and so is one in whose place there is
+	// something foreign by now: that is left alone. Of mark it takes the
+	// generation. ErrForeign: there is no room in the archive.
 	//
 	// An object to be kept is never retired: it stays with its mark, so
 	// that the same asset takes it up again when it comes back.

@@ -14,7 +14,9 @@ var (
 	// ErrForeign: what is in the place does not carry our mark. It stays so
 	// until somebody removes it or the asset gets another path.
 	ErrForeign = errors.New("foreign object in the place")
-	// ErrStale: the target holds a higher generation than the call's.
+	// ErrStale: the target holds a higher generation than the call's. Either a
+	// later worker was here, or the core's database is an older copy; then
+	// Find tells the generation to go on from.
 	ErrStale = errors.New("target holds a higher generation")
 	// ErrInvalid: the target will never accept this object as it is. The
 	// wrapping text says why.
