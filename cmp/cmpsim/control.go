@@ -33,6 +33,7 @@ func (s *Simulator) controlHandler() http.Handler {
 		s.SetWebhookFaults(f)
 		return ok(nil)
 	}))
+	mux.HandleFunc("POST /webhooks/send", take(func(payload json.RawMessage) (any, error) { return ok(s.SendEvent(payload)) }))
 	mux.HandleFunc("POST /webhooks/wait", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, okay{}, s.WaitDelivered(r.Context()))
 	})

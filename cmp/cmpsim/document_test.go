@@ -1,7 +1,9 @@
 package cmpsim_test
 
 import (
+	"compress/gzip"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
 	"testing"
@@ -103,5 +105,29 @@ func TestWritesFollowTheDocument(t *testing.T) {
 		if got, msg := b.status(c.method, c.path, c.body); got != c.want {
 			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, got, msg, c.want)
 		}
+	}
+}
+
+// Compression is transparent to Go's client; others must see it declared.
+func TestCompressedAnswers(t *testing.T) {
+	b := start(t, nil)
+	b.http.Transport.(*http.Transport).DisableCompression = true
+	req, err := http.NewRequestWithContext(t.Context(), "GET", b.at.APIURL+"/assets?page_size=100", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+b.token)
+	req.Header.Set("Accept-Encoding", "gzip")
+	resp, err := b.http.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Content-Encoding"); got != "gzip" {
+		t.Fatalf("Content-Encoding %q", got)
+	}
+	zr, err := gzip.NewReader(resp.Body)
+	must(t, err)
+	body, err := io.ReadAll(zr)
+	must(t, err)
+	if plain := b.do("GET", "/assets?page_size=100", nil); len(rowsOf(decode(t, body))) != 100 ||
+		len(rowsOf(decode(t, readAll(t, plain)))) != 100 {
+		t.Error("the compressed answer is another one")
 	}
 }

@@ -25,7 +25,7 @@ const (
 	FaultCutChunked   FaultKind = "cut_chunked"    // sends half in chunks, then closes
 	FaultHTML         FaultKind = "html"           // 200 with an HTML page
 	FaultSlow         FaultKind = "slow"           // waits DelayMillis before the headers
-	FaultDrip         FaultKind = "drip"           // sends the body in small pieces over DelayMillis
+	FaultDrip         FaultKind = "drip"           // sends the body in small pieces, each write (32 KiB of a file) over DelayMillis
 	FaultEmptyList    FaultKind = "empty_list"     // list: data [], total_count 0, no next page
 	FaultHalfPage     FaultKind = "half_page"      // list: half the rows, all else as it was
 	FaultNewFields    FaultKind = "unknown_fields" // adds keys the document does not know

@@ -111,8 +111,10 @@ func (f Fault) serveChanged(w http.ResponseWriter, r *http.Request, next http.Ha
 	for k, v := range held.header {
 		w.Header()[k] = v
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(held.status)
+	if len(body) > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(max(held.status, http.StatusOK))
 	_, _ = w.Write(body) // the client may be gone
 }
 

@@ -185,7 +185,7 @@ func (g *assetMaker) fill(a *asset, ordinal uint32, created int64, untouched boo
 func (g *assetMaker) laterEdit(created int64, r *rand.Rand) int64 {
 	if r.IntN(5) == 0 {
 		const bulkEdits = 20
-		at := g.start + (g.end-g.start)*int64(1+r.IntN(bulkEdits))/bulkEdits
+		at := g.start + (g.end-g.start)*int64(1+r.IntN(bulkEdits))/(bulkEdits+1)
 		return max(at, created)
 	}
 	return created + r.Int64N(max(g.end-created, 1))

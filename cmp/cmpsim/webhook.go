@@ -2,6 +2,7 @@ package cmpsim
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
@@ -59,6 +60,25 @@ func (s *Simulator) RegisterWebhook(h Webhook) error {
 	}
 	orString(&h.Secret, s.opts.WebhookSecret)
 	s.hooks.register(h)
+	return nil
+}
+
+// SendEvent sends any JSON to every registration as an event of tomorrow's CMP
+// would come. event_name is read for the record only.
+func (s *Simulator) SendEvent(payload json.RawMessage) error {
+	var e struct {
+		Name string `json:"event_name"`
+	}
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return fmt.Errorf("send event: %w: %w", ErrInvalid, err)
+	}
+	d := s.hooks
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, h := range d.hooks {
+		d.enqueue(h, event{name: e.Name, payload: payload})
+	}
+	d.poke()
 	return nil
 }
 

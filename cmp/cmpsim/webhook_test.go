@@ -192,3 +192,13 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestUnknownEvents(t *testing.T) {
+	b := start(t, nil)
+	r := receive(t, b, always(200))
+	b.control("POST", "/webhooks/send", `{"event_name":"asset_teleported","data":{"asset":{"id":"1"}}}`)
+	b.delivered()
+	if got := r.got(); len(got) != 1 || got[0].name != "asset_teleported" {
+		t.Errorf("events %v", got)
+	}
+}
