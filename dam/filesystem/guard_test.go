@@ -329,6 +329,17 @@ func TestBrokenBodyIsNotPublished(t *testing.T) {
 	}
 }
 
+func TestImpossibleMetadataIsInvalidBeforeTheBody(t *testing.T) {
+	root := t.TempDir()
+	a := open(t, root)
+	obj := object("A", "a.png", "one", 1)
+	obj.Metadata, obj.Body = dam.Metadata{"x": make(chan int)}, dam.NewSource(unreadable{t}, 3, "")
+	_, err := a.Put(t.Context(), obj, dam.Remote{})
+	wantClass(t, err, dam.ClassInvalid)
+	_, err = a.SetMetadata(t.Context(), dam.Remote{}, obj.Mark, "t", obj.Metadata)
+	wantClass(t, err, dam.ClassInvalid)
+}
+
 func TestHostilePaths(t *testing.T) {
 	outside := t.TempDir()
 	write(t, outside, "secret", "theirs")

@@ -22,6 +22,9 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err := checkPath(obj.Path); err != nil {
 		return dam.Remote{}, classed(doing, err)
 	}
+	if _, err := encodeMetadata(obj.Metadata); err != nil {
+		return dam.Remote{}, classed(doing, err) // rather than after the body
+	}
 	s, err := a.write(ctx)
 	if err != nil {
 		return dam.Remote{}, classed(doing, err)
@@ -47,7 +50,7 @@ func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err != nil {
 		return dam.Remote{}, classed("receive body", err)
 	}
-	r, err := s.place(ctx, obj, current, temp)
+	r, err := s.install(ctx, obj, current, temp)
 	if err != nil {
 		err = s.drop(temp, obj.Mark.AssetID, err)
 	}
@@ -70,9 +73,9 @@ func (s *session) prepare(mark dam.Mark, p string, current dam.Remote) (found, e
 	return f, err
 }
 
-// place commits a received body. What was checked before it was received is
+// install commits a received body. What was checked before it was received is
 // checked again, since others had the lock meanwhile.
-func (s *session) place(ctx context.Context, obj dam.Object, current dam.Remote, temp string) (dam.Remote, error) {
+func (s *session) install(ctx context.Context, obj dam.Object, current dam.Remote, temp string) (dam.Remote, error) {
 	sealed, err := obj.Body.Seal(obj.Mark)
 	if err != nil {
 		return dam.Remote{}, err
