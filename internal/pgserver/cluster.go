@@ -52,7 +52,7 @@ func (in *instance) initAt(ctx context.Context, dir string) error {
 		return fmt.Errorf("create cluster directory: %w", err)
 	}
 	args := []string{
-		"-D", dir, "-U", in.user, "-A", "trust", "--encoding=UTF8", "--locale=C",
+		"-D", dir, "-U", User, "-A", "trust", "--encoding=UTF8", "--locale=C",
 		// A damaged page is reported, not served.
 		"--data-checksums",
 	}

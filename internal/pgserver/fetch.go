@@ -126,7 +126,7 @@ type relay struct {
 }
 
 func startRelay(ctx context.Context, repository string) (*relay, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,10 @@ func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 		}
 		return []Binaries{b}, nil
 	}
-	found := usable(ctx, filepath.SplitList(getenv("PATH")))
+	path := slices.DeleteFunc(filepath.SplitList(getenv("PATH")), func(dir string) bool {
+		return !filepath.IsAbs(dir) // nothing is run from the working directory
+	})
+	found := usable(ctx, path)
 	found = append(found, l.installed(ctx)...)
 	if ctx.Err() != nil { // which also made binaries fail
 		return nil, ctx.Err()
@@ -109,22 +112,22 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	real, err := filepath.Abs(filepath.Dir(initdb))
+	dir, err = filepath.Abs(filepath.Dir(initdb))
 	if err != nil {
 		return Binaries{}, err
 	}
 	// pg_ctl starts postgres through a shell, with the path in double quotes.
-	if strings.ContainsAny(real, "\"$`\\\n") {
-		return Binaries{}, fmt.Errorf("the path %q has characters pg_ctl cannot quote", real)
+	if strings.ContainsAny(dir, "\"$`\\\n") {
+		return Binaries{}, fmt.Errorf("the path %q has characters pg_ctl cannot quote", dir)
 	}
 	for _, name := range []string{"pg_ctl", "postgres"} {
-		if _, err := os.Stat(filepath.Join(real, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return Binaries{}, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(real, "postgres"), "--version").Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("ask postgres for its version: %w", err)
 	}
@@ -132,7 +135,7 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	return Binaries{Dir: real, Version: version, Major: major}, nil
+	return Binaries{Dir: dir, Version: version, Major: major}, nil
 }
 
 var versionPattern = regexp.MustCompile(`^postgres \(PostgreSQL\) ((\d{1,4})\S*)`)

@@ -18,7 +18,6 @@ type instance struct {
 	place          place
 	account        account
 	bin            Binaries
-	user           string
 	maxConnections int
 	unsafe         bool
 	timeout        time.Duration
@@ -32,7 +31,7 @@ type instance struct {
 }
 
 func (in *instance) url(database string) string {
-	return connectURL(in.socketDir, in.port, in.user, database)
+	return connectURL(in.socketDir, in.port, database)
 }
 
 // bringUp joins or starts the server of a place and makes sure the database
@@ -43,7 +42,7 @@ func bringUp(ctx context.Context, p place, opt Options) (in *instance, joined bo
 		return nil, false, err
 	}
 	in = &instance{
-		place: p, user: User, maxConnections: opt.MaxConnections, unsafe: opt.Unsafe,
+		place: p, maxConnections: opt.MaxConnections, unsafe: opt.Unsafe,
 		timeout: opt.StartTimeout, log: opt.Log,
 	}
 	joined, err = in.join(ctx)

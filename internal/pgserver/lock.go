@@ -16,7 +16,7 @@ import (
 type fileLock struct{ f *os.File }
 
 func openLock(path string) (*fileLock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := openFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -31,7 +29,7 @@ func openLog(path string) (*serverLog, error) {
 			return nil, fmt.Errorf("rotate server log: %w", err)
 		}
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	f, err := openFile(path, os.O_APPEND|os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("open server log: %w", err)
 	}

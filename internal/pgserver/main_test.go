@@ -64,7 +64,7 @@ type helper struct {
 
 func startHelper(t *testing.T, dir string) *helper {
 	t.Helper()
-	h := &helper{cmd: exec.Command(os.Args[0])}
+	h := &helper{cmd: exec.CommandContext(t.Context(), os.Args[0])}
 	h.cmd.Env = append(os.Environ(), helperEnv+"="+dir)
 	h.cmd.Stderr = os.Stderr
 	stdin, err := h.cmd.StdinPipe()

@@ -212,6 +212,9 @@ func Remove(ctx context.Context, dataDir string) error {
 		return nil
 	}
 	gate, err := enter(ctx, p, 10*time.Second)
+	if errors.Is(err, os.ErrNotExist) { // removed meanwhile
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -244,10 +247,10 @@ func removeGated(ctx context.Context, p place) error {
 }
 
 // connectURL writes the address of a database behind a socket.
-func connectURL(socketDir, port, user, database string) string {
+func connectURL(socketDir, port, database string) string {
 	query := url.Values{"host": {socketDir}, "port": {port}, "sslmode": {"disable"}}
 	u := url.URL{
-		Scheme: "postgres", User: url.User(user), Path: "/" + database,
+		Scheme: "postgres", User: url.User(User), Path: "/" + database,
 		RawQuery: strings.ReplaceAll(query.Encode(), "+", "%20"), // libpq takes a plus for a plus
 	}
 	return u.String()

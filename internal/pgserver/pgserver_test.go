@@ -311,6 +311,43 @@ func TestRootsPrivateDirectory(t *testing.T) {
 	}
 }
 
+// TestRootInUsersDataDir: what root does (sudo damsync status) leaves the
+// user's server and files the user's.
+func TestRootInUsersDataDir(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can use another user's data directory")
+	}
+	dir := newClusterDir(t)
+	const user = 65534
+	chown := func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, user, user)
+	}
+	if err := filepath.WalkDir(dir, chown); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "postgres/server.log")); err != nil {
+		t.Fatal(err)
+	}
+	closeServer(t, open(t, pgserver.Options{DataDir: dir, Unsafe: true}))
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Sys().(*syscall.Stat_t).Uid != user {
+			t.Errorf("%s no longer belongs to the user", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestVersionMismatch(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -211,10 +214,36 @@ func readRecord(path string) (string, error) {
 
 // writeRecord replaces a record in one step.
 func writeRecord(path, line string) error {
-	if err := os.WriteFile(path+".new", []byte(line+"\n"), 0o600); err != nil {
+	f, err := openFile(path+".new", os.O_WRONLY|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(line + "\n"); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// openFile opens or creates a file that belongs to the owner of its directory,
+// so that what root does in a user's data directory does not shut the user out.
+func openFile(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil || os.Geteuid() != 0 {
+		return f, err
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err == nil {
+		if st, ok := dir.Sys().(*syscall.Stat_t); ok {
+			err = f.Chown(int(st.Uid), int(st.Gid))
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func exists(path string) bool {
@@ -229,8 +258,8 @@ func within(dir, path string) bool {
 }
 
 func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return path
 }

@@ -3,6 +3,7 @@ package pgserver
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ func (in *instance) settings(socketDir string) string {
 	set("unix_socket_directories", `"`+strings.ReplaceAll(socketDir, `"`, `""`)+`"`)
 	set("unix_socket_permissions", "0700")
 	set("port", port)
-	set("max_connections", fmt.Sprint(in.maxConnections))
+	set("max_connections", strconv.Itoa(in.maxConnections))
 	set("shared_buffers", "64MB")
 	set("max_wal_size", "256MB")
 	set("wal_compression", "on")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (in *instance) launch(ctx context.Context) error {
 // damsync.conf, because pg_ctl pastes its arguments into a shell command.
 func (in *instance) pgCtl(ctx context.Context, log *serverLog, timeout time.Duration) error {
 	c := in.account.command(ctx, in.bin.path("pg_ctl"), "start", "--silent", "--wait",
-		"--timeout", fmt.Sprint(max(1, int(timeout.Seconds()))),
+		"--timeout", strconv.Itoa(max(1, int(timeout.Seconds()))),
 		"-o", "-c cluster_name="+clusterName)
 	c.Env = append(c.Env, "PGDATA="+in.place.cluster())
 	c.Stdout, c.Stderr = log.f, log.f

@@ -73,7 +73,7 @@ func removeOthers(ctx context.Context, prefix, keep string) error {
 		if err == nil {
 			err = os.RemoveAll(dir)
 		}
-		if err != nil && !errors.Is(err, pgserver.ErrInUse) {
+		if err != nil && !errors.Is(err, pgserver.ErrInUse) && !errors.Is(err, pgserver.ErrUnavailable) {
 			return fmt.Errorf("remove the test server of an earlier boot: %w", err)
 		}
 	}

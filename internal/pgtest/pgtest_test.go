@@ -155,7 +155,7 @@ type helper struct {
 
 func startHelper(t *testing.T, server string) *helper {
 	t.Helper()
-	h := &helper{cmd: exec.Command(os.Args[0], "-test.run=^TestHelper$")}
+	h := &helper{cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelper$")}
 	h.cmd.Env = append(os.Environ(), helperEnv+"=1")
 	if server != "" {
 		h.cmd.Env = append(h.cmd.Env, "DAMSYNC_TEST_DATABASE_URL="+server)
