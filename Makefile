@@ -1,0 +1,48 @@
+# What people type. .ci/run holds the same checks in the order in which they fail fastest.
+.DEFAULT_GOAL := help
+
+GO        ?= go
+TOOL      := $(GO) tool -modfile=.ci/tools/go.mod
+BIN       ?= bin/damsync
+# Of the benchmarks: which, how long each, how often.
+BENCH     ?= .
+BENCHTIME ?= 1s
+COUNT     ?= 1
+
+.PHONY: help build test race lint fmt tidy bench demo ci clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the program as a static binary, bin/damsync
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/damsync
+
+test: ## run the tests
+	$(GO) test ./...
+
+race: ## run the tests with the race detector, as the CI does
+	$(GO) test -race ./...
+
+lint: ## go vet and golangci-lint (the first run builds the linters: minutes)
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run
+
+fmt: ## bring all files into form
+	$(TOOL) gofumpt -w .
+
+tidy: ## bring go.mod and go.sum up to date
+	$(GO) mod tidy
+
+# Only packages that have a benchmark, one after the other: two at once would measure each other.
+bench: ## run the benchmarks; BENCH=regexp BENCHTIME=1s COUNT=1
+	$(GO) test -p 1 -timeout 60m -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) \
+		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
+
+demo: ## see damsync work, without a CMP account; Ctrl-C ends it
+	$(GO) run ./cmd/damsync demo
+
+ci: ## everything that must hold before a change lands
+	.ci/run
+
+clean: ## remove what make built
+	rm -rf bin
