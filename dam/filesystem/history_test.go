@@ -40,14 +40,21 @@ var (
 // Whatever is called, dies and intrudes: in the end each asset is once where it
 // should be, with its bytes, and foreign files are as they were.
 func TestAnyHistoryConverges(t *testing.T) {
+	base := memoryDir(t)
 	rapid.Check(t, func(rt *rapid.T) {
+		root, err := os.MkdirTemp(base, "")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		rt.Cleanup(func() {
+			if err := os.RemoveAll(root); err != nil {
+				rt.Error(err)
+			}
+		})
 		h := &history{
-			tb: t, root: filepath.Join(memoryDir(t), "root"),
+			tb: t, root: root,
 			wishes: map[string]wish{}, open: map[string]bool{},
 			generation: map[string]int64{}, foreign: map[string]string{},
-		}
-		if err := os.Mkdir(h.root, 0o755); err != nil {
-			rt.Fatal(err)
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"put":          h.put,
