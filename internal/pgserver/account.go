@@ -67,7 +67,7 @@ func namedAccount(name string) (account, bool) {
 // that a Ctrl-C at the terminal reaches damsync alone, and with an environment
 // that fixes the language of messages and hides PGHOST and the like.
 func (a account) command(ctx context.Context, path string, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, path, args...)
+	c := exec.CommandContext(ctx, path, args...) //nolint:gosec // the operator chooses the binaries
 	c.Dir = "/"
 	c.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin"}
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -98,7 +98,7 @@ func (a account) runs(ctx context.Context, b Binaries) error {
 
 // give makes the account the owner of dir and nobody else its reader.
 func (a account) give(dir string) error {
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory, which is entered
 		return err
 	}
 	if !a.change {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -16,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
+	"github.com/fergusstrange/embedded-postgres"
 )
 
 const (
@@ -97,8 +98,12 @@ func unpack(ctx context.Context, repository string, version embeddedpostgres.Pos
 // makeReadable lets the server's user read what this process extracted,
 // whatever its umask.
 func makeReadable(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.Type()&os.ModeSymlink != 0 {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
 		info, err := d.Info()
@@ -109,8 +114,9 @@ func makeReadable(dir string) error {
 		if mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return root.Chmod(path, mode)
 	})
+	return errors.Join(err, root.Close())
 }
 
 // relay stands between the library and the repository, for what the library
@@ -163,7 +169,7 @@ func (r *relay) handler(repository string) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		_, _ = w.Write(body)
+		_, _ = w.Write(body) //nolint:gosec // an archive for the library, which no browser reads
 	})
 }
 
@@ -204,11 +210,12 @@ func firstField(text []byte) []byte {
 }
 
 func download(ctx context.Context, url string, limit int64) (_ []byte, err error) {
+	//nolint:gosec // the repository is the operator's choice
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:gosec // as above
 	if err != nil {
 		return nil, err
 	}

@@ -127,6 +127,7 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	//nolint:gosec // the operator chooses the binaries
 	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("ask postgres for its version: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,7 +115,7 @@ func (h *helper) kill(t *testing.T) {
 // it is removed with its server at the end.
 func newDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pgserver-test-")
+	dir, err := os.MkdirTemp("", "pgserver-test-") //nolint:usetesting // nobody else can enter what t.TempDir makes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +162,16 @@ func newClusterDir(t *testing.T) string {
 		t.Fatalf("copy cluster: %v %s", err, out)
 	}
 	return dir
+}
+
+// owner returns who a file belongs to.
+func owner(t *testing.T, info os.FileInfo) *syscall.Stat_t {
+	t.Helper()
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		t.Fatalf("no owner known of %s", info.Name())
+	}
+	return st
 }
 
 func removeAll(t *testing.T, dir string) {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -61,7 +60,7 @@ func checkOwner(t *testing.T, socketDir string) {
 	if got := info.Mode().Perm(); got != 0o700 {
 		t.Errorf("mode of the socket's directory = %o, want 700", got)
 	}
-	uid := info.Sys().(*syscall.Stat_t).Uid
+	uid := owner(t, info).Uid
 	if uid == 0 {
 		t.Error("the server runs as root")
 	}
@@ -74,13 +73,13 @@ func TestLastProcessStopsServer(t *testing.T) {
 	t.Parallel()
 	for _, ownerFirst := range []bool{true, false} {
 		dir := newClusterDir(t)
-		owner := startHelper(t, dir)
+		starter := startHelper(t, dir)
 		s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
-		if got, want := []bool{owner.Joined, s.Joined()}, []bool{false, true}; !gocmp.Equal(got, want) {
+		if got, want := []bool{starter.Joined, s.Joined()}, []bool{false, true}; !gocmp.Equal(got, want) {
 			t.Fatalf("joined = %v, want %v", got, want)
 		}
 		if ownerFirst {
-			owner.leave(t)
+			starter.leave(t)
 			if !running(t, s.URL()) {
 				t.Error("the server was stopped under a process that uses it")
 			}
@@ -90,7 +89,7 @@ func TestLastProcessStopsServer(t *testing.T) {
 			if !running(t, s.URL()) {
 				t.Error("the server was stopped under the process that started it")
 			}
-			owner.leave(t)
+			starter.leave(t)
 		}
 		if running(t, s.URL()) {
 			t.Errorf("owner leaves first %t: the server runs after the last process left", ownerFirst)
@@ -338,7 +337,7 @@ func TestRootInUsersDataDir(t *testing.T) {
 			return err
 		}
 		info, err := d.Info()
-		if err == nil && info.Sys().(*syscall.Stat_t).Uid != user {
+		if err == nil && owner(t, info).Uid != user {
 			t.Errorf("%s no longer belongs to the user", path)
 		}
 		return err

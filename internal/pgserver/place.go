@@ -142,7 +142,7 @@ func otherHome(state string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return home, os.Chmod(home, 0o711)
+	return home, os.Chmod(home, 0o711) //nolint:gosec // the server's user has to pass
 }
 
 func unreachable(a account, dir string, cause error) error {

@@ -48,13 +48,13 @@ func startByHand(t *testing.T, cluster string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owner := info.Sys().(*syscall.Stat_t)
+	user := owner(t, info)
 	pgCtl := func(args ...string) error {
 		c := exec.CommandContext(context.Background(), filepath.Join(bin.Dir, "pg_ctl"), append(args, "-w", "-s", "-D", cluster)...)
 		c.Dir = "/"
 		c.SysProcAttr = &syscall.SysProcAttr{}
 		if os.Geteuid() == 0 {
-			c.SysProcAttr.Credential = &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: user.Uid, Gid: user.Gid}
 		}
 		return c.Run()
 	}

@@ -118,7 +118,7 @@ func orphansRemain(log string) bool {
 	return strings.Contains(log, "pre-existing shared memory block")
 }
 
-// giveUp stops the server that a cancelled Open started.
+// giveUp stops the server that a canceled Open started.
 func (in *instance) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

@@ -37,7 +37,7 @@ func sharedDir(ctx context.Context) (string, error) {
 
 // claim makes the directory, whose name is predictable, and refuses one that
 // somebody else laid there.
-func claim(dir string) error {
+func claim(dir string) error { //nolint:gosec // TMPDIR is the tester's own
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 { // the server's user has to pass
 		mode = 0o711

@@ -27,7 +27,7 @@ const cleanupTimeout = 30 * time.Second
 
 // shared is this test binary's share in the run's server. Tests have no other
 // thing in common that could hold it.
-var shared process
+var shared process //nolint:gochecknoglobals // one for each process, by its nature
 
 // Main runs the tests, gives up the share in the server, and exits.
 func Main(m *testing.M) { os.Exit(run(m)) }
@@ -58,20 +58,20 @@ func run(m *testing.M) int {
 
 // Pool returns a pool on a new database with all migrations applied. The pool
 // is closed and the database dropped when the test ends.
-func Pool(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	pool, err := pgxpool.New(t.Context(), URL(t))
+func Pool(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	pool, err := pgxpool.New(tb.Context(), URL(tb))
 	if err != nil {
-		t.Fatalf("open pool: %v", err)
+		tb.Fatalf("open pool: %v", err)
 	}
-	t.Cleanup(func() { closePool(t, pool) })
+	tb.Cleanup(func() { closePool(tb, pool) })
 	return pool
 }
 
 // closePool closes the pool, which waits for the connections in use: one that
 // a test forgot to release fails this test and not, for ever, the run.
-func closePool(t testing.TB, pool *pgxpool.Pool) {
-	t.Helper()
+func closePool(tb testing.TB, pool *pgxpool.Pool) {
+	tb.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -80,37 +80,37 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 	select {
 	case <-done:
 	case <-time.After(cleanupTimeout):
-		t.Errorf("%d connections were not released", pool.Stat().AcquiredConns())
+		tb.Errorf("%d connections were not released", pool.Stat().AcquiredConns())
 	}
 }
 
 // URL returns the connection URL of a new database with all migrations
 // applied, which is dropped when the test ends, whoever is connected by then.
-func URL(t testing.TB) string {
-	t.Helper()
-	return newDatabase(t, (*process).migrated)
+func URL(tb testing.TB) string {
+	tb.Helper()
+	return newDatabase(tb, (*process).migrated)
 }
 
 // EmptyURL is URL without migrations.
-func EmptyURL(t testing.TB) string {
-	t.Helper()
-	return newDatabase(t, (*process).empty)
+func EmptyURL(tb testing.TB) string {
+	tb.Helper()
+	return newDatabase(tb, (*process).empty)
 }
 
-func newDatabase(t testing.TB, create func(*process, context.Context) (string, error)) string {
-	t.Helper()
-	if err := shared.open(t.Context()); err != nil {
-		t.Fatalf("no PostgreSQL for tests: %v", err)
+func newDatabase(tb testing.TB, create func(*process, context.Context) (string, error)) string {
+	tb.Helper()
+	if err := shared.open(tb.Context()); err != nil {
+		tb.Fatalf("no PostgreSQL for tests: %v", err)
 	}
-	name, err := create(&shared, t.Context())
+	name, err := create(&shared, tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
 		if err := shared.drop(ctx, name); err != nil {
-			t.Errorf("drop database of the test: %v", err)
+			tb.Errorf("drop database of the test: %v", err)
 		}
 	})
 	return shared.url(name)

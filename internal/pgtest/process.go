@@ -60,7 +60,8 @@ func (p *process) connect(ctx context.Context) error {
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
-	if p.mark, err = setMark(ctx, address, 1+rand.Int32N(math.MaxInt32)); err != nil {
+	key := 1 + rand.Int32N(math.MaxInt32) //nolint:gosec // a name, not a secret
+	if p.mark, err = setMark(ctx, address, key); err != nil {
 		return err
 	}
 	return p.removeLeftovers(ctx)
