@@ -37,7 +37,9 @@ func sharedDir(ctx context.Context) (string, error) {
 
 // claim makes the directory, whose name is predictable, and refuses one that
 // somebody else laid there.
-func claim(dir string) error { //nolint:gosec // TMPDIR is the tester's own
+//
+//nolint:gosec // TMPDIR is the tester's own
+func claim(dir string) error {
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 { // the server's user has to pass
 		mode = 0o711
