@@ -54,21 +54,42 @@ func withoutToken(q url.Values) string {
 
 // compress gzips the answer when the client asks for it.
 func compress(next http.Handler) http.Handler {
-	pool := &sync.Pool{New: func() any {
-		zw, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
-		return zw
-	}}
+	var idle gzipPool
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			next.ServeHTTP(w, r)
 			return
 		}
-		zw := pool.Get().(*gzip.Writer)
-		defer pool.Put(zw)
+		zw := idle.get()
+		defer idle.put(zw)
 		g := &gzipWriter{ResponseWriter: w, zw: zw}
 		defer g.finish()
 		next.ServeHTTP(g, r)
 	})
+}
+
+// gzipPool keeps compressors, which are big, between answers.
+type gzipPool struct {
+	mu   sync.Mutex
+	free []*gzip.Writer
+}
+
+func (p *gzipPool) get() *gzip.Writer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		zw := p.free[n-1]
+		p.free = p.free[:n-1]
+		return zw
+	}
+	zw, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
+	return zw
+}
+
+func (p *gzipPool) put(zw *gzip.Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, zw)
 }
 
 // gzipWriter starts compressing with the first byte of a body.

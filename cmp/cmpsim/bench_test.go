@@ -59,7 +59,7 @@ func BenchmarkEdit(b *testing.B) {
 
 func serveOnce(b *testing.B, s *Simulator, token, path string) {
 	b.Helper()
-	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
 	s.API().ServeHTTP(w, r)

@@ -97,7 +97,7 @@ type file struct {
 	picture              bool
 }
 
-func (c *catalogue) fileOf(a *asset) file {
+func (c *catalog) fileOf(a *asset) file {
 	d := c.detailOf(a)
 	return file{
 		id: a.id, title: d.drawn, mime: a.format.mime, ext: a.format.ext, version: a.version, versionID: c.versionID(a),

@@ -47,7 +47,7 @@ func (s *Simulator) controlHandler() http.Handler {
 		s.SetQuotaUsed(q.Used)
 		return ok(nil)
 	}))
-	mux.HandleFunc("POST /behaviour", s.serveBehaviour)
+	mux.HandleFunc("POST /behavior", s.serveBehavior)
 	mux.HandleFunc("POST /counters/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.ResetCounters()
 		answer(w, okay{}, nil)
@@ -96,7 +96,7 @@ func take[T any](do func(T) (any, error)) http.HandlerFunc {
 	}
 }
 
-// servePace and serveBehaviour change only the keys given.
+// servePace and serveBehavior change only the keys given.
 func (s *Simulator) servePace(w http.ResponseWriter, r *http.Request) {
 	p := s.Pace()
 	if err := decodeStrict(r, &p); err != nil {
@@ -107,13 +107,13 @@ func (s *Simulator) servePace(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, p)
 }
 
-func (s *Simulator) serveBehaviour(w http.ResponseWriter, r *http.Request) {
-	b := s.Behaviour()
+func (s *Simulator) serveBehavior(w http.ResponseWriter, r *http.Request) {
+	b := s.Behavior()
 	if err := decodeStrict(r, &b); err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.SetBehaviour(b)
+	s.SetBehavior(b)
 	writeJSON(w, http.StatusOK, b)
 }
 

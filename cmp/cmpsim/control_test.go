@@ -11,30 +11,22 @@ import (
 )
 
 // control sends one request to the control API and expects 200.
-func (b *bench) control(method, path, body string) []byte {
+func (b *bench) control(method, path, body string) reply {
 	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, b.at.ControlURL+path, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
+	r := b.send(method, b.at.ControlURL+path, nil, body)
+	if r.status != http.StatusOK {
+		b.t.Fatalf("%s %s %s: %d %s", method, path, body, r.status, r.body)
 	}
-	resp, err := b.http.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	raw := readAll(b.t, resp)
-	if resp.StatusCode != 200 {
-		b.t.Fatalf("%s %s %s: %d %s", method, path, body, resp.StatusCode, raw)
-	}
-	return raw
+	return r
 }
 
 // A checker in another language can do everything a Go test can.
 func TestControlAPI(t *testing.T) {
 	b := start(t, nil)
 	r := receive(t, b, always(200))
-	edit := func(body string) map[string]any { return decode(t, b.control("POST", "/edit", body)) }
-	id := edit(`{"verb":"add_asset","title":"By hand","folder":"/Brand","labels":{"Status":["Approved"]},"detail":{"alt_text":"a"}}`)["id"].(string)
-	folder := edit(`{"verb":"add_folder","parent":"/Brand","name":"New"}`)["id"].(string)
+	edit := func(body string) object { return b.control("POST", "/edit", body).object() }
+	id := edit(`{"verb":"add_asset","title":"By hand","folder":"/Brand","labels":{"Status":["Approved"]},"detail":{"alt_text":"a"}}`).str("id")
+	folder := edit(`{"verb":"add_folder","parent":"/Brand","name":"New"}`).str("id")
 	for _, body := range []string{
 		`{"verb":"edit_title","id":"ID","title":"Renamed"}`,
 		`{"verb":"set_detail","id":"ID","detail":{"description":"d","tags":["x"],"expires_at":"2031-01-01T00:00:00Z"}}`,
@@ -51,13 +43,13 @@ func TestControlAPI(t *testing.T) {
 	} {
 		edit(strings.ReplaceAll(body, "ID", id))
 	}
-	a := decode(t, b.control("GET", "/assets?id="+id, ""))
-	if a["title"] != "Renamed" || a["folder"] != "/Newer" || a["version"].(float64) != 2 || a["sha256"] == "" ||
-		a["labels"].(map[string]any)["Status"].([]any)[0] != "In work" {
+	a := b.control("GET", "/assets?id="+id, "").object()
+	if a["title"] != "Renamed" || a["folder"] != "/Newer" || a.num("version") != 2 || a["sha256"] == "" ||
+		a.obj("labels").texts("Status")[0] != "In work" {
 		t.Errorf("truth %v", a)
 	}
-	if n := decode(t, b.control("POST", "/edit", `{"verb":"delete_folder","folder":"/Newer"}`))["count"]; n.(float64) != 1 {
-		t.Errorf("deleted %v", n)
+	if n := edit(`{"verb":"delete_folder","folder":"/Newer"}`).num("count"); n != 1 {
+		t.Errorf("deleted %d", n)
 	}
 	edit(`{"verb":"bulk_delete","ids":["` + b.sim.AssetIDs()[0] + `"]}`)
 	b.control("POST", "/webhooks/wait", "")
@@ -80,14 +72,14 @@ func TestControlAPIRules(t *testing.T) {
 		t.Errorf("pace: %d", got)
 	}
 	b.control("POST", "/pace", `{"requests_per_second":0}`)
-	b.control("POST", "/behaviour", `{"root_folders_only":true}`)
-	b.control("POST", "/behaviour", `{"silent_details":true}`)
-	if got := b.sim.Behaviour(); !got.RootFoldersOnly || !got.SilentDetails {
-		t.Errorf("behaviour %+v", got)
+	b.control("POST", "/behavior", `{"root_folders_only":true}`)
+	b.control("POST", "/behavior", `{"silent_details":true}`)
+	if got := b.sim.Behavior(); !got.RootFoldersOnly || !got.SilentDetails {
+		t.Errorf("behavior %+v", got)
 	}
 	b.control("POST", "/quota", `{"used":199999}`)
-	state := decode(t, b.control("GET", "/state", ""))
-	if state["assets"].(float64) != 600 || state["limits"].(map[string]any)["quota_used"].(float64) != 199999 {
+	state := b.control("GET", "/state", "").object()
+	if state.num("assets") != 600 || state.obj("limits").num("quota_used") != 199999 {
 		t.Errorf("state %v", state)
 	}
 	b.control("POST", "/tokens/revoke", "")

@@ -138,7 +138,7 @@ func (s *Simulator) fileJSON(a *asset, d *detail, m map[string]any) {
 	}
 	m["image_resolution"] = map[string]int{"width": d.width, "height": d.height}
 	m["focal_point"] = nil
-	if s.behaviour.NullFocalPoint {
+	if s.behavior.NullFocalPoint {
 		m["focal_point"] = map[string]any{"x": nil, "y": nil}
 	}
 }

@@ -2,7 +2,7 @@ package cmpsim
 
 import (
 	"bytes"
-	"container/heap"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,26 +68,21 @@ type job struct {
 	record  *Delivery
 }
 
-// deliveryQueue is a heap by due time, then by order of publication.
+// deliveryQueue is sorted by due time, then by order of publication: most jobs
+// are due last.
 type deliveryQueue []*job
 
-func (q deliveryQueue) Len() int { return len(q) }
-func (q deliveryQueue) Less(i, j int) bool {
-	if !q[i].due.Equal(q[j].due) {
-		return q[i].due.Before(q[j].due)
-	}
-	return q[i].seq < q[j].seq
+func (q *deliveryQueue) push(j *job) {
+	at, _ := slices.BinarySearchFunc(*q, j, func(a, b *job) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.seq, b.seq))
+	})
+	*q = slices.Insert(*q, at, j)
 }
-func (q deliveryQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 
-// Push is for container/heap.
-func (q *deliveryQueue) Push(x any) { *q = append(*q, x.(*job)) }
-
-// Pop is for container/heap.
-func (q *deliveryQueue) Pop() any {
-	old := *q
-	j := old[len(old)-1]
-	*q = old[:len(old)-1]
+func (q *deliveryQueue) pop() *job {
+	j := (*q)[0]
+	(*q)[0] = nil
+	*q = (*q)[1:]
 	return j
 }
 
@@ -127,7 +122,7 @@ func (d *dispatcher) enqueue(h Webhook, e event) {
 			rec.State = DeliveryLost
 			continue
 		}
-		heap.Push(&d.queue, &job{due: due, seq: d.seq, hook: h, payload: e.payload, record: rec})
+		d.queue.push(&job{due: due, seq: d.seq, hook: h, payload: e.payload, record: rec})
 	}
 }
 
@@ -201,7 +196,7 @@ func (d *dispatcher) next() (*job, time.Duration) {
 		return nil, wait
 	}
 	d.busy++
-	return heap.Pop(&d.queue).(*job), 0
+	return d.queue.pop(), 0
 }
 
 func (d *dispatcher) deliver(j *job) {
@@ -233,7 +228,7 @@ func (d *dispatcher) retry(j *job) {
 		return
 	}
 	j.due = time.Now().Add(gap)
-	heap.Push(&d.queue, j)
+	d.queue.push(j)
 	d.poke()
 }
 
@@ -251,7 +246,7 @@ func (d *dispatcher) post(j *job) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("deliver: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()                       // the status is all that counts
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // lets the connection be used again
 	return resp.StatusCode, nil
 }

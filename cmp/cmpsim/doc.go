@@ -17,7 +17,7 @@
 //     would, sets limits and faults, and tells the truth that a mirror should
 //     show. README.md describes it.
 //
-// What the documents leave open is settled by Behaviour, and can be changed
+// What the documents leave open is settled by Behavior, and can be changed
 // while the simulator runs. A library of a million assets needs about 300 MB and
 // a page of a hundred rows under a millisecond.
 //

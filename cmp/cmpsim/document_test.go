@@ -1,11 +1,13 @@
 package cmpsim_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 
 	"damsync/cmp/cmpsim"
@@ -23,13 +25,13 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	}
 	for next := "/assets?page_size=100"; next != ""; {
 		page := b.get(next)
-		for _, row := range rowsOf(page)[:20] {
-			b.get(row["links"].(map[string]any)["self"].(string))
-			b.get("/assets/" + row["id"].(string) + "/fields?page_size=100")
+		for _, row := range page.list("data")[:20] {
+			b.get(row.obj("links").str("self"))
+			b.get("/assets/" + row.str("id") + "/fields?page_size=100")
 		}
-		next, _ = page["pagination"].(map[string]any)["next"].(string)
+		next = page.next()
 	}
-	b.sim.SetBehaviour(cmpsim.Behaviour{AllFieldsAttached: true})
+	b.sim.SetBehavior(cmpsim.Behavior{AllFieldsAttached: true})
 	for kind, path := range paths {
 		a := b.oneOf(kind)
 		b.get(path + a.ID)
@@ -60,19 +62,19 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 func TestFiltersFollowTheDocument(t *testing.T) {
 	b := start(t, nil)
 	b.check = simcheck.ForTest(t)
-	groups := rowsOf(b.get("/label-groups"))
-	value := groups[0]["values"].([]any)[0].(map[string]any)["id"].(string)
-	label := `{"group":"` + groups[0]["id"].(string) + `","values":["` + value + `"]}`
-	field := base64.StdEncoding.EncodeToString([]byte(`[{"id":"` + groups[0]["id"].(string) + `","values":["` + value + `"]}]`))
+	groups := b.get("/label-groups").list("data")
+	value := groups[0].list("values")[0].str("id")
+	label := `{"group":"` + groups[0].str("id") + `","values":["` + value + `"]}`
+	field := base64.StdEncoding.EncodeToString([]byte(`[{"id":"` + groups[0].str("id") + `","values":["` + value + `"]}]`))
 	for _, q := range []url.Values{
 		{"type": {"image", "video"}},
 		{"label": {label}},
 		{"fields": {field}},
 		{"created_at__from": {"2024-01-01T00:00:00Z"}, "modified_at__to": {"2026-01-01T00:00:00Z"}},
 		{"folder_id": {b.sim.Folders()[0].ID}, "include_subfolder_assets": {"false"}},
-		{"search_text": {"harbour"}, "page_size": {"7"}, "offset": {"3"}},
+		{"search_text": {"harbor"}, "page_size": {"7"}, "offset": {"3"}},
 	} {
-		if rows := rowsOf(b.get("/assets?" + q.Encode())); len(rows) == 0 {
+		if rows := b.get("/assets?" + q.Encode()).list("data"); len(rows) == 0 {
 			t.Errorf("%v: nothing found", q)
 		}
 	}
@@ -85,8 +87,7 @@ func TestWritesFollowTheDocument(t *testing.T) {
 	patch := map[string]any{
 		"title": "New", "alt_text": "", "tags": []string{"a", "b"}, "expires_at": nil, "is_archived": true, "folder_id": nil,
 	}
-	made := b.do("POST", "/folders", map[string]any{"name": "Fresh", "parent_folder_id": nil})
-	folder := decode(t, readAll(t, made))["id"].(string)
+	folder := b.api("POST", "/folders", map[string]any{"name": "Fresh", "parent_folder_id": nil}).object().str("id")
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -111,23 +112,17 @@ func TestWritesFollowTheDocument(t *testing.T) {
 // Compression is transparent to Go's client; others must see it declared.
 func TestCompressedAnswers(t *testing.T) {
 	b := start(t, nil)
-	b.http.Transport.(*http.Transport).DisableCompression = true
-	req, err := http.NewRequestWithContext(t.Context(), "GET", b.at.APIURL+"/assets?page_size=100", nil)
-	must(t, err)
-	req.Header.Set("Authorization", "Bearer "+b.token)
-	req.Header.Set("Accept-Encoding", "gzip")
-	resp, err := b.http.Do(req)
-	must(t, err)
-	defer resp.Body.Close()
-	if got := resp.Header.Get("Content-Encoding"); got != "gzip" {
+	b.http.Transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	header := http.Header{"Authorization": {"Bearer " + b.token}, "Accept-Encoding": {"gzip"}}
+	r := b.send(http.MethodGet, b.at.APIURL+"/assets?page_size=100", header, "")
+	if got := r.header.Get("Content-Encoding"); got != "gzip" {
 		t.Fatalf("Content-Encoding %q", got)
 	}
-	zr, err := gzip.NewReader(resp.Body)
+	zr, err := gzip.NewReader(bytes.NewReader(r.body))
 	must(t, err)
-	body, err := io.ReadAll(zr)
+	r.body, err = io.ReadAll(zr)
 	must(t, err)
-	if plain := b.do("GET", "/assets?page_size=100", nil); len(rowsOf(decode(t, body))) != 100 ||
-		len(rowsOf(decode(t, readAll(t, plain)))) != 100 {
+	if zipped, plain := r.object().ids(), b.get("/assets?page_size=100").ids(); len(zipped) != 100 || !slices.Equal(zipped, plain) {
 		t.Error("the compressed answer is another one")
 	}
 }

@@ -29,7 +29,7 @@ type effect struct{ touch, event bool }
 func seen() effect { return effect{true, true} }
 
 // quietEffect is the effect of the other edits, which is not documented.
-func (b Behaviour) quietEffect() effect { return effect{!b.SilentDetails, b.EventsOnDetails} }
+func (b Behavior) quietEffect() effect { return effect{!b.SilentDetails, b.EventsOnDetails} }
 
 // edit runs change on a living asset and then does what its effect asks.
 func (s *Simulator) edit(id string, change func(*asset) (effect, error)) error {
@@ -93,14 +93,14 @@ func (s *Simulator) EditTitle(id, title string) error {
 }
 
 // SetDetail changes what only the detail shows. A description moves modified_at
-// and sends asset_modified; for the rest see Behaviour.
+// and sends asset_modified; for the rest see Behavior.
 func (s *Simulator) SetDetail(id string, d Detail) error {
 	return s.edit(id, func(a *asset) (effect, error) {
 		d.apply(a, s.lib.ownDetail(a))
 		if d.Description != nil {
 			return seen(), nil
 		}
-		return s.behaviour.quietEffect(), nil
+		return s.behavior.quietEffect(), nil
 	})
 }
 
@@ -137,7 +137,7 @@ func (s *Simulator) SetField(id, field string, values ...string) error {
 		} else {
 			d.fields = append(d.fields, fieldValue{def, v})
 		}
-		return effect{!s.behaviour.SilentFields, s.behaviour.EventsOnDetails}, nil
+		return effect{!s.behavior.SilentFields, s.behavior.EventsOnDetails}, nil
 	})
 }
 
@@ -172,7 +172,7 @@ func (s *Simulator) MoveAsset(id, to string) error {
 func (s *Simulator) Archive(id string, archived bool) error {
 	return s.edit(id, func(a *asset) (effect, error) {
 		a.archived = archived
-		return s.behaviour.quietEffect(), nil
+		return s.behavior.quietEffect(), nil
 	})
 }
 
@@ -217,7 +217,7 @@ func (s *Simulator) BulkDelete(ids []string) error {
 }
 
 // RestoreAsset takes an asset out of the trash, as it was; modified_at becomes
-// now. It sends asset_added unless Behaviour.SilentRestore.
+// now. It sends asset_added unless Behavior.SilentRestore.
 func (s *Simulator) RestoreAsset(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +229,7 @@ func (s *Simulator) RestoreAsset(id string) error {
 	a.modified = max(s.now(), a.created)
 	s.lib.put(a)
 	s.lib.revision++
-	if !s.behaviour.SilentRestore {
+	if !s.behavior.SilentRestore {
 		s.hooks.publish(s.addedEvent(a))
 	}
 	return nil

@@ -14,8 +14,8 @@ func ptr[T any](v T) *T { return &v }
 // Which edits move modified_at and which send asset_modified decides what a
 // mirror can notice: the undocumented ones must be switchable.
 func TestEffectsOfEdits(t *testing.T) {
-	quiet := cmpsim.Behaviour{SilentDetails: true, SilentFields: true}
-	loud := cmpsim.Behaviour{EventsOnDetails: true}
+	quiet := cmpsim.Behavior{SilentDetails: true, SilentFields: true}
+	loud := cmpsim.Behavior{EventsOnDetails: true}
 	for _, c := range []struct {
 		name                      string
 		edit                      func(*cmpsim.Simulator, string) error
@@ -41,10 +41,10 @@ func TestEffectsOfEdits(t *testing.T) {
 		{"field", func(s *cmpsim.Simulator, id string) error { return s.SetField(id, "Rights", "Owned") }, true, false, false, true},
 	} {
 		for _, b := range []struct {
-			behaviour    cmpsim.Behaviour
+			behavior     cmpsim.Behavior
 			moved, event bool
-		}{{cmpsim.Behaviour{}, c.moved, c.event}, {quiet, c.movedQuietly, c.event}, {loud, c.moved, c.eventLoudly}} {
-			bench := start(t, func(o *cmpsim.Options) { o.Assets, o.Behaviour = 50, b.behaviour })
+		}{{cmpsim.Behavior{}, c.moved, c.event}, {quiet, c.movedQuietly, c.event}, {loud, c.moved, c.eventLoudly}} {
+			bench := start(t, func(o *cmpsim.Options) { o.Assets, o.Behavior = 50, b.behavior })
 			r := receive(t, bench, always(200))
 			id := bench.oneOf("image").ID
 			before, _ := bench.sim.Asset(id)
@@ -52,7 +52,7 @@ func TestEffectsOfEdits(t *testing.T) {
 			bench.delivered()
 			after, _ := bench.sim.Asset(id)
 			if moved := after.ModifiedAt.After(before.ModifiedAt); moved != b.moved || (len(r.got()) == 1) != b.event {
-				t.Errorf("%s under %+v: moved %v, %d events", c.name, b.behaviour, moved, len(r.got()))
+				t.Errorf("%s under %+v: moved %v, %d events", c.name, b.behavior, moved, len(r.got()))
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func TestTrashAndRestore(t *testing.T) {
 	if got, _ := b.status("GET", "/images/"+a.ID, nil); got != 404 {
 		t.Errorf("detail of a deleted asset: %d", got)
 	}
-	if got := b.get("/assets")["total_count"].(float64); got != 599 {
+	if got := b.get("/assets").num("total_count"); got != 599 {
 		t.Errorf("total %v", got)
 	}
 	if b.fileURL(a.ID) != "" {

@@ -73,7 +73,7 @@ func (s *Simulator) newAsset(n NewAsset) (*asset, error) {
 }
 
 // picks resolves label names or ids.
-func (c *catalogue) picks(labels map[string][]string) ([]pick, error) {
+func (c *catalog) picks(labels map[string][]string) ([]pick, error) {
 	var out []pick
 	for group, values := range labels {
 		g, err := c.findGroup(group)

@@ -35,7 +35,7 @@ func (s *Simulator) addFolder(parent, name string) (*folder, error) {
 	return f, nil
 }
 
-func (c *catalogue) nameFree(parent *folder, name string, except *folder) error {
+func (c *catalog) nameFree(parent *folder, name string, except *folder) error {
 	if name == "" || strings.Contains(name, "/") {
 		return fmt.Errorf("folder name %q: %w", name, ErrInvalid)
 	}
@@ -99,7 +99,7 @@ func (s *Simulator) editFolder(ref string, change func(*folder) error) error {
 // DeleteFolder deletes a folder with everything below it, assets too, and
 // returns how many assets that were. What the real CMP does with them is not
 // documented. It sends asset_removed for each unless
-// Behaviour.SilentFolderDelete.
+// Behavior.SilentFolderDelete.
 func (s *Simulator) DeleteFolder(ref string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *Simulator) DeleteFolder(ref string) (int, error) {
 	for _, a := range gone {
 		s.lib.trash(a)
 		a.folder = nil // a restored asset comes back at the root
-		if !s.behaviour.SilentFolderDelete {
+		if !s.behavior.SilentFolderDelete {
 			s.hooks.publish(s.removedEvent(a))
 		}
 	}

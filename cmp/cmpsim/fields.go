@@ -21,7 +21,7 @@ func (d *fieldDef) isMulti() bool {
 
 // fieldOf returns the values of def on a, and whether def is attached to it.
 // Label fields are the asset's labels seen the other way.
-func (c *catalogue) fieldOf(a *asset, def *fieldDef) ([]string, bool) {
+func (c *catalog) fieldOf(a *asset, def *fieldDef) ([]string, bool) {
 	if def.asksLabels == nil {
 		d := c.detailOf(a)
 		i := slices.IndexFunc(d.fields, func(v fieldValue) bool { return v.def == def })
@@ -64,12 +64,12 @@ func (d *fieldDef) extraKeys(m map[string]any, inAsset bool) {
 	}
 }
 
-func (d *fieldDef) choicesJSON(coloured bool) []map[string]any {
+func (d *fieldDef) choicesJSON(colored bool) []map[string]any {
 	out := []map[string]any{}
-	palette := colours()
+	palette := colors()
 	for i, v := range d.allChoices() {
 		m := map[string]any{"id": v.id, "name": v.name}
-		if coloured {
+		if colored {
 			m["color"] = palette[i%len(palette)]
 		}
 		out = append(out, m)
@@ -102,7 +102,7 @@ func (s *Simulator) fieldsOfAsset(a *asset) []map[string]any {
 	var out []map[string]any
 	for _, def := range s.lib.fields {
 		values, attached := s.lib.fieldOf(a, def)
-		if attached || s.behaviour.AllFieldsAttached {
+		if attached || s.behavior.AllFieldsAttached {
 			out = append(out, def.onAsset(values))
 		}
 	}

@@ -12,30 +12,6 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// fetch downloads without a bearer.
-func (b *bench) fetch(from string, header http.Header) (*http.Response, []byte) {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), "GET", from, nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
-	resp, err := b.http.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return resp, readAll(b.t, resp)
-}
-
-func (b *bench) fileURL(id string) string {
-	b.t.Helper()
-	resp := b.do("POST", "/file-urls", map[string]any{"guids": []string{id}})
-	url, _ := decode(b.t, readAll(b.t, resp))["urls"].(map[string]any)[id].(string)
-	return url
-}
-
 // What a detail promises is what the download serves, for every kind of file and
 // every version.
 func TestPromisedSizeIsServed(t *testing.T) {
@@ -48,13 +24,13 @@ func TestPromisedSizeIsServed(t *testing.T) {
 		if a.Size == 0 {
 			continue
 		}
-		resp, body := b.fetch(b.fileURL(a.ID), nil)
-		sum := sha256.Sum256(body)
-		if resp.StatusCode != 200 || int64(len(body)) != a.Size || hex.EncodeToString(sum[:]) != a.SHA256 {
-			t.Fatalf("%s %q: %d, %d bytes, want %d", a.Type, a.Title, resp.StatusCode, len(body), a.Size)
+		got := b.download(b.fileURL(a.ID), nil)
+		sum := sha256.Sum256(got.body)
+		if got.status != http.StatusOK || int64(len(got.body)) != a.Size || hex.EncodeToString(sum[:]) != a.SHA256 {
+			t.Fatalf("%s %q: %d, %d bytes, want %d", a.Type, a.Title, got.status, len(got.body), a.Size)
 		}
 		if a.Type == "image" {
-			if _, err := png.Decode(bytes.NewReader(body)); err != nil {
+			if _, err := png.Decode(bytes.NewReader(got.body)); err != nil {
 				t.Fatalf("%q is no picture: %v", a.Title, err)
 			}
 		}
@@ -78,12 +54,12 @@ func TestNewVersionHasOtherBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := b.get("/images/" + id)
-	_, body := b.fetch(now["url"].(string), nil)
+	body := b.download(now.str("url"), nil).body
 	sum := sha256.Sum256(body)
 	if hex.EncodeToString(sum[:]) == before.SHA256 || now["version_id"] == before.VersionID {
 		t.Error("the new version is the old one")
 	}
-	if now["version_number"].(float64) != float64(before.Version+1) || float64(len(body)) != now["file_size"].(float64) {
+	if now.num("version_number") != before.Version+1 || len(body) != now.num("file_size") {
 		t.Errorf("version %v, %d bytes of %v", now["version_number"], len(body), now["file_size"])
 	}
 }
@@ -96,32 +72,32 @@ func TestDownloadURLsExpire(t *testing.T) {
 	}
 	url := b.fileURL(id)
 	b.clock.advance(15*time.Minute - time.Second)
-	if resp, _ := b.fetch(url, nil); resp.StatusCode != 200 {
-		t.Errorf("within its time: %d", resp.StatusCode)
+	if r := b.download(url, nil); r.status != 200 {
+		t.Errorf("within its time: %d", r.status)
 	}
 	b.clock.advance(time.Second)
-	if resp, _ := b.fetch(url, nil); resp.StatusCode != 403 {
-		t.Errorf("after its time: %d", resp.StatusCode)
+	if r := b.download(url, nil); r.status != 403 {
+		t.Errorf("after its time: %d", r.status)
 	}
-	if resp, _ := b.fetch(b.at.FilesURL+"/download/"+id, nil); resp.StatusCode != 403 {
-		t.Errorf("without token: %d", resp.StatusCode)
+	if r := b.download(b.at.FilesURL+"/download/"+id, nil); r.status != 403 {
+		t.Errorf("without token: %d", r.status)
 	}
 	other, err := b.sim.AddAsset(cmpsim.NewAsset{Title: "Other"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stolen := b.at.FilesURL + "/download/" + other + b.fileURL(id)[len(b.at.FilesURL+"/download/"+id):]
-	if resp, _ := b.fetch(stolen, nil); resp.StatusCode != 403 {
-		t.Errorf("with another file's token: %d", resp.StatusCode)
+	if r := b.download(stolen, nil); r.status != 403 {
+		t.Errorf("with another file's token: %d", r.status)
 	}
 }
 
 func TestBearerAtTheFileHostIsALeak(t *testing.T) {
 	b := start(t, nil)
 	url := b.fileURL(b.oneOf("image").ID)
-	resp, _ := b.fetch(url, http.Header{"Authorization": {"Bearer " + b.token}})
-	if resp.StatusCode != 400 || b.sim.Counters().Leaks != 1 {
-		t.Errorf("%d, %d leaks", resp.StatusCode, b.sim.Counters().Leaks)
+	r := b.download(url, http.Header{"Authorization": {"Bearer " + b.token}})
+	if r.status != http.StatusBadRequest || b.sim.Counters().Leaks != 1 {
+		t.Errorf("%d, %d leaks", r.status, b.sim.Counters().Leaks)
 	}
 }
 
@@ -132,14 +108,14 @@ func TestDownloadsResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := b.fileURL(id)
-	resp, whole := b.fetch(url, nil)
-	part, tail := b.fetch(url, http.Header{"Range": {"bytes=50001-"}, "If-Range": {resp.Header.Get("ETag")}})
-	if part.StatusCode != 206 || !bytes.Equal(tail, whole[50001:]) {
-		t.Errorf("range: %d, %d bytes", part.StatusCode, len(tail))
+	whole := b.download(url, nil)
+	tag := whole.header.Get("ETag")
+	part := b.download(url, http.Header{"Range": {"bytes=50001-"}, "If-Range": {tag}})
+	if part.status != http.StatusPartialContent || !bytes.Equal(part.body, whole.body[50001:]) {
+		t.Errorf("range: %d, %d bytes", part.status, len(part.body))
 	}
-	same, _ := b.fetch(url, http.Header{"If-None-Match": {resp.Header.Get("ETag")}})
-	if same.StatusCode != 304 {
-		t.Errorf("condition: %d", same.StatusCode)
+	if same := b.download(url, http.Header{"If-None-Match": {tag}}); same.status != http.StatusNotModified {
+		t.Errorf("condition: %d", same.status)
 	}
 }
 
@@ -151,8 +127,8 @@ func TestHugeFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, tail := b.fetch(b.fileURL(id), http.Header{"Range": {"bytes=-10"}})
-	if resp.StatusCode != 206 || len(tail) != 10 || b.get("/raw-files/" + id)["file_size"].(float64) != float64(size) {
-		t.Errorf("%d, %d bytes", resp.StatusCode, len(tail))
+	r := b.download(b.fileURL(id), http.Header{"Range": {"bytes=-10"}})
+	if r.status != http.StatusPartialContent || len(r.body) != 10 || b.get("/raw-files/"+id).num("file_size") != int(size) {
+		t.Errorf("%d, %d bytes", r.status, len(r.body))
 	}
 }

@@ -44,9 +44,9 @@ func (f *filter) match(a *asset) bool {
 
 func (f *filter) test(t func(*asset) bool) { f.tests = append(f.tests, t) }
 
-// parseFilter reads the query. The catalogue resolves ids: what it does not know
+// parseFilter reads the query. The catalog resolves ids: what it does not know
 // is ignored where the document says so.
-func (c *catalogue) parseFilter(q url.Values, exclusive bool) (*filter, error) {
+func (c *catalog) parseFilter(q url.Values, exclusive bool) (*filter, error) {
 	f := &filter{created: everything(), modified: everything()}
 	if err := parseBounds(q, "created_at", exclusive, &f.created); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func parseBounds(q url.Values, name string, exclusive bool, b *bounds) error {
 func parseTime(q url.Values, name string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, q.Get(name))
 	if err != nil {
-		return t, &badParam{name, "must be an ISO 8601 UTC date-time"}
+		return t, &paramError{name, "must be an ISO 8601 UTC date-time"}
 	}
 	return t, nil
 }
@@ -105,7 +105,7 @@ func parseTypes(q url.Values, f *filter) error {
 	for _, name := range q["type"] {
 		k, ok := parseKind(name)
 		if !ok {
-			return &badParam{"type", "unknown type " + name}
+			return &paramError{"type", "unknown type " + name}
 		}
 		want[k] = true
 	}
@@ -116,14 +116,14 @@ func parseTypes(q url.Values, f *filter) error {
 // parseLabels: unknown labels are ignored, and when none is known nothing is
 // filtered (documented). Values of one group are alternatives, groups must all
 // match.
-func (c *catalogue) parseLabels(q url.Values, f *filter) error {
+func (c *catalog) parseLabels(q url.Values, f *filter) error {
 	for _, raw := range q["label"] {
 		var l struct {
 			Group  string   `json:"group"`
 			Values []string `json:"values"`
 		}
 		if err := json.Unmarshal([]byte(raw), &l); err != nil {
-			return &badParam{"label", "must be a JSON object of group and values"}
+			return &paramError{"label", "must be a JSON object of group and values"}
 		}
 		i := slices.IndexFunc(c.groups, func(g *labelGroup) bool { return g.id == l.Group })
 		if i < 0 {
@@ -155,7 +155,7 @@ func knownNamed(known []*named, ids []string) []*named {
 
 // parseFields follows the same rule as parseLabels. The parameter is base64 of a
 // JSON array.
-func (c *catalogue) parseFields(q url.Values, f *filter) error {
+func (c *catalog) parseFields(q url.Values, f *filter) error {
 	for _, raw := range q["fields"] {
 		b, err := base64.StdEncoding.DecodeString(raw)
 		if err != nil {
@@ -166,7 +166,7 @@ func (c *catalogue) parseFields(q url.Values, f *filter) error {
 			Values []string `json:"values"`
 		}
 		if err != nil || json.Unmarshal(b, &asked) != nil {
-			return &badParam{"fields", "must be base64 of a JSON array of id and values"}
+			return &paramError{"fields", "must be base64 of a JSON array of id and values"}
 		}
 		for _, want := range asked {
 			i := slices.IndexFunc(c.fields, func(d *fieldDef) bool { return d.id == want.ID })
@@ -179,7 +179,7 @@ func (c *catalogue) parseFields(q url.Values, f *filter) error {
 	return nil
 }
 
-func (c *catalogue) testField(f *filter, def *fieldDef, values []string) {
+func (c *catalog) testField(f *filter, def *fieldDef, values []string) {
 	if choices := def.allChoices(); choices != nil && len(knownNamed(choices, values)) == 0 {
 		return
 	}
@@ -191,7 +191,7 @@ func (c *catalogue) testField(f *filter, def *fieldDef, values []string) {
 
 // parseFolder: include_subfolder_assets=false without folder_id means only the
 // assets in no folder (documented). An unknown folder holds nothing.
-func (c *catalogue) parseFolder(q url.Values, f *filter) error {
+func (c *catalog) parseFolder(q url.Values, f *filter) error {
 	deep := true
 	if q.Has("include_subfolder_assets") {
 		switch strings.ToLower(q.Get("include_subfolder_assets")) {
@@ -199,7 +199,7 @@ func (c *catalogue) parseFolder(q url.Values, f *filter) error {
 		case "false":
 			deep = false
 		default:
-			return &badParam{"include_subfolder_assets", "must be true or false"}
+			return &paramError{"include_subfolder_assets", "must be true or false"}
 		}
 	}
 	if !q.Has("folder_id") {
@@ -218,7 +218,7 @@ func (c *catalogue) parseFolder(q url.Values, f *filter) error {
 	return nil
 }
 
-func (c *catalogue) parseSearch(q url.Values, f *filter) error {
+func (c *catalog) parseSearch(q url.Values, f *filter) error {
 	if text := strings.ToLower(q.Get("search_text")); text != "" {
 		f.test(func(a *asset) bool {
 			return strings.Contains(strings.ToLower(a.title), text) ||

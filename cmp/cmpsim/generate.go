@@ -12,8 +12,8 @@ import (
 const librarySpan = 3 * 365 * 24 * time.Hour
 
 // generate makes the library that seed, epoch and count describe.
-func generate(seed int64, epoch time.Time, count int) *catalogue {
-	c := &catalogue{seed: seed, assets: make(map[string]*asset, count), nextOrd: uint32(count)}
+func generate(seed int64, epoch time.Time, count int) *catalog {
+	c := &catalog{seed: seed, assets: make(map[string]*asset, count), nextOrd: uint32(count)}
 	r := newRand(seed, "organization", 0)
 	c.ownerOrg = objectID(r)
 	for range 5 {
@@ -33,7 +33,7 @@ func generate(seed int64, epoch time.Time, count int) *catalogue {
 	return c
 }
 
-func (c *catalogue) makeFolders(epoch time.Time) {
+func (c *catalog) makeFolders(epoch time.Time) {
 	r := newRand(c.seed, "folders", 0)
 	byPath := map[string]*folder{"/": nil}
 	for i, plan := range folderPlans() {
@@ -47,7 +47,7 @@ func (c *catalogue) makeFolders(epoch time.Time) {
 	}
 }
 
-func (c *catalogue) makeLabels() {
+func (c *catalog) makeLabels() {
 	r := newRand(c.seed, "labels", 0)
 	for _, plan := range groupPlans() {
 		g := &labelGroup{named: named{hexID(r), plan.name}, multi: plan.multi}
@@ -58,7 +58,7 @@ func (c *catalogue) makeLabels() {
 	}
 }
 
-func (c *catalogue) makeFields() {
+func (c *catalog) makeFields() {
 	r := newRand(c.seed, "fields", 0)
 	field := func(name, kind string) *fieldDef {
 		f := &fieldDef{named: named{objectID(r), name}, kind: kind, helper: "About " + name}
@@ -78,7 +78,7 @@ func (c *catalogue) makeFields() {
 	n := field("Priority", "simple_number")
 	n.decimals, n.thousands = 0, true
 	field("Discount", "percentage_number").decimals = 1
-	m := field("Licence Cost", "currency_number")
+	m := field("License Cost", "currency_number")
 	m.decimals, m.thousands, m.currency = 2, true, "EUR"
 	field("Channels", "checkbox").choices = choices("Web", "Print", "Social", "TV")
 	field("Rights", "radio_button").choices = choices("Owned", "Licensed", "Creative Commons")
@@ -96,7 +96,7 @@ func (c *catalogue) makeFields() {
 // makeAssets makes count assets, oldest first, 30 % of them in imports whose
 // rows share one second; a quarter of the imports was never touched again, so
 // that one modified_at can hold more than a page.
-func (c *catalogue) makeAssets(epoch time.Time, count int) []*asset {
+func (c *catalog) makeAssets(epoch time.Time, count int) []*asset {
 	assets := make([]*asset, 0, count)
 	slab := make([]asset, count)
 	g := newAssetMaker(c, epoch)
@@ -124,7 +124,7 @@ func (c *catalogue) makeAssets(epoch time.Time, count int) []*asset {
 
 // assetMaker holds what all generated assets share.
 type assetMaker struct {
-	c          *catalogue
+	c          *catalog
 	start, end int64
 	folders    []*folder // one entry a weight
 	picks      map[string][]pick
@@ -132,7 +132,7 @@ type assetMaker struct {
 	plans      []groupPlan
 }
 
-func newAssetMaker(c *catalogue, epoch time.Time) *assetMaker {
+func newAssetMaker(c *catalog, epoch time.Time) *assetMaker {
 	g := &assetMaker{
 		c: c, start: epoch.Add(-librarySpan).Unix(), end: epoch.Unix(),
 		picks: map[string][]pick{}, formats: fileTypes(), plans: groupPlans(),

@@ -9,7 +9,7 @@ import (
 
 // originalDetail makes the detail that a has until it is edited: a function of
 // seed and ordinal alone, so that a million of them need no memory.
-func (c *catalogue) originalDetail(a *asset) *detail {
+func (c *catalog) originalDetail(a *asset) *detail {
 	r := newRand(c.seed, "detail", uint64(a.ordinal))
 	d := &detail{ownerID: c.owners[r.IntN(len(c.owners))], drawn: a.title, noIndex: r.IntN(3) == 0}
 	if r.IntN(5) != 0 {
@@ -50,7 +50,7 @@ func someSize(k kind, width, height int, r *rand.Rand) int64 {
 
 // someFields attaches about a third of the fields, labels excepted: those follow
 // the asset's labels.
-func (c *catalogue) someFields(r *rand.Rand) []fieldValue {
+func (c *catalog) someFields(r *rand.Rand) []fieldValue {
 	var out []fieldValue
 	for _, def := range c.fields {
 		if def.asksLabels != nil || r.IntN(3) != 0 {

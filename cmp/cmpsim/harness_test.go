@@ -3,6 +3,7 @@ package cmpsim_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -39,6 +40,70 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+// object is a JSON object in a test that knows its shape: a wrong one panics.
+type object map[string]any
+
+func member[T any](o object, key string) T {
+	v, ok := o[key].(T)
+	if !ok {
+		panic(fmt.Sprintf("%s is %v in %v", key, o[key], o))
+	}
+	return v
+}
+
+func (o object) str(key string) string { return member[string](o, key) }
+func (o object) num(key string) int    { return int(member[float64](o, key)) }
+func (o object) obj(key string) object { return member[map[string]any](o, key) }
+
+func (o object) texts(key string) []string {
+	var out []string
+	for _, v := range member[[]any](o, key) {
+		out = append(out, fmt.Sprint(v))
+	}
+	return out
+}
+
+func (o object) list(key string) []object {
+	var out []object
+	for _, v := range member[[]any](o, key) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			panic(fmt.Sprintf("%s holds %v", key, v))
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// next is the URL of the next page, empty at the end.
+func (o object) next() string {
+	next, _ := o.obj("pagination")["next"].(string) // null at the end
+	return next
+}
+
+func (o object) ids() []string {
+	var out []string
+	for _, row := range o.list("data") {
+		out = append(out, row.str("id"))
+	}
+	return out
+}
+
+// reply is an answer that was read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) object() object {
+	var o object
+	if err := json.Unmarshal(r.body, &o); err != nil {
+		panic(fmt.Sprintf("%d %q: %v", r.status, r.body, err))
+	}
+	return o
+}
+
 // bench is a started simulator with a logged-in client.
 type bench struct {
 	t     testing.TB
@@ -47,160 +112,153 @@ type bench struct {
 	clock *clock
 	http  *http.Client
 	token string
-	check *simcheck.Checker // validates all traffic when not nil
+	check *simcheck.Checker // validates all API traffic when not nil
 }
 
 // start gives a simulator without limits unless adjust sets some.
-func start(t testing.TB, adjust func(*cmpsim.Options)) *bench {
-	t.Helper()
-	b := &bench{t: t, clock: newClock()}
+func start(tb testing.TB, adjust func(*cmpsim.Options)) *bench {
+	tb.Helper()
+	b := &bench{t: tb, clock: newClock()}
 	opts := cmpsim.Options{Seed: 7, Assets: 600, Now: b.clock.now}
 	if adjust != nil {
 		adjust(&opts)
 	}
 	b.sim = cmpsim.New(opts)
-	at, err := b.sim.Start(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, err := b.sim.Start(tb.Context(), "127.0.0.1:0")
+	must(tb, err)
 	tr := &http.Transport{}
 	b.at, b.http = at, &http.Client{
 		Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		tr.CloseIdleConnections()
-		if err := b.sim.Close(); err != nil {
-			t.Error(err)
-		}
+		must(tb, b.sim.Close())
 	})
 	b.login()
 	return b
 }
 
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func (b *bench) login() {
 	b.t.Helper()
-	status, body := b.postForm(b.at.TokenURL, url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {b.at.ClientID}, "client_secret": {b.at.ClientSecret},
-	})
-	if status != 200 {
-		b.t.Fatalf("login: %d %s", status, body)
+	r := b.grant(url.Values{"grant_type": {"client_credentials"}})
+	if r.status != http.StatusOK {
+		b.t.Fatalf("login: %d %s", r.status, r.body)
 	}
-	b.token = decode(b.t, body)["access_token"].(string)
+	b.token = r.object().str("access_token")
 }
 
-func (b *bench) postForm(to string, v url.Values) (int, []byte) {
+// grant asks the token endpoint with the right client, unless v names another.
+func (b *bench) grant(v url.Values) reply {
 	b.t.Helper()
-	resp, err := b.http.PostForm(to, v)
-	if err != nil {
-		b.t.Fatal(err)
+	for k, id := range map[string]string{"client_id": b.at.ClientID, "client_secret": b.at.ClientSecret} {
+		if !v.Has(k) {
+			v.Set(k, id)
+		}
 	}
-	return resp.StatusCode, readAll(b.t, resp)
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	return b.send(http.MethodPost, b.at.TokenURL, form, v.Encode())
 }
 
-func readAll(t testing.TB, resp *http.Response) []byte {
-	t.Helper()
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
-func decode(t testing.TB, body []byte) map[string]any {
-	t.Helper()
-	var m map[string]any
-	if err := json.Unmarshal(body, &m); err != nil {
-		t.Fatalf("decode %q: %v", body, err)
-	}
-	return m
-}
-
-// do sends one API request; path starts after /v3.
-func (b *bench) do(method, path string, body any) *http.Response {
+// send sends one request as it is and reads the answer.
+func (b *bench) send(method, to string, header http.Header, body string) reply {
 	b.t.Helper()
-	resp, err := b.try(method, path, body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return resp
+	r, err := b.try(b.http, method, to, header, body)
+	must(b.t, err)
+	return r
 }
 
-func (b *bench) try(method, path string, body any) (*http.Response, error) {
+// try may fail, with the part of the answer that came.
+func (b *bench) try(c *http.Client, method, to string, header http.Header, body string) (reply, error) {
 	b.t.Helper()
-	var r io.Reader
+	req, err := http.NewRequestWithContext(b.t.Context(), method, to, strings.NewReader(body))
+	must(b.t, err)
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	var got bytes.Buffer
+	_, err = io.Copy(&got, resp.Body)
+	must(b.t, resp.Body.Close())
+	return reply{resp.StatusCode, resp.Header, got.Bytes()}, err
+}
+
+// api sends one API request; a path starts after /v3.
+func (b *bench) api(method, path string, body any) reply {
+	b.t.Helper()
+	r, err := b.tryAPI(method, path, body)
+	must(b.t, err)
+	return r
+}
+
+func (b *bench) tryAPI(method, path string, body any) (reply, error) {
+	b.t.Helper()
+	header := http.Header{"Authorization": {"Bearer " + b.token}}
+	var text string
 	if body != nil {
 		raw, err := json.Marshal(body)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		r = bytes.NewReader(raw)
+		must(b.t, err)
+		text = string(raw)
+		header.Set("Content-Type", "application/json")
 	}
-	to := path
 	if !strings.HasPrefix(path, "http") {
-		to = b.at.APIURL + path
-	}
-	req, err := http.NewRequestWithContext(b.t.Context(), method, to, r)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+b.token)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		path = b.at.APIURL + path
 	}
 	c := *b.http
 	if b.check != nil {
 		c.Transport = b.check.RoundTripper(c.Transport, func(err error) { b.t.Errorf("%s %s: %v", method, path, err) })
 	}
-	return c.Do(req)
+	return b.try(&c, method, path, header, text)
 }
 
 // get expects 200 and a JSON object.
-func (b *bench) get(path string) map[string]any {
+func (b *bench) get(path string) object {
 	b.t.Helper()
-	resp := b.do("GET", path, nil)
-	body := readAll(b.t, resp)
-	if resp.StatusCode != 200 {
-		b.t.Fatalf("GET %s: %d %s", path, resp.StatusCode, body)
+	r := b.api(http.MethodGet, path, nil)
+	if r.status != http.StatusOK {
+		b.t.Fatalf("GET %s: %d %s", path, r.status, r.body)
 	}
-	return decode(b.t, body)
+	return r.object()
 }
 
-// status sends a request and returns status and message.
+// status sends a request and returns the status, and the message of an error.
 func (b *bench) status(method, path string, body any) (int, string) {
 	b.t.Helper()
-	resp := b.do(method, path, body)
-	raw := readAll(b.t, resp)
-	if len(raw) == 0 {
-		return resp.StatusCode, ""
+	r := b.api(method, path, body)
+	if r.status < http.StatusBadRequest {
+		return r.status, ""
 	}
-	message, _ := decode(b.t, raw)["message"].(string)
-	return resp.StatusCode, message
+	message, _ := r.object()["message"].(string) // an error without one fails where it is asked for
+	return r.status, message
 }
 
-func rowsOf(page map[string]any) []map[string]any {
-	var out []map[string]any
-	for _, r := range page["data"].([]any) {
-		out = append(out, r.(map[string]any))
-	}
-	return out
+// download fetches without a bearer.
+func (b *bench) download(from string, header http.Header) reply {
+	b.t.Helper()
+	return b.send(http.MethodGet, from, header, "")
 }
 
-func idsOf(page map[string]any) []string {
-	var out []string
-	for _, r := range rowsOf(page) {
-		out = append(out, r["id"].(string))
-	}
-	return out
+// fileURL asks for a fresh download URL; it is empty when there is none.
+func (b *bench) fileURL(id string) string {
+	b.t.Helper()
+	url, _ := b.api(http.MethodPost, "/file-urls", map[string]any{"guids": []string{id}}).object().obj("urls")[id].(string)
+	return url
 }
 
 // oneOf returns the truth about some asset of a type.
 func (b *bench) oneOf(kind string) cmpsim.Asset {
 	b.t.Helper()
 	all, err := b.sim.Assets(0, 0, false)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must(b.t, err)
 	for _, a := range all {
 		if a.Type == kind {
 			return a

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// catalogue is the library: what it holds and the orders it is read in. The
+// catalog is the library: what it holds and the orders it is read in. The
 // Simulator's lock guards it.
-type catalogue struct {
+type catalog struct {
 	seed     int64
 	ownerOrg string
 	owners   []string
@@ -25,7 +25,7 @@ type catalogue struct {
 	campaigns []string
 }
 
-func (c *catalogue) live(id string) (*asset, bool) {
+func (c *catalog) live(id string) (*asset, bool) {
 	a, ok := c.assets[id]
 	if !ok || a.trashed {
 		return nil, false
@@ -35,7 +35,7 @@ func (c *catalogue) live(id string) (*asset, bool) {
 
 // detailOf returns what the detail endpoints show of a. The caller must not
 // change it.
-func (c *catalogue) detailOf(a *asset) *detail {
+func (c *catalog) detailOf(a *asset) *detail {
 	if a.detail != nil {
 		return a.detail
 	}
@@ -43,7 +43,7 @@ func (c *catalogue) detailOf(a *asset) *detail {
 }
 
 // ownDetail returns a's detail to be changed.
-func (c *catalogue) ownDetail(a *asset) *detail {
+func (c *catalog) ownDetail(a *asset) *detail {
 	if a.detail == nil {
 		a.detail = c.originalDetail(a)
 	}
@@ -52,30 +52,30 @@ func (c *catalogue) ownDetail(a *asset) *detail {
 
 // touch moves a to the top of the list as an edit at now does. Within the order
 // an asset's keys never change in place.
-func (c *catalogue) touch(a *asset, now int64) {
+func (c *catalog) touch(a *asset, now int64) {
 	c.modified.remove(a)
 	a.modified = max(now, a.created)
 	c.modified.insert(a)
 }
 
-func (c *catalogue) put(a *asset) {
+func (c *catalog) put(a *asset) {
 	c.assets[a.id] = a
 	c.modified.insert(a)
 	c.created.insert(a)
 }
 
-func (c *catalogue) trash(a *asset) {
+func (c *catalog) trash(a *asset) {
 	a.trashed = true
 	c.modified.remove(a)
 	c.created.remove(a)
 }
 
-func (c *catalogue) versionID(a *asset) string {
+func (c *catalog) versionID(a *asset) string {
 	return hexID(newRand(c.seed, "version", uint64(a.ordinal)<<32|uint64(a.version)))
 }
 
 // findFolder accepts an id or a path; "" and "/" are the root, nil.
-func (c *catalogue) findFolder(ref string) (*folder, error) {
+func (c *catalog) findFolder(ref string) (*folder, error) {
 	if ref == "" || ref == "/" {
 		return nil, nil
 	}
@@ -87,7 +87,7 @@ func (c *catalogue) findFolder(ref string) (*folder, error) {
 	return nil, fmt.Errorf("find folder %q: %w", ref, ErrNotFound)
 }
 
-func (c *catalogue) findGroup(ref string) (*labelGroup, error) {
+func (c *catalog) findGroup(ref string) (*labelGroup, error) {
 	for _, g := range c.groups {
 		if g.id == ref || g.name == ref {
 			return g, nil
@@ -96,7 +96,7 @@ func (c *catalogue) findGroup(ref string) (*labelGroup, error) {
 	return nil, fmt.Errorf("find label group %q: %w", ref, ErrNotFound)
 }
 
-func (c *catalogue) findField(ref string) (*fieldDef, error) {
+func (c *catalog) findField(ref string) (*fieldDef, error) {
 	for _, f := range c.fields {
 		if f.id == ref || f.name == ref {
 			return f, nil
@@ -115,7 +115,7 @@ func findNamed(values []*named, ref string) (*named, bool) {
 }
 
 // childFolders lists the folders directly under parent, or every folder.
-func (c *catalogue) childFolders(parent *folder, all bool) []*folder {
+func (c *catalog) childFolders(parent *folder, all bool) []*folder {
 	var out []*folder
 	for _, f := range c.folders {
 		if all || f.parent == parent {

@@ -46,11 +46,11 @@ func TestPaceIsSliding(t *testing.T) {
 func TestRetryAfterOnlyWhenAsked(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.RequestsPerSecond = 1 })
 	b.get("/label-groups")
-	if h := b.do("GET", "/label-groups", nil).Header; h.Get("Retry-After") != "" {
+	if h := b.api("GET", "/label-groups", nil).header; h.Get("Retry-After") != "" {
 		t.Errorf("undocumented header: %v", h)
 	}
 	b.sim.SetPace(cmpsim.Pace{RequestsPerSecond: 1, RetryAfterSeconds: 7})
-	if h := b.do("GET", "/label-groups", nil).Header; h.Get("Retry-After") != "7" {
+	if h := b.api("GET", "/label-groups", nil).header; h.Get("Retry-After") != "7" {
 		t.Errorf("header: %v", h)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (c *call) invalid(err error) {
-	var bad *badParam
+	var bad *paramError
 	if errors.As(err, &bad) {
 		writeInvalid(c.w, bad.name, bad.problem)
 		return
@@ -37,7 +37,7 @@ func (s *Simulator) listAssets(c *call) {
 func (s *Simulator) renderList(q url.Values, w window) ([]byte, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	f, err := s.lib.parseFilter(q, s.behaviour.ExclusiveTimes)
+	f, err := s.lib.parseFilter(q, s.behavior.ExclusiveTimes)
 	if err != nil {
 		return nil, err
 	}

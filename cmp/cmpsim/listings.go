@@ -27,7 +27,7 @@ func (s *Simulator) folderJSON(f *folder) map[string]any {
 }
 
 // listFolders is sorted by modified_at descending. Whether the bare list holds
-// all folders or only roots is not documented: see Behaviour.RootFoldersOnly.
+// all folders or only roots is not documented: see Behavior.RootFoldersOnly.
 func (s *Simulator) listFolders(c *call) {
 	var parent *folder
 	if c.q.Has("parent_folder_id") {
@@ -38,7 +38,7 @@ func (s *Simulator) listFolders(c *call) {
 		}
 	}
 	s.mu.RLock()
-	all := !c.q.Has("parent_folder_id") && !s.behaviour.RootFoldersOnly
+	all := !c.q.Has("parent_folder_id") && !s.behavior.RootFoldersOnly
 	var out []map[string]any
 	for _, f := range s.lib.childFolders(parent, all) {
 		out = append(out, s.folderJSON(f))

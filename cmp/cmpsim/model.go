@@ -100,16 +100,15 @@ type labelGroup struct {
 
 type fieldDef struct {
 	named
-	kind         string
-	choices      []*named
-	multi        bool
-	decimals     int
-	thousands    bool
-	currency     string
-	asksLabels   *labelGroup // for type label: the group it mirrors
-	inactive     bool
-	helper       string
-	colouredPick bool
+	kind       string
+	choices    []*named
+	multi      bool
+	decimals   int
+	thousands  bool
+	currency   string
+	asksLabels *labelGroup // for type label: the group it mirrors
+	inactive   bool
+	helper     string
 }
 
 type fieldValue struct {

@@ -1,35 +1,23 @@
 package cmpsim_test
 
 import (
+	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"damsync/cmp/cmpsim"
 )
 
-func (b *bench) grant(v url.Values) (int, map[string]any) {
-	b.t.Helper()
-	v.Set("client_id", b.at.ClientID)
-	v.Set("client_secret", b.at.ClientSecret)
-	status, body := b.postForm(b.at.TokenURL, v)
-	return status, decode(b.t, body)
-}
-
-// authorize plays the browser: it follows the authorization URL once and returns
-// what came back to the redirect URI.
+// authorize plays the browser: it asks the authorization URL and returns what
+// comes back to the redirect URI.
 func (b *bench) authorize(v url.Values) url.Values {
 	b.t.Helper()
-	resp, err := b.http.Get(b.at.AuthURL + "?" + v.Encode())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	to, err := resp.Location()
-	if err != nil {
-		b.t.Fatalf("authorize: %d %v", resp.StatusCode, err)
+	r := b.send(http.MethodGet, b.at.AuthURL+"?"+v.Encode(), nil, "")
+	to, err := url.Parse(r.header.Get("Location"))
+	if err != nil || r.status != http.StatusFound {
+		b.t.Fatalf("authorize: %d %s %v", r.status, r.body, err)
 	}
 	return to.Query()
 }
@@ -45,22 +33,24 @@ func TestRefreshTokensAreSingleUse(t *testing.T) {
 		t.Fatalf("callback %v", back)
 	}
 	exchange := url.Values{"grant_type": {"authorization_code"}, "code": {back.Get("code")}, "redirect_uri": {redirect}}
-	status, first := b.grant(exchange)
-	if status != 200 || first["id_token"] == nil || first["token_type"] != "Bearer" || first["expires_in"].(float64) != 3599 {
-		t.Fatalf("exchange: %d %v", status, first)
+	r := b.grant(exchange)
+	first := r.object()
+	if r.status != http.StatusOK || first["id_token"] == nil || first["token_type"] != "Bearer" || first.num("expires_in") != 3599 {
+		t.Fatalf("exchange: %d %v", r.status, first)
 	}
-	if status, _ := b.grant(exchange); status != 400 {
-		t.Errorf("second use of the code: %d", status)
+	if r := b.grant(exchange); r.status != 400 {
+		t.Errorf("second use of the code: %d", r.status)
 	}
-	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first["refresh_token"].(string)}}
-	status, second := b.grant(refresh)
-	if status != 200 || second["refresh_token"] == first["refresh_token"] {
-		t.Fatalf("refresh: %d %v", status, second)
+	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.str("refresh_token")}}
+	r = b.grant(refresh)
+	second := r.object()
+	if r.status != http.StatusOK || second["refresh_token"] == first["refresh_token"] {
+		t.Fatalf("refresh: %d %v", r.status, second)
 	}
-	if status, again := b.grant(refresh); status != 400 || again["error"] != "invalid_grant" {
-		t.Errorf("second use of the refresh token: %d %v", status, again)
+	if again := b.grant(refresh); again.status != 400 || again.object()["error"] != "invalid_grant" {
+		t.Errorf("second use of the refresh token: %d %s", again.status, again.body)
 	}
-	b.token = second["access_token"].(string)
+	b.token = second.str("access_token")
 	b.get("/label-groups")
 	if !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(b.token) {
 		t.Errorf("token %q is not UUID shaped", b.token)
@@ -79,22 +69,17 @@ func TestAuthorizationCanBeDenied(t *testing.T) {
 
 func TestClientCredentials(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.TokenLifetime = time.Hour })
-	if status, body := b.grant(url.Values{"grant_type": {"client_credentials"}}); status != 200 || body["refresh_token"] != nil {
-		t.Errorf("login: %d %v", status, body)
+	if r := b.grant(url.Values{"grant_type": {"client_credentials"}}); r.status != http.StatusOK || r.object()["refresh_token"] != nil {
+		t.Errorf("login: %d %s", r.status, r.body)
 	}
 	asJSON := `{"grant_type":"client_credentials","client_id":"` + b.at.ClientID + `","client_secret":"` + b.at.ClientSecret + `"}`
-	resp, err := b.http.Post(b.at.TokenURL, "application/json", strings.NewReader(asJSON))
-	if err != nil {
-		t.Fatal(err)
+	r := b.send(http.MethodPost, b.at.TokenURL, http.Header{"Content-Type": {"application/json"}}, asJSON)
+	if r.status != http.StatusOK || r.object()["access_token"] == nil {
+		t.Errorf("login by JSON: %d %s", r.status, r.body)
 	}
-	if body := decode(t, readAll(t, resp)); body["access_token"] == nil {
-		t.Errorf("login by JSON: %v", body)
-	}
-	status, body := b.postForm(b.at.TokenURL, url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {b.at.ClientID}, "client_secret": {"wrong"},
-	})
-	if got := decode(t, body); status != 401 || got["error"] != "invalid_client" {
-		t.Errorf("wrong secret: %d %v", status, got)
+	r = b.grant(url.Values{"grant_type": {"client_credentials"}, "client_secret": {"wrong"}})
+	if r.status != http.StatusUnauthorized || r.object()["error"] != "invalid_client" {
+		t.Errorf("wrong secret: %d %s", r.status, r.body)
 	}
 }
 

@@ -44,16 +44,16 @@ type Options struct {
 	// Both redirect back at once: no human is needed.
 	DenyAuthorization bool
 
-	Behaviour Behaviour
-	Webhooks  WebhookOptions
+	Behavior Behavior
+	Webhooks WebhookOptions
 
 	// LogSize bounds the request log and the delivery log; 0 means 20,000 each.
 	LogSize int
 }
 
-// Behaviour settles what the documents leave open. Each field's zero value is
+// Behavior settles what the documents leave open. Each field's zero value is
 // the more likely reading; all can be changed while the simulator runs.
-type Behaviour struct {
+type Behavior struct {
 	// ExclusiveTimes makes the __from and __to filters exclude the given second.
 	ExclusiveTimes bool `json:"exclusive_times"`
 	// RootFoldersOnly makes GET /folders without parent_folder_id list only roots.

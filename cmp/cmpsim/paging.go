@@ -14,24 +14,24 @@ const (
 // window is the slice of a list a request asks for.
 type window struct{ offset, size int }
 
-// badParam is a parameter the document does not allow.
-type badParam struct{ name, problem string }
+// paramError is a parameter the document does not allow.
+type paramError struct{ name, problem string }
 
-func (b *badParam) Error() string { return fmt.Sprintf("%s: %s", b.name, b.problem) }
+func (b *paramError) Error() string { return fmt.Sprintf("%s: %s", b.name, b.problem) }
 
 func parseWindow(q url.Values) (window, error) {
 	w := window{0, defaultPageSize}
 	if q.Has("offset") {
 		n, err := strconv.Atoi(q.Get("offset"))
 		if err != nil || n < 0 {
-			return w, &badParam{"offset", "must be an integer of at least 0"}
+			return w, &paramError{"offset", "must be an integer of at least 0"}
 		}
 		w.offset = n
 	}
 	if q.Has("page_size") {
 		n, err := strconv.Atoi(q.Get("page_size"))
 		if err != nil || n < 1 || n > maxPageSize {
-			return w, &badParam{"page_size", "must be an integer from 1 to 100"}
+			return w, &paramError{"page_size", "must be an integer from 1 to 100"}
 		}
 		w.size = n
 	}

@@ -13,25 +13,25 @@ import (
 
 func TestListIsNewestFirstAndComplete(t *testing.T) {
 	b := start(t, nil)
-	var rows []map[string]any
+	var rows []object
 	for next := "/assets"; next != ""; { // the default page of 10
 		page := b.get(next)
-		if got := len(rowsOf(page)); got > 10 {
+		if got := len(page.list("data")); got > 10 {
 			t.Fatalf("%d rows on a default page", got)
 		}
-		if page["total_count"].(float64) != 600 {
+		if page.num("total_count") != 600 {
 			t.Fatalf("total_count %v", page["total_count"])
 		}
-		rows = append(rows, rowsOf(page)...)
-		next, _ = page["pagination"].(map[string]any)["next"].(string)
+		rows = append(rows, page.list("data")...)
+		next = page.next()
 	}
 	ids := map[any]bool{}
 	for i, r := range rows {
 		ids[r["id"]] = true
-		if i > 0 && r["modified_at"].(string) > rows[i-1]["modified_at"].(string) {
+		if i > 0 && r.str("modified_at") > rows[i-1].str("modified_at") {
 			t.Fatalf("row %d is newer than the one before", i)
 		}
-		if at := r["modified_at"].(string); len(at) != len("2026-01-01T00:00:00Z") || !strings.HasSuffix(at, "Z") {
+		if at := r.str("modified_at"); len(at) != len("2026-01-01T00:00:00Z") || !strings.HasSuffix(at, "Z") {
 			t.Fatalf("modified_at %q", at)
 		}
 	}
@@ -63,8 +63,8 @@ func TestTiesExceedAPage(t *testing.T) {
 	}
 	second := at.Format(time.RFC3339)
 	page := b.get("/assets?page_size=100&modified_at__from=" + second + "&modified_at__to=" + second)
-	if int(page["total_count"].(float64)) != count[at] || slices.IsSorted(idsOf(page)) {
-		t.Errorf("total %v of %d, sorted %v", page["total_count"], count[at], slices.IsSorted(idsOf(page)))
+	if page.num("total_count") != count[at] || slices.IsSorted(page.ids()) {
+		t.Errorf("total %v of %d, sorted %v", page["total_count"], count[at], slices.IsSorted(page.ids()))
 	}
 }
 
@@ -72,11 +72,11 @@ func TestTiesExceedAPage(t *testing.T) {
 // client must be built for.
 func TestOffsetPagingLosesRowsAfterDeletes(t *testing.T) {
 	b := start(t, nil)
-	first := idsOf(b.get("/assets?page_size=100"))
+	first := b.get("/assets?page_size=100").ids()
 	if err := b.sim.BulkDelete(first[:50]); err != nil {
 		t.Fatal(err)
 	}
-	second := idsOf(b.get("/assets?page_size=100&offset=100"))
+	second := b.get("/assets?page_size=100&offset=100").ids()
 	truth := b.sim.AssetIDs()
 	if !slices.Equal(second, truth[100:200]) || slices.Contains(second, truth[99]) {
 		t.Error("the second page is not of the list as it is now")
@@ -94,7 +94,7 @@ func TestEditedRowsMoveToTheTop(t *testing.T) {
 	if err := b.sim.EditTitle(last, "Fresh"); err != nil {
 		t.Fatal(err)
 	}
-	row := rowsOf(b.get("/assets?page_size=1"))[0]
+	row := b.get("/assets?page_size=1").list("data")[0]
 	if row["id"] != last || row["title"] != "Fresh" || row["modified_at"] != b.clock.now().Format(time.RFC3339) {
 		t.Errorf("top row %v", row)
 	}
@@ -124,24 +124,24 @@ func TestInvalidRequests(t *testing.T) {
 // A label filter of which nothing is known filters nothing at all.
 func TestUnknownLabelsAreIgnored(t *testing.T) {
 	b := start(t, nil)
-	groups := rowsOf(b.get("/label-groups"))
+	groups := b.get("/label-groups").list("data")
 	status := groups[3]
-	value := func(i int) string { return status["values"].([]any)[i].(map[string]any)["id"].(string) }
+	value := func(i int) string { return status.list("values")[i].str("id") }
 	label := func(group string, values ...string) url.Values {
 		return url.Values{"label": {`{"group":"` + group + `","values":["` + strings.Join(values, `","`) + `"]}`}}
 	}
-	total := func(q url.Values) float64 { return b.get("/assets?" + q.Encode())["total_count"].(float64) }
-	approved := total(label(status["id"].(string), value(1)))
+	total := func(q url.Values) int { return b.get("/assets?" + q.Encode()).num("total_count") }
+	approved := total(label(status.str("id"), value(1)))
 	if approved == 0 || approved == 600 {
 		t.Fatalf("%v approved", approved)
 	}
-	if got := total(label(status["id"].(string), value(1), "unknown")); got != approved {
+	if got := total(label(status.str("id"), value(1), "unknown")); got != approved {
 		t.Errorf("an unknown value beside a known one: %v", got)
 	}
 	if got := total(label("unknown", value(1))); got != 600 {
 		t.Errorf("an unknown group: %v", got)
 	}
-	if got := total(label(status["id"].(string), "unknown")); got != 600 {
+	if got := total(label(status.str("id"), "unknown")); got != 600 {
 		t.Errorf("only unknown values: %v", got)
 	}
 	if got := total(url.Values{"fields": {"W3siaWQiOiJ4IiwidmFsdWVzIjpbInkiXX1d"}}); got != 600 {
@@ -151,13 +151,13 @@ func TestUnknownLabelsAreIgnored(t *testing.T) {
 
 func TestTimesAreInclusiveUnlessSaid(t *testing.T) {
 	b := start(t, nil)
-	at := rowsOf(b.get("/assets?page_size=1&offset=300"))[0]["created_at"].(string)
+	at := b.get("/assets?page_size=1&offset=300").list("data")[0].str("created_at")
 	q := "/assets?created_at__from=" + at + "&created_at__to=" + at
-	if got := b.get(q)["total_count"].(float64); got < 1 {
+	if got := b.get(q).num("total_count"); got < 1 {
 		t.Errorf("inclusive: %v", got)
 	}
-	b.sim.SetBehaviour(cmpsim.Behaviour{ExclusiveTimes: true})
-	if got := b.get(q)["total_count"].(float64); got != 0 {
+	b.sim.SetBehavior(cmpsim.Behavior{ExclusiveTimes: true})
+	if got := b.get(q).num("total_count"); got != 0 {
 		t.Errorf("exclusive: %v", got)
 	}
 }
@@ -190,7 +190,7 @@ func TestFolderFilters(t *testing.T) {
 		"deep": "folder_id=" + brand, "flat": "include_subfolder_assets=false&folder_id=" + brand,
 		"root": "include_subfolder_assets=false",
 	} {
-		if got := int(b.get("/assets?" + q)["total_count"].(float64)); got != want[name] || got == 0 {
+		if got := b.get("/assets?" + q).num("total_count"); got != want[name] || got == 0 {
 			t.Errorf("%s: %d, want %d", name, got, want[name])
 		}
 	}
@@ -232,8 +232,8 @@ func TestViewsAgreeWithTheTruth(t *testing.T) {
 		for {
 			q.Set("offset", strconv.Itoa(len(got)))
 			page := b.get("/assets?" + q.Encode())
-			got = append(got, idsOf(page)...)
-			if page["pagination"].(map[string]any)["next"] == nil {
+			got = append(got, page.ids()...)
+			if page.next() == "" {
 				break
 			}
 		}
@@ -245,9 +245,9 @@ func TestViewsAgreeWithTheTruth(t *testing.T) {
 
 func TestRootFoldersOnly(t *testing.T) {
 	b := start(t, nil)
-	all := len(rowsOf(b.get("/folders?page_size=100")))
-	b.sim.SetBehaviour(cmpsim.Behaviour{RootFoldersOnly: true})
-	roots := rowsOf(b.get("/folders?page_size=100"))
+	all := len(b.get("/folders?page_size=100").list("data"))
+	b.sim.SetBehavior(cmpsim.Behavior{RootFoldersOnly: true})
+	roots := b.get("/folders?page_size=100").list("data")
 	if len(roots) == 0 || len(roots) >= all {
 		t.Fatalf("%d roots of %d", len(roots), all)
 	}

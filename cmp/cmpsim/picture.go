@@ -22,7 +22,7 @@ func somePictureSize(r *rand.Rand) (width, height int) {
 	return s[0], s[1]
 }
 
-const paletteColours = 16 // makes png use 4 bits a pixel
+const paletteColors = 16 // makes png use 4 bits a pixel
 
 // pictureBytes is the size of the PNG that drawPicture makes for a shape.
 func pictureBytes(width, height int) int64 {
@@ -36,10 +36,10 @@ func pictureBytes(width, height int) int64 {
 	rows := height * (1 + (width+1)/2)
 	data := 2 + rows + 5*((rows+stored-1)/stored) + 5 + 4 // zlib header, blocks, final block, checksum
 	idats := (data + idatMax - 1) / idatMax
-	return int64(signature + chunk + ihdr + chunk + 3*paletteColours + idats*chunk + data + chunk)
+	return int64(signature + chunk + ihdr + chunk + 3*paletteColors + idats*chunk + data + chunk)
 }
 
-// drawPicture makes the PNG of one version: a coloured pattern that depends on
+// drawPicture makes the PNG of one version: a colored pattern that depends on
 // the seed, id and version, with the title it was made under.
 func drawPicture(r *rand.Rand, width, height int, title string, version uint32) ([]byte, error) {
 	m := image.NewPaletted(image.Rect(0, 0, width, height), somePalette(r))
@@ -54,11 +54,11 @@ func drawPicture(r *rand.Rand, width, height int, title string, version uint32) 
 	return b.Bytes(), nil
 }
 
-// somePalette is white, black, and shades between two random colours.
+// somePalette is white, black, and shades between two random colors.
 func somePalette(r *rand.Rand) color.Palette {
-	from, to := someColour(r), someColour(r)
+	from, to := someColor(r), someColor(r)
 	p := color.Palette{color.RGBA{255, 255, 255, 255}, color.RGBA{20, 20, 20, 255}}
-	for i := range paletteColours - 2 {
+	for i := range paletteColors - 2 {
 		p = append(p, color.RGBA{
 			blend(from.R, to.R, i), blend(from.G, to.G, i), blend(from.B, to.B, i), 255,
 		})
@@ -66,12 +66,12 @@ func somePalette(r *rand.Rand) color.Palette {
 	return p
 }
 
-func someColour(r *rand.Rand) color.RGBA {
+func someColor(r *rand.Rand) color.RGBA {
 	return color.RGBA{uint8(40 + r.IntN(200)), uint8(40 + r.IntN(200)), uint8(40 + r.IntN(200)), 255}
 }
 
 func blend(a, b uint8, step int) uint8 {
-	const steps = paletteColours - 3
+	const steps = paletteColors - 3
 	return uint8((int(a)*(steps-step) + int(b)*step) / steps)
 }
 
@@ -92,7 +92,7 @@ func paintPattern(m *image.Paletted, r *rand.Rand) {
 			default:
 				n = (x / scale) ^ (y / scale)
 			}
-			row[x] = uint8(2 + n%(paletteColours-2))
+			row[x] = uint8(2 + n%(paletteColors-2))
 		}
 	}
 }

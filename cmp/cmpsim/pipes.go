@@ -34,7 +34,7 @@ func (s *Simulator) StartPipes() (Endpoints, Dial) {
 	return s.SetHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test"), dial
 }
 
-// pipeListener hands the far end of every dialled pipe to a server.
+// pipeListener hands the far end of every dialed pipe to a server.
 type pipeListener struct {
 	addr  pipeAddr
 	conns chan net.Conn

@@ -54,7 +54,7 @@ func TestWebhookBackOff(t *testing.T) {
 		refuse := func(*http.Request) (*http.Response, error) {
 			sent = append(sent, time.Now())
 			w := httptest.NewRecorder()
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			return w.Result(), nil
 		}
 		sim := cmpsim.New(cmpsim.Options{Seed: 1, Assets: 3, Webhooks: cmpsim.WebhookOptions{Transport: transport(refuse)}})
@@ -95,15 +95,14 @@ func TestStartAndClose(t *testing.T) {
 		must(t, sim.Close())
 		u, err := url.Parse(at.APIURL)
 		must(t, err)
-		if c, err := net.Dial("tcp", u.Host); err == nil {
-			c.Close()
+		if _, err := new(net.Dialer).DialContext(t.Context(), "tcp", u.Host); err == nil {
 			t.Error("still listening")
 		}
 	}
 }
 
 func TestFixedPort(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	addr := free.Addr().String()
 	must(t, free.Close())

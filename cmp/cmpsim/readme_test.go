@@ -8,7 +8,7 @@ import (
 )
 
 // The README is the control API's only reference: it must name every verb, fault
-// and behaviour.
+// and behavior.
 func TestReadmeNamesEverything(t *testing.T) {
 	b, err := os.ReadFile("README.md")
 	if err != nil {
@@ -20,7 +20,7 @@ func TestReadmeNamesEverything(t *testing.T) {
 		names = append(names, string(k))
 	}
 	var keys map[string]bool
-	raw, err := json.Marshal(Behaviour{})
+	raw, err := json.Marshal(Behavior{})
 	if err != nil {
 		t.Fatal(err)
 	}

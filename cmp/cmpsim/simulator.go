@@ -22,10 +22,10 @@ type Simulator struct {
 	opts   Options
 	signer jwtSigner
 
-	mu        sync.RWMutex // guards lib, behaviour and urls
-	lib       *catalogue
-	behaviour Behaviour
-	urls      Endpoints
+	mu       sync.RWMutex // guards lib, behavior and urls
+	lib      *catalog
+	behavior Behavior
+	urls     Endpoints
 
 	accounts *accounts
 	pace     *pacer
@@ -46,15 +46,15 @@ type Simulator struct {
 func New(opts Options) *Simulator {
 	opts = opts.withDefaults()
 	s := &Simulator{
-		opts:      opts,
-		signer:    jwtSigner{key: []byte("cmpsim " + opts.ClientSecret)},
-		lib:       generate(opts.Seed, opts.Epoch, opts.Assets),
-		behaviour: opts.Behaviour,
-		accounts:  newAccounts(opts),
-		pace:      newPacer(opts),
-		log:       newRequestLog(opts.LogSize),
-		faults:    newFaultSet(newRand(opts.Seed, "faults", 0)),
-		views:     &viewCache{},
+		opts:     opts,
+		signer:   jwtSigner{key: []byte("cmpsim " + opts.ClientSecret)},
+		lib:      generate(opts.Seed, opts.Epoch, opts.Assets),
+		behavior: opts.Behavior,
+		accounts: newAccounts(opts),
+		pace:     newPacer(opts),
+		log:      newRequestLog(opts.LogSize),
+		faults:   newFaultSet(newRand(opts.Seed, "faults", 0)),
+		views:    &viewCache{},
 	}
 	s.hooks = newDispatcher(opts, newRand(opts.Seed, "webhooks", 0))
 	s.urls = s.endpointsAt("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
@@ -65,8 +65,8 @@ func New(opts Options) *Simulator {
 	return s
 }
 
-// API, Accounts, Files and Control return the handler of each host, for tests
-// that bring their own listener. Start serves the same handlers.
+// API is the handler of the API host, for tests that bring their own listener.
+// Start serves the same handlers.
 func (s *Simulator) API() http.Handler { return s.api }
 
 // Accounts is the handler of the accounts host: authorization and tokens.
@@ -173,18 +173,18 @@ func (s *Simulator) Close() error {
 	return nil
 }
 
-// Behaviour returns the settled unknowns in force.
-func (s *Simulator) Behaviour() Behaviour {
+// Behavior returns the settled unknowns in force.
+func (s *Simulator) Behavior() Behavior {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.behaviour
+	return s.behavior
 }
 
-// SetBehaviour replaces them.
-func (s *Simulator) SetBehaviour(b Behaviour) {
+// SetBehavior replaces them.
+func (s *Simulator) SetBehavior(b Behavior) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.behaviour = b
+	s.behavior = b
 	s.lib.revision++
 }
 
@@ -194,12 +194,6 @@ func (s *Simulator) now() int64 { return s.opts.Now().Unix() }
 type lockedRand struct {
 	mu sync.Mutex
 	r  *rand.Rand
-}
-
-func (l *lockedRand) float() float64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.r.Float64()
 }
 
 func (l *lockedRand) token() string {

@@ -16,7 +16,7 @@ type State struct {
 	Pace       Pace           `json:"pace"`
 	Limits     PaceCounters   `json:"limits"`
 	Pending    int            `json:"deliveries_pending"`
-	Behaviour  Behaviour      `json:"behaviour"`
+	Behavior   Behavior       `json:"behavior"`
 	Now        time.Time      `json:"now"`
 	NewestEdit time.Time      `json:"newest_modified_at,omitzero"`
 }
@@ -24,7 +24,7 @@ type State struct {
 // State returns the overview now.
 func (s *Simulator) State() State {
 	out := State{
-		Counters: s.Counters(), Pace: s.Pace(), Limits: s.PaceCounters(), Behaviour: s.Behaviour(),
+		Counters: s.Counters(), Pace: s.Pace(), Limits: s.PaceCounters(), Behavior: s.Behavior(),
 		Now: s.opts.Now().UTC(), ByType: map[string]int{},
 	}
 	s.hooks.mu.Lock()
@@ -127,7 +127,7 @@ func (s *Simulator) Asset(id string) (Asset, error) {
 	return out, err
 }
 
-func (c *catalogue) truth(a *asset) Asset {
+func (c *catalog) truth(a *asset) Asset {
 	d := c.detailOf(a)
 	t := Asset{
 		ID: a.id, Title: a.title, Type: a.kind.about().name, MIMEType: a.format.mime, FileExtension: a.format.ext,

@@ -21,7 +21,7 @@ const topLimit = 1024
 // binary search; created_at alone a count by binary search and one pass over the
 // window; anything else one pass over the narrower window, kept until the
 // library changes.
-func (c *catalogue) look(f *filter, key string, to int, cache *viewCache) view {
+func (c *catalog) look(f *filter, key string, to int, cache *viewCache) view {
 	mFrom := c.modified.rank(func(a *asset) bool { return a.modified > f.modified.to })
 	mTo := c.modified.rank(func(a *asset) bool { return a.modified >= f.modified.from })
 	mTo = max(mTo, mFrom)
@@ -51,7 +51,7 @@ func sliceView(rows []*asset) view {
 }
 
 // scan passes over the narrower of the two windows.
-func (c *catalogue) scan(f *filter, mFrom, mTo, cFrom, cTo int) []*asset {
+func (c *catalog) scan(f *filter, mFrom, mTo, cFrom, cTo int) []*asset {
 	var rows []*asset
 	if mTo-mFrom <= cTo-cFrom {
 		for a := range c.modified.span(mFrom, mTo) {
@@ -71,7 +71,7 @@ func (c *catalogue) scan(f *filter, mFrom, mTo, cFrom, cTo int) []*asset {
 }
 
 // newestOf returns the n most recently modified of a created_at window, sorted.
-func (c *catalogue) newestOf(from, to, n int) []*asset {
+func (c *catalog) newestOf(from, to, n int) []*asset {
 	if n == 0 {
 		return nil
 	}

@@ -24,7 +24,7 @@ type receiver struct {
 
 type hook struct {
 	name, asset, secret string
-	data                map[string]any
+	data                object
 }
 
 func receive(t *testing.T, b *bench, answer func(n int) int) *receiver {
@@ -43,11 +43,11 @@ func (r *receiver) serve(w http.ResponseWriter, q *http.Request) {
 	var e struct {
 		EventName string `json:"event_name"`
 		Data      struct {
-			Asset map[string]any `json:"asset"`
+			Asset object `json:"asset"`
 		} `json:"data"`
 	}
-	_ = json.Unmarshal(body, &e) // a wrong body shows as an empty event
-	id, _ := e.Data.Asset["id"].(string)
+	_ = json.Unmarshal(body, &e)         // a wrong body shows as an empty event
+	id, _ := e.Data.Asset["id"].(string) // likewise
 	r.mu.Lock()
 	n := len(r.events)
 	r.events = append(r.events, hook{e.EventName, id, q.Header.Get("Callback-Secret"), e.Data.Asset})
@@ -103,11 +103,11 @@ func TestWebhookPayloads(t *testing.T) {
 			t.Errorf("event %d: %+v", i, got[i])
 		}
 	}
-	source := got[0].data["source"].(map[string]any)
+	source := got[0].data.obj("source")
 	if source["type"] != "task" || source["id"] != "65f000000000000000000001" {
 		t.Errorf("source %v", source)
 	}
-	if self := got[1].data["links"].(map[string]any)["self"].(string); self != b.at.APIURL+"/images/"+id {
+	if self := got[1].data.obj("links").str("self"); self != b.at.APIURL+"/images/"+id {
 		t.Errorf("links.self %q", self)
 	}
 }
@@ -174,7 +174,7 @@ func TestWebhookFaults(t *testing.T) {
 
 func TestFolderDeletionSendsRemovals(t *testing.T) {
 	for _, silent := range []bool{false, true} {
-		b := start(t, func(o *cmpsim.Options) { o.Behaviour.SilentFolderDelete = silent })
+		b := start(t, func(o *cmpsim.Options) { o.Behavior.SilentFolderDelete = silent })
 		r := receive(t, b, always(200))
 		before := len(b.sim.AssetIDs())
 		n, err := b.sim.DeleteFolder("/Brand")
@@ -183,13 +183,6 @@ func TestFolderDeletionSendsRemovals(t *testing.T) {
 		if want := map[bool]int{false: n, true: 0}[silent]; n == 0 || len(r.got()) != want || len(b.sim.AssetIDs()) != before-n {
 			t.Errorf("silent %v: %d deleted, %d events", silent, n, len(r.got()))
 		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -12,7 +12,7 @@ func adjectives() []string {
 
 func nouns() []string {
 	return []string{
-		"harbour", "skyline", "meadow", "workshop", "portrait", "product", "banner", "logo", "interior", "team",
+		"harbor", "skyline", "meadow", "workshop", "portrait", "product", "banner", "logo", "interior", "team",
 		"landscape", "packaging", "festival", "market", "bridge", "garden", "studio", "launch", "journey", "pattern",
 	}
 }
@@ -80,7 +80,7 @@ func groupPlans() []groupPlan {
 	}
 }
 
-// colours are the only ones the documents allow for label choices.
-func colours() []string {
+// colors are the only ones the documents allow for label choices.
+func colors() []string {
 	return []string{"#4ECFD5", "#FFC700", "#FF98A7", "#702BD5", "#5FEEAD", "#D6C4F2", "#5F9FF6", "#CB5DEB", "#9694B3"}
 }

@@ -78,13 +78,13 @@ func readPatch(r *http.Request, k kind) (*assetPatch, error) {
 	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
-		return nil, &badParam{"body", err.Error()}
+		return nil, &paramError{"body", err.Error()}
 	}
 	if p.Title != nil && *p.Title == "" {
-		return nil, &badParam{"title", "must not be empty"}
+		return nil, &paramError{"title", "must not be empty"}
 	}
 	if p.AltText != nil && k == kindRawFile {
-		return nil, &badParam{"alt_text", "raw files have none"}
+		return nil, &paramError{"alt_text", "raw files have none"}
 	}
 	if p.Tags != nil {
 		return &p, checkTags(*p.Tags)
@@ -94,11 +94,11 @@ func readPatch(r *http.Request, k kind) (*assetPatch, error) {
 
 func checkTags(tags []string) error {
 	if len(tags) > 100 {
-		return &badParam{"tags", "at most 100"}
+		return &paramError{"tags", "at most 100"}
 	}
 	for _, t := range tags {
 		if n := len([]rune(t)); n < 1 || n > 100 {
-			return &badParam{"tags", "each of 1 to 100 characters"}
+			return &paramError{"tags", "each of 1 to 100 characters"}
 		}
 	}
 	return nil
@@ -118,13 +118,13 @@ func (p *assetPatch) apply(s *Simulator) func(*asset) (effect, error) {
 		if p.FolderID.given || p.Labels != nil || p.Title != nil || p.Description != nil {
 			return seen(), nil
 		}
-		return s.behaviour.quietEffect(), nil
+		return s.behavior.quietEffect(), nil
 	}
 }
 
 // resolve finds what the patch names before anything changes; what it does not
 // name stays as a has it.
-func (p *assetPatch) resolve(c *catalogue, a *asset) (*folder, []pick, error) {
+func (p *assetPatch) resolve(c *catalog, a *asset) (*folder, []pick, error) {
 	f, picks := a.folder, a.labels
 	var err error
 	if p.FolderID.given {
@@ -183,10 +183,10 @@ func readFolderPatch(r *http.Request) (*folderPatch, error) {
 	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
-		return nil, &badParam{"body", err.Error()}
+		return nil, &paramError{"body", err.Error()}
 	}
 	if p.Name != nil && *p.Name == "" {
-		return nil, &badParam{"name", "must not be empty"}
+		return nil, &paramError{"name", "must not be empty"}
 	}
 	return &p, nil
 }
@@ -200,7 +200,7 @@ func (p *folderPatch) parent() string {
 func (s *Simulator) createFolder(c *call) {
 	p, err := readFolderPatch(c.r)
 	if err == nil && p.Name == nil {
-		err = &badParam{"name", "is required"}
+		err = &paramError{"name", "is required"}
 	}
 	if err != nil {
 		c.invalid(err)
@@ -223,7 +223,7 @@ func (s *Simulator) createFolder(c *call) {
 func (s *Simulator) updateFolder(c *call) {
 	p, err := readFolderPatch(c.r)
 	if err == nil && p.Name == nil && !p.ParentID.given {
-		err = &badParam{"body", "needs name or parent_folder_id"}
+		err = &paramError{"body", "needs name or parent_folder_id"}
 	}
 	if err != nil {
 		c.invalid(err)

@@ -53,15 +53,15 @@ func Load(path string) (*Checker, error) {
 
 // ForTest loads the document from ../shared/cmp/openapi.json beside the
 // repository, and skips the test when it is not there.
-func ForTest(t testing.TB) *Checker {
-	t.Helper()
+func ForTest(tb testing.TB) *Checker {
+	tb.Helper()
 	path, err := find()
 	if err != nil {
-		t.Skipf("the vendor's API document is not available: %v", err)
+		tb.Skipf("the vendor's API document is not available: %v", err)
 	}
 	c, err := Load(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
@@ -211,26 +211,21 @@ func (c *Checker) RoundTripper(next http.RoundTripper, report func(error)) http.
 		if err != nil {
 			return nil, err
 		}
-		return c.checkResponse(asked, resp, report)
+		return c.checkResponse(asked, resp, report), nil
 	})
 }
 
-func (c *Checker) checkResponse(asked *http.Request, resp *http.Response, report func(error)) (*http.Response, error) {
+func (c *Checker) checkResponse(asked *http.Request, resp *http.Response, report func(error)) *http.Response {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	_ = resp.Body.Close() // it is read
-	if err != nil {
-		// A cut answer stays cut for the caller.
-		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failingReader{err}))
-		return resp, nil
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	if c.Operation(asked) == "" {
-		return resp, nil
+	_ = resp.Body.Close()                                                           // it is read
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), endReader{err})) // a cut answer stays cut
+	if err != nil || c.Operation(asked) == "" {
+		return resp
 	}
 	if err := c.Response(asked.Context(), asked, resp.StatusCode, resp.Header, body); err != nil {
 		report(err)
 	}
-	return resp, nil
+	return resp
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -238,7 +233,13 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip is for http.RoundTripper.
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-type failingReader struct{ err error }
+// endReader ends with err, or with io.EOF when that is nil.
+type endReader struct{ err error }
 
 // Read is for io.Reader.
-func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+func (e endReader) Read([]byte) (int, error) {
+	if e.err == nil {
+		return 0, io.EOF
+	}
+	return 0, e.err
+}

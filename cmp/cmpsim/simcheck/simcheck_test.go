@@ -30,7 +30,7 @@ func TestRequestsAgainstTheDocument(t *testing.T) {
 		{"POST", "/v3/file-urls", `{"file_guids":["a"]}`, false},
 		{"PATCH", "/v3/images/0123", `{"title":""}`, false},
 	} {
-		r := httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body))
+		r := httptest.NewRequestWithContext(t.Context(), tc.method, tc.path, strings.NewReader(tc.body))
 		if tc.body != "" {
 			r.Header.Set("Content-Type", "application/json")
 		}
@@ -42,7 +42,7 @@ func TestRequestsAgainstTheDocument(t *testing.T) {
 
 func TestResponsesAgainstTheDocument(t *testing.T) {
 	c := simcheck.ForTest(t)
-	r := httptest.NewRequest("GET", "/v3/folders", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/v3/folders", nil)
 	json := http.Header{"Content-Type": {"application/json"}}
 	for body, ok := range map[string]bool{
 		`{"data":[],"pagination":{"next":null,"previous":null}}`:                 true,
@@ -72,11 +72,16 @@ func TestRoundTripperPassesTrafficOn(t *testing.T) {
 	defer srv.Close()
 	var problems []error
 	client := &http.Client{Transport: c.RoundTripper(srv.Client().Transport, func(err error) { problems = append(problems, err) })}
-	resp, err := client.Post(srv.URL+"/v3/file-urls", "application/json", strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/v3/file-urls", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it is in memory
 	var got [64]byte
 	n, _ := resp.Body.Read(got[:])
 	if string(got[:n]) != `{"urls":{},"got":"{}"}` {
