@@ -63,6 +63,7 @@ CREATE TABLE damsync.asset_detail (
     settled        boolean NOT NULL
 );
 CREATE INDEX asset_detail_expires ON damsync.asset_detail (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX asset_detail_unsettled ON damsync.asset_detail (read_at) WHERE NOT settled;
 
 CREATE TABLE damsync.asset_fields (
     asset_id       text PRIMARY KEY REFERENCES damsync.asset (id),

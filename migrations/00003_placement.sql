@@ -52,6 +52,8 @@ CREATE INDEX placement_dirty ON damsync.placement (target, urgency, next_attempt
     WHERE desired_generation > applied_generation AND gate = 'open';
 CREATE INDEX placement_gated ON damsync.placement (target, gate) WHERE gate <> 'open';
 CREATE INDEX placement_asset ON damsync.placement (asset_id);
+-- Who waits for a path.
+CREATE INDEX placement_conflict ON damsync.placement (target, desired_path) WHERE error_class = 'conflict';
 
 -- Which asset holds a path at a target, so that two never overwrite each other.
 CREATE TABLE damsync.path_claim (

@@ -20,10 +20,10 @@ LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id;
 
 CREATE VIEW report.placements AS
 SELECT p.target, p.asset_id, a.title,
-       CASE WHEN p.gate <> 'open' THEN 'held'
-            WHEN p.desired_generation = p.applied_generation THEN 'in_sync'
+       CASE WHEN p.desired_generation <= p.applied_generation THEN CASE WHEN p.desired_present THEN 'in_sync' ELSE 'removed' END
+            WHEN p.gate = 'held' THEN 'held'
             WHEN p.error_class IN ('conflict', 'foreign') THEN 'conflict'
-            WHEN p.error_class <> '' THEN 'failed'
+            WHEN p.error_class <> '' AND p.attempts > 0 THEN 'failed'
             ELSE 'pending' END AS state,
        p.desired_present, p.desired_path, p.desired_version, p.desired_metadata, p.desired_generation, p.desired_at, p.desired_reason,
        p.applied_state, p.applied_path, p.applied_version, p.applied_generation, p.applied_at,

@@ -14,16 +14,21 @@ import (
 func (s *Store) Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error) {
 	var b state.Backlog
 	err := s.pool.QueryRow(ctx, `
-		WITH dirty AS (
+		WITH dirty AS ( -- in two parts, each of which has its index
+			SELECT gate, error_class, attempts FROM damsync.placement
+			WHERE target = ANY($1) AND desired_generation > applied_generation AND gate = 'open' AND desired_at <= $2
+			UNION ALL
+			SELECT gate, error_class, attempts FROM damsync.placement
+			WHERE target = ANY($1) AND desired_generation > applied_generation AND gate <> 'open' AND desired_at <= $2
+		), judged AS (
 			SELECT gate, error_class <> '' AND NOT (attempts < 5 AND error_class IN ('temporary', 'source', 'unknown', 'throttled')) AS failed
-			FROM damsync.placement
-			WHERE target = ANY($1) AND desired_generation > applied_generation AND desired_at <= $2
+			FROM dirty
 		)
 		SELECT (SELECT count(*) FROM damsync.lookup WHERE wanted > done AND (error_class = '' OR attempts < 5) AND wanted_at <= $2),
 			(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class <> '' AND attempts >= 5 AND wanted_at <= $2),
 			count(*) FILTER (WHERE gate = 'open' AND NOT failed), count(*) FILTER (WHERE gate = 'waiting'),
 			count(*) FILTER (WHERE gate = 'held'), count(*) FILTER (WHERE gate = 'open' AND failed)
-		FROM dirty`, targets, planned).
+		FROM judged`, targets, planned).
 		Scan(&b.Lookups, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed)
 	if err != nil {
 		return b, fmt.Errorf("count the backlog: %w", err)

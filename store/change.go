@@ -106,7 +106,11 @@ func (l *changeLog) fields(id string, before *library.Fields, after library.Fiel
 		old[v.Name] = nonNil(v.Values)
 	}
 	for _, v := range after.Values {
-		l.add("asset", id, "fields."+v.Name, old[v.Name], nonNil(v.Values))
+		var was any // null when the field is new
+		if values, known := old[v.Name]; known {
+			was = values
+		}
+		l.add("asset", id, "fields."+v.Name, was, nonNil(v.Values))
 		delete(old, v.Name)
 	}
 	for name, values := range old {

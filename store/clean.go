@@ -11,13 +11,21 @@ func cleanAsset(a library.Asset) library.Asset {
 	for _, s := range []*string{&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.FolderID, &a.FileLocation, &a.OwnerOrganizationID, &a.Self} {
 		*s = cleanText(*s)
 	}
-	for i, l := range a.Labels {
-		a.Labels[i].Group = cleanNamed(l.Group)
-		for j, v := range l.Values {
-			a.Labels[i].Values[j] = cleanNamed(v)
-		}
-	}
+	a.Labels = cleanLabels(a.Labels)
 	return a
+}
+
+// cleanLabels returns a copy: the caller's slices are its own.
+func cleanLabels(in []library.Label) []library.Label {
+	out := make([]library.Label, len(in))
+	for i, l := range in {
+		values := make([]library.Named, len(l.Values))
+		for j, v := range l.Values {
+			values[j] = cleanNamed(v)
+		}
+		out[i] = library.Label{Group: cleanNamed(l.Group), Values: values}
+	}
+	return out
 }
 
 func cleanNamed(n library.Named) library.Named {

@@ -9,42 +9,58 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 )
 
-type storedDetailRow struct {
-	detail     *library.Detail // nil when there is none
+// stored is one level of an asset as the mirror holds it, current or not; zero
+// when it holds none.
+type stored struct {
+	detail     *library.Detail
+	fields     *library.Fields
 	hash       library.Hash
 	settled    bool
+	readAt     time.Time
 	ofModified time.Time
 }
 
-// storedDetail reads the detail and fields the mirror holds, current or not.
-func storedDetail(ctx context.Context, tx pgx.Tx, id string) (storedDetailRow, *library.Fields, error) {
-	var (
-		row    storedDetailRow
-		d      library.Detail
-		hash   []byte
-		values []library.FieldValue
-	)
+// outdatedBy tells whether r says something else of the level than what is
+// stored, and says it later.
+func (o stored) outdatedBy(hash library.Hash, r state.Reading) bool {
+	return !o.readAt.After(r.ReadAt) && (o.hash != hash || !o.ofModified.Equal(r.Asset.ModifiedAt))
+}
+
+func storedDetail(ctx context.Context, tx pgx.Tx, id string) (stored, error) {
+	var row stored
+	var d library.Detail
+	var hash []byte
 	err := tx.QueryRow(ctx, `SELECT description, alt_text, attribution, tags, expires_at, public, width, height, size,
-		version_number, version_id, owner_id, hash, settled, of_modified_at FROM damsync.asset_detail WHERE asset_id = $1`, id).
+		version_number, version_id, owner_id, hash, settled, read_at, of_modified_at FROM damsync.asset_detail WHERE asset_id = $1`, id).
 		Scan(&d.Description, &d.AltText, &d.Attribution, &d.Tags, &d.ExpiresAt, &d.Public, &d.Width, &d.Height, &d.Size,
-			&d.VersionNumber, &d.VersionID, &d.OwnerID, &hash, &row.settled, &row.ofModified)
-	switch {
-	case err == nil:
-		row.detail = &d
-		copy(row.hash[:], hash)
-	case !errors.Is(err, pgx.ErrNoRows):
-		return row, nil, fmt.Errorf("read detail: %w", err)
-	}
-	err = tx.QueryRow(ctx, `SELECT values FROM damsync.asset_fields WHERE asset_id = $1`, id).Scan(&values)
+			&d.VersionNumber, &d.VersionID, &d.OwnerID, &hash, &row.settled, &row.readAt, &row.ofModified)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return row, nil, nil
+		return row, nil
 	}
 	if err != nil {
-		return row, nil, fmt.Errorf("read fields: %w", err)
+		return row, fmt.Errorf("read detail: %w", err)
 	}
-	return row, &library.Fields{Values: values}, nil
+	row.detail, row.hash = &d, hashFrom(hash)
+	return row, nil
+}
+
+func storedFields(ctx context.Context, tx pgx.Tx, id string) (stored, error) {
+	var row stored
+	var f library.Fields
+	var hash []byte
+	err := tx.QueryRow(ctx, `SELECT values, hash, read_at, of_modified_at FROM damsync.asset_fields WHERE asset_id = $1`, id).
+		Scan(&f.Values, &hash, &row.readAt, &row.ofModified)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, nil
+	}
+	if err != nil {
+		return row, fmt.Errorf("read fields: %w", err)
+	}
+	row.fields, row.hash = &f, hashFrom(hash)
+	return row, nil
 }
 
 // adoptSourceTask copies the task that made the asset from the event that said

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,8 @@ const RecentWindow = time.Minute
 
 // JudgeRemovals counts the wave of target, asks admit, and does what it says,
 // under a lock that all replicas share. It returns the wave and the answer; a
-// target where nothing waits is not judged.
+// target where nothing waits is not judged. What was not counted is never let
+// through: when more came while admit judged, the answer is GateWait.
 func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer, error) {
 	var wave state.Wave
 	answer := state.GateWait
@@ -24,21 +26,33 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 			return fmt.Errorf("lock gate: %w", err)
 		}
 		var err error
+		answer = state.GateWait
 		if wave, err = countWave(ctx, tx, target); err != nil || wave.Waiting == 0 {
 			return err
 		}
 		answer = admit(wave)
 		switch answer {
 		case state.GateRelease:
-			return openGate(ctx, tx, target, "waiting", false)
+			opened, err := openGate(ctx, tx, target, "waiting", false)
+			if err == nil && opened > int64(wave.Waiting) {
+				return errWaveGrew
+			}
+			return err
 		case state.GateHold:
 			_, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'held' WHERE target = $1 AND gate = 'waiting'`, target)
 			return err
 		}
 		return nil
 	})
+	if errors.Is(err, errWaveGrew) {
+		wave.NewestAge = 0
+		return wave, state.GateWait, nil
+	}
 	return wave, answer, err
 }
+
+// errWaveGrew rolls a release back: removals came between counting and opening.
+var errWaveGrew = errors.New("the wave grew while it was judged")
 
 func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error) {
 	var w state.Wave
@@ -51,26 +65,27 @@ func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error
 	}
 	err = tx.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM damsync.lookup l JOIN damsync.placement p ON p.asset_id = l.asset_id
-				WHERE l.wanted > l.done AND l.gone AND p.target = $1 AND p.applied_state = 'present' AND p.gate = 'open'),
+				WHERE l.wanted > l.done AND l.gone AND p.target = $1 AND p.applied_state = 'present' AND p.desired_present),
 			(SELECT coalesce(sum(count), 0) FROM damsync.removal WHERE target = $1 AND NOT approved AND at > clock_timestamp() - $2::interval),
 			(SELECT count(*) FROM damsync.placement WHERE target = $1 AND applied_state = 'present')`, target, RecentWindow).
 		Scan(&w.Suspects, &w.Recent, &w.Present)
 	return w, err
 }
 
-func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool) error {
+func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool) (int64, error) {
 	tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'open', next_attempt_at = clock_timestamp()
 		WHERE target = $1 AND gate = $2`, target, from)
 	if err != nil {
-		return fmt.Errorf("open gate: %w", err)
+		return 0, fmt.Errorf("open gate: %w", err)
 	}
-	if tag.RowsAffected() == 0 {
-		return nil
+	opened := tag.RowsAffected()
+	if opened == 0 {
+		return 0, nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved) VALUES ($1, $2, $3)`, target, tag.RowsAffected(), approved); err != nil {
-		return fmt.Errorf("record removals: %w", err)
+	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved) VALUES ($1, $2, $3)`, target, opened, approved); err != nil {
+		return 0, fmt.Errorf("record removals: %w", err)
 	}
-	return notify(ctx, tx, state.TopicPlacement)
+	return opened, notify(ctx, tx, state.TopicPlacement)
 }
 
 // Approve lets the held removals of target through and returns how many. Removals that come
@@ -81,10 +96,9 @@ func (s *Store) Approve(ctx context.Context, target string) (int64, error) {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
 			return fmt.Errorf("lock gate: %w", err)
 		}
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM damsync.placement WHERE target = $1 AND gate = 'held'`, target).Scan(&n); err != nil {
-			return fmt.Errorf("count held removals: %w", err)
-		}
-		return openGate(ctx, tx, target, "held", true)
+		var err error
+		n, err = openGate(ctx, tx, target, "held", true)
+		return err
 	})
 	return n, err
 }

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,23 +28,34 @@ ON CONFLICT (asset_id) DO UPDATE SET
 	observation = CASE WHEN l.wanted = l.done THEN excluded.observation ELSE l.observation END,
 	run_id = CASE WHEN l.wanted = l.done THEN excluded.run_id ELSE l.run_id END,
 	wanted_at = CASE WHEN l.wanted = l.done THEN excluded.wanted_at ELSE l.wanted_at END,
-	next_attempt_at = excluded.next_attempt_at,
+	next_attempt_at = CASE WHEN l.wanted > l.done AND l.error_class <> '' AND excluded.urgency >= l.urgency AND NOT $9
+		THEN l.next_attempt_at ELSE excluded.next_attempt_at END,
 	gone = l.gone OR excluded.gone`
 
 // want asks for assets to be read; an asset that is being read just now is read
-// once more.
+// once more. Only news of the asset, or somebody more urgent, ends the back-off of a lookup that
+// failed: a poll that misses an asset each time must not spend a request each time.
 func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
 	if len(refs) == 0 {
 		return nil
 	}
+	refs = inOrder(refs)
 	id, typ, self := make([]string, len(refs)), make([]string, len(refs)), make([]string, len(refs))
 	for i, r := range refs {
 		id[i], typ[i], self[i] = cleanText(r.ID), cleanText(r.Type), cleanText(r.Self)
 	}
-	if _, err := tx.Exec(ctx, wantSQL, id, typ, self, string(class), classUrgency(class), obs.Kind, obs.RunID, gone); err != nil {
+	news := class == grant.Webhook || class == grant.Manual
+	if _, err := tx.Exec(ctx, wantSQL, id, typ, self, string(class), classUrgency(class), obs.Kind, obs.RunID, gone, news); err != nil {
 		return fmt.Errorf("ask for lookups: %w", err)
 	}
 	return notify(ctx, tx, state.TopicLookup)
+}
+
+// inOrder returns each asset once, in the order in which all writers lock.
+func inOrder(refs []state.Ref) []state.Ref {
+	byID := func(a, b state.Ref) int { return strings.Compare(a.ID, b.ID) }
+	refs = slices.SortedStableFunc(slices.Values(refs), byID)
+	return slices.CompactFunc(refs, func(a, b state.Ref) bool { return a.ID == b.ID })
 }
 
 // wantDetails asks for what the rules read and the mirror does not know. A
@@ -158,27 +172,24 @@ func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Dura
 }
 
 // ApplyReading writes what a lookup read and finishes the lookup, all in one
-// transaction. A reading older than what the mirror holds changes nothing.
+// transaction. Where the mirror holds something newer, that stays.
 func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error) {
-	applied := state.Applied{Seen: 1}
+	var applied state.Applied
+	r.Asset = cleanAsset(r.Asset)
 	err := s.inTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
-		a := cleanAsset(r.Asset)
-		old, err := lockAssets(ctx, tx, []library.Asset{a})
+		applied = state.Applied{Seen: 1}
+		old, err := lockAssets(ctx, tx, []library.Asset{r.Asset})
 		if err != nil {
 			return err
 		}
-		before, exists := old[a.ID]
-		if exists && before.readAt.After(r.ReadAt) {
-			return s.finishLookup(ctx, tx, l)
-		}
-		if exists {
-			a = fillFrom(a, before.Asset)
-		}
-		r.Asset = a
+		before, exists := old[r.Asset.ID]
 		if err := s.writeReading(ctx, tx, l, r, before, exists, &applied); err != nil {
 			return err
 		}
-		known, err := s.planAssets(ctx, tx, l.Observation, []string{a.ID}, decide)
+		if err := adoptSourceTask(ctx, tx, r.Asset.ID); err != nil {
+			return err
+		}
+		known, err := s.planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide)
 		if err != nil {
 			return err
 		}
@@ -204,13 +215,16 @@ func fillFrom(a, before library.Asset) library.Asset {
 }
 
 func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r state.Reading, before storedAsset, exists bool, applied *state.Applied) error {
-	oldDetail, oldFields, err := storedDetail(ctx, tx, r.Asset.ID)
-	if err != nil {
-		return err
+	overtaken := exists && before.readAt.After(r.ReadAt)
+	if overtaken && (before.removed || !before.ModifiedAt.Equal(r.Asset.ModifiedAt)) {
+		return nil // the whole reading is out of date
 	}
-	var log changeLog
+	if exists {
+		r.Asset = fillFrom(r.Asset, before.Asset)
+	}
 	r.Asset.Hash = r.Asset.Digest()
-	if !exists || before.removed || before.Digest() != r.Asset.Hash {
+	var log changeLog
+	if !exists || !overtaken && !before.is(r.Asset.Hash) {
 		applied.Changed++
 		if exists {
 			log.summary(before, r.Asset)
@@ -221,24 +235,34 @@ func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r s
 			return err
 		}
 	}
-	if oldDetail.hash != r.Detail.Hash || oldDetail.settled != r.Settled || !oldDetail.ofModified.Equal(r.Asset.ModifiedAt) {
-		log.detail(r.Asset.ID, oldDetail.detail, r.Detail)
+	if err := writeLevels(ctx, tx, r, &log); err != nil {
+		return err
+	}
+	return log.write(ctx, tx, l.Observation)
+}
+
+// writeLevels keeps the detail and the fields where they differ and are not
+// older than those there are.
+func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog) error {
+	detail, err := storedDetail(ctx, tx, r.Asset.ID)
+	if err != nil {
+		return err
+	}
+	if detail.outdatedBy(r.Detail.Hash, r) || detail.settled != r.Settled && !detail.readAt.After(r.ReadAt) {
+		log.detail(r.Asset.ID, detail.detail, r.Detail)
 		if err := upsertDetail(ctx, tx, r); err != nil {
 			return err
 		}
 	}
-	if r.Fields != nil {
-		if oldFields != nil {
-			log.fields(r.Asset.ID, oldFields, *r.Fields)
-		}
-		if err := upsertFields(ctx, tx, r); err != nil {
-			return err
-		}
+	if r.Fields == nil {
+		return nil
 	}
-	if err := adoptSourceTask(ctx, tx, r.Asset.ID); err != nil {
+	fields, err := storedFields(ctx, tx, r.Asset.ID)
+	if err != nil || !fields.outdatedBy(r.Fields.Hash, r) {
 		return err
 	}
-	return log.write(ctx, tx, l.Observation)
+	log.fields(r.Asset.ID, fields.fields, *r.Fields)
+	return upsertFields(ctx, tx, r)
 }
 
 // ApplyGone marks an asset removed after its own 404, plans it and finishes the
@@ -268,13 +292,20 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 // finishLookup settles what was wanted when the lookup was claimed. What came
 // since keeps it pending.
 func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) error {
-	_, err := tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp()
-		WHERE asset_id = $1 AND id <= $2 AND processed_at IS NULL`, l.AssetID, l.InboxID)
+	tag, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND wanted = $2`, l.AssetID, l.Wanted)
+	if err != nil {
+		return fmt.Errorf("finish lookup: %w", err)
+	}
+	events := l.InboxID
+	if tag.RowsAffected() > 0 {
+		// Every event raises wanted when it is stored, so none that is visible now
+		// came after the claim; the claim may have counted one that it did not see.
+		events = math.MaxInt64
+	}
+	_, err = tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp()
+		WHERE asset_id = $1 AND id <= $2 AND processed_at IS NULL`, l.AssetID, events)
 	if err != nil {
 		return fmt.Errorf("settle inbox: %w", err)
-	}
-	if _, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND wanted = $2`, l.AssetID, l.Wanted); err != nil {
-		return fmt.Errorf("finish lookup: %w", err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
 		next_attempt_at = clock_timestamp(), error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +51,8 @@ func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readA
 }
 
 // distinct drops rows that come twice, as they do in pages of a live list, and
-// makes texts storable.
+// makes texts storable. The rows are in the order of their ids, in which all
+// writers insert.
 func distinct(rows []library.Asset) ([]library.Asset, map[string]library.Hash) {
 	digests := make(map[string]library.Hash, len(rows))
 	out := make([]library.Asset, 0, len(rows))
@@ -61,6 +64,7 @@ func distinct(rows []library.Asset) ([]library.Asset, map[string]library.Hash) {
 		digests[a.ID] = a.Digest()
 		out = append(out, a)
 	}
+	slices.SortFunc(out, func(a, b library.Asset) int { return strings.Compare(a.ID, b.ID) })
 	return out, digests
 }
 
@@ -115,6 +119,7 @@ func (s *Store) FolderPath(ctx context.Context, id string) (string, error) {
 func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
 	var applied state.Applied
 	err := s.inTx(ctx, "write mirror", func(tx pgx.Tx) error {
+		applied = state.Applied{}
 		old, err := lockAssets(ctx, tx, rows)
 		if err != nil {
 			return err
@@ -123,8 +128,8 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 		var log changeLog
 		for _, a := range rows {
 			before, known := old[a.ID]
-			if known && before.readAt.After(readAt) {
-				continue
+			if known && (before.readAt.After(readAt) || before.is(a.Hash)) {
+				continue // another writer was faster
 			}
 			if !known {
 				applied.New++
@@ -185,6 +190,9 @@ type storedAsset struct {
 	readAt  time.Time
 	removed bool
 }
+
+// is tells whether the row says what a summary with this digest says.
+func (a storedAsset) is(digest library.Hash) bool { return !a.removed && a.Digest() == digest }
 
 // lockAssets locks the rows in the order of their ids, so that two writers never
 // wait for each other in a circle.

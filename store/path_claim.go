@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -15,15 +16,16 @@ import (
 // says that the holder is itself about to move away.
 func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error) {
 	err = s.inTx(ctx, "claim path", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO damsync.path_claim (target, path, asset_id) VALUES ($1, $2, $3)
-			ON CONFLICT (target, path) DO NOTHING`, w.Target, path, w.AssetID); err != nil {
+		// The update changes nothing but returns the holder there is.
+		err := tx.QueryRow(ctx, `INSERT INTO damsync.path_claim AS c (target, path, asset_id) VALUES ($1, $2, $3)
+			ON CONFLICT (target, path) DO UPDATE SET asset_id = c.asset_id RETURNING asset_id`, w.Target, path, w.AssetID).Scan(&holder)
+		if err != nil {
 			return fmt.Errorf("reserve path: %w", err)
 		}
-		err := tx.QueryRow(ctx, `SELECT c.asset_id, p.desired_present IS NOT TRUE OR p.desired_path <> $2
-			FROM damsync.path_claim c LEFT JOIN damsync.placement p ON p.target = c.target AND p.asset_id = c.asset_id
-			WHERE c.target = $1 AND c.path = $2`, w.Target, path).Scan(&holder, &leaving)
+		err = tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT 1 FROM damsync.placement
+			WHERE target = $1 AND asset_id = $2 AND desired_present AND desired_path = $3)`, w.Target, holder, path).Scan(&leaving)
 		if err != nil {
-			return fmt.Errorf("look who holds the path: %w", err)
+			return fmt.Errorf("look what the holder of the path wants: %w", err)
 		}
 		return nil
 	})
@@ -31,6 +33,24 @@ func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holde
 		return "", false, err
 	}
 	return holder, leaving, err
+}
+
+// classConflict is the error class of a placement whose path something else
+// holds.
+const classConflict = "conflict"
+
+// lockHolder reports whether anybody holds the path that w wants, and keeps it so
+// until tx ends: who lets go of the path then finds w waiting.
+func lockHolder(ctx context.Context, tx pgx.Tx, w state.Work) (bool, error) {
+	var one int
+	err := tx.QueryRow(ctx, `SELECT 1 FROM damsync.path_claim WHERE target = $1 AND path = $2 FOR KEY SHARE`, w.Target, w.Desired.Path).Scan(&one)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock path: %w", err)
+	}
+	return true, nil
 }
 
 // PathWanted reports whether another asset waits for a path that w holds.

@@ -25,7 +25,7 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 				AND NOT EXISTS (SELECT 1 FROM damsync.target t WHERE t.name = $1 AND (t.problem <> '' OR t.paused_until > clock_timestamp()))
 			ORDER BY urgency, next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
 		), claimed AS (
-			UPDATE damsync.placement p SET lease_owner = $3, lease_until = clock_timestamp() + $4::interval, attempts = attempts + 1,
+			UPDATE damsync.placement p SET lease_owner = $3 || '#' || p.desired_generation || '#' || p.attempts + 1, lease_until = clock_timestamp() + $4::interval, attempts = attempts + 1,
 				intent_generation = p.desired_generation, intent_path = p.desired_path
 			FROM due WHERE p.target = due.target AND p.asset_id = due.asset_id
 			RETURNING p.*, due.intent_generation IS NOT NULL AS was_open, due.intent_path AS open_path
@@ -44,6 +44,13 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 		return nil, fmt.Errorf("claim placements: %w", err)
 	}
 	return work, nil
+}
+
+// leaseOf names the claim itself, not just this process: after its lease has
+// ended, this process may claim a placement again while the first worker still
+// runs.
+func (s *Store) leaseOf(w state.Work) string {
+	return fmt.Sprintf("%s#%d#%d", s.id, w.Generation, w.Attempts)
 }
 
 func scanWork(row pgx.CollectableRow) (state.Work, error) {
@@ -72,7 +79,7 @@ func hashFrom(b []byte) library.Hash {
 // ExtendPlacement renews the lease of a long upload. ErrLeaseLost: stop, another worker has it.
 func (s *Store) ExtendPlacement(ctx context.Context, w state.Work, lease time.Duration) error {
 	tag, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET lease_until = clock_timestamp() + $4::interval
-		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.id, lease)
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), lease)
 	return oneRow(tag.RowsAffected(), err, "extend lease of "+w.AssetID)
 }
 
@@ -83,13 +90,14 @@ func (s *Store) RecordStep(ctx context.Context, w state.Work, o state.Object) er
 		UPDATE damsync.placement SET applied_state = $4, applied_path = $5, applied_version = $6, applied_metadata_hash = $7,
 			sha256 = $8, size = $9, remote_ref = $10, applied_at = clock_timestamp()
 		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
-		w.Target, w.AssetID, s.id, o.State, o.Path, o.Version, o.MetadataHash[:], o.SHA256, o.Size, o.Ref)
+		w.Target, w.AssetID, s.leaseOf(w), o.State, o.Path, o.Version, o.MetadataHash[:], o.SHA256, o.Size, o.Ref)
 	return oneRow(tag.RowsAffected(), err, "record step of "+w.AssetID)
 }
 
 // FinishPlacement records that the generation worked on is in place, closes the
-// intent, and lets go of the paths the asset no longer holds. A
-// generation planned meanwhile leaves the placement dirty.
+// intent, and lets go of the paths the asset no longer holds. A generation
+// planned meanwhile leaves the placement dirty. After a pause of the target,
+// this success ends the growth of its pauses.
 func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Object) error {
 	return s.inTx(ctx, "finish placement of "+w.AssetID, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
@@ -98,7 +106,7 @@ func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Objec
 				intent_generation = NULL, intent_path = '', lease_owner = NULL, lease_until = NULL,
 				attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
 			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
-			w.Target, w.AssetID, s.id, o.State, o.Path, o.Version, o.MetadataHash[:], w.Generation, o.SHA256, o.Size, o.Ref)
+			w.Target, w.AssetID, s.leaseOf(w), o.State, o.Path, o.Version, o.MetadataHash[:], w.Generation, o.SHA256, o.Size, o.Ref)
 		if err := oneRow(tag.RowsAffected(), err, "record outcome"); err != nil {
 			return err
 		}
@@ -106,7 +114,10 @@ func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Objec
 		if o.State == "present" {
 			keep = o.Path
 		}
-		return releasePaths(ctx, tx, w.Target, w.AssetID, keep)
+		if err := releasePaths(ctx, tx, w.Target, w.AssetID, keep); err != nil {
+			return err
+		}
+		return resumeTarget(ctx, tx, w.Target)
 	})
 }
 
@@ -121,18 +132,31 @@ func oneRow(affected int64, err error, doing string) error {
 }
 
 // FailPlacement puts a placement back for after, with the class and reason that people will read.
-// closed says that the target was not touched, so the next attempt need not look first. A
-// generation planned meanwhile is due at once.
+// closed says that this attempt did not touch the target, so the next need not look first, unless an earlier
+// attempt left that open. A generation planned meanwhile is due at once, and so is a conflict
+// whose path has become free.
 func (s *Store) FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error {
-	tag, err := s.pool.Exec(ctx, `
-		UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL,
-			error_class = CASE WHEN desired_generation > $7 THEN error_class ELSE $4 END,
-			error = CASE WHEN desired_generation > $7 THEN error ELSE $5 END,
-			next_attempt_at = CASE WHEN desired_generation > $7 THEN next_attempt_at ELSE clock_timestamp() + $6::interval END,
-			intent_generation = CASE WHEN $8 THEN NULL ELSE intent_generation END
-		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
-		w.Target, w.AssetID, s.id, class, cleanText(reason), after, w.Generation, closed)
-	return oneRow(tag.RowsAffected(), err, "put placement of "+w.AssetID+" back")
+	return s.inTx(ctx, "put placement of "+w.AssetID+" back", func(tx pgx.Tx) error {
+		wait := after
+		if class == classConflict {
+			held, err := lockHolder(ctx, tx, w)
+			if err != nil {
+				return err
+			}
+			if !held {
+				wait = 0
+			}
+		}
+		tag, err := tx.Exec(ctx, `
+			UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL,
+				error_class = CASE WHEN desired_generation > $7 THEN error_class ELSE $4 END,
+				error = CASE WHEN desired_generation > $7 THEN error ELSE $5 END,
+				next_attempt_at = CASE WHEN desired_generation > $7 THEN next_attempt_at ELSE clock_timestamp() + $6::interval END,
+				intent_generation = CASE WHEN $8 THEN NULL ELSE intent_generation END
+			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
+			w.Target, w.AssetID, s.leaseOf(w), class, cleanText(reason), wait, w.Generation, closed && !w.IntentWasOpen)
+		return oneRow(tag.RowsAffected(), err, "record failure")
+	})
 }
 
 // ReturnPlacement gives a placement back untouched and due again after a
@@ -141,7 +165,7 @@ func (s *Store) ReturnPlacement(ctx context.Context, w state.Work, after time.Du
 	_, err := s.pool.Exec(ctx, `
 		UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL, attempts = greatest(attempts - 1, 0),
 			next_attempt_at = clock_timestamp() + $4::interval
-		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.id, after)
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), after)
 	if err != nil {
 		return fmt.Errorf("return placement of %s: %w", w.AssetID, err)
 	}
@@ -149,11 +173,12 @@ func (s *Store) ReturnPlacement(ctx context.Context, w state.Work, after time.Du
 }
 
 // NextPlacement tells when the next placement of target comes due: how long
-// from now, and whether there is any.
+// from now, and whether there is any. A target with a problem has none.
 func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration, bool, error) {
-	return s.nextDue(ctx, `SELECT greatest(min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))),
-			(SELECT paused_until FROM damsync.target WHERE name = $1)) - clock_timestamp()
-		FROM damsync.placement WHERE target = $1 AND desired_generation > applied_generation AND gate = 'open'`, target)
+	return s.nextDue(ctx, `
+		SELECT greatest(min(greatest(p.next_attempt_at, p.lease_until)), max(t.paused_until)) - clock_timestamp()
+		FROM damsync.placement p LEFT JOIN damsync.target t ON t.name = p.target
+		WHERE p.target = $1 AND p.desired_generation > p.applied_generation AND p.gate = 'open' AND coalesce(t.problem, '') = ''`, target)
 }
 
 // Retry makes failed placements of target (all targets when empty) due at once, and unpauses them. It

@@ -32,7 +32,7 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 		for _, c := range v.Changes {
 			changes = append(changes, assetChange{asset: k.Asset.ID, Change: c})
 		}
-		if v.Needs > library.LevelSummary {
+		if v.Needs > levelOf(k) {
 			wanted = append(wanted, k)
 		}
 		failures.add(k.Asset.ID, v.Failed)
@@ -44,6 +44,18 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 		return known, err
 	}
 	return known, wantDetails(ctx, tx, obs, wanted)
+}
+
+// levelOf tells how much is known: what is known already is never asked for again.
+func levelOf(k state.Known) library.Level {
+	switch {
+	case k.Fields != nil:
+		return library.LevelFields
+	case k.Detail != nil:
+		return library.LevelDetail
+	default:
+		return library.LevelSummary
+	}
 }
 
 type assetChange struct {
@@ -70,7 +82,7 @@ const knownFrom = `
 	LEFT JOIN LATERAL (
 		SELECT jsonb_agg(jsonb_build_object('target', target, 'present', desired_present, 'path', desired_path,
 			'version', desired_version, 'hash', encode(desired_metadata_hash, 'hex'), 'applied', applied_state,
-			'at', applied_path, 'holds', applied_version, 'with', encode(applied_metadata_hash, 'hex'))) AS targets
+			'gate', gate, 'at', applied_path, 'holds', applied_version, 'with', encode(applied_metadata_hash, 'hex'))) AS targets
 		FROM damsync.placement WHERE asset_id = a.id) p ON true`
 
 func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
@@ -105,6 +117,7 @@ type desiredRow struct {
 	Version string
 	Hash    string
 	Applied string
+	Gate    string
 	At      string
 	Holds   string
 	With    string
@@ -137,7 +150,7 @@ func scanKnown(rows pgx.Rows) (state.Known, time.Time, error) {
 	k.Applied = make(map[string]state.Object, len(desired))
 	for _, row := range desired {
 		k.Applied[row.Target] = state.Object{State: row.Applied, Path: row.At, Version: row.Holds, MetadataHash: hashFromHex(row.With)}
-		k.Desired[row.Target] = state.Desired{Present: row.Present, Path: row.Path, Version: row.Version, MetadataHash: hashFromHex(row.Hash)}
+		k.Desired[row.Target] = state.Desired{Present: row.Present, Path: row.Path, Version: row.Version, MetadataHash: hashFromHex(row.Hash), Gate: row.Gate}
 	}
 	return k, now, nil
 }
@@ -153,7 +166,8 @@ ON CONFLICT (target, asset_id) DO UPDATE SET
 	desired_present = excluded.desired_present, desired_path = excluded.desired_path, desired_version = excluded.desired_version,
 	desired_metadata = excluded.desired_metadata, desired_metadata_hash = excluded.desired_metadata_hash,
 	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation,
-	desired_at = excluded.desired_at, urgency = excluded.urgency,
+	desired_at = excluded.desired_at,
+	urgency = CASE WHEN p.desired_generation > p.applied_generation THEN least(p.urgency, excluded.urgency) ELSE excluded.urgency END,
 	gate = CASE WHEN p.applied_state <> 'present' AND p.intent_generation IS NULL THEN 'open'
 		WHEN (p.target, p.asset_id) IN (SELECT u.target, u.asset_id FROM unnest($1::text[], $2::text[], $9::boolean[]) AS u (target, asset_id, gated) WHERE u.gated)
 		THEN 'waiting' ELSE 'open' END,
@@ -236,7 +250,7 @@ func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []str
 func (s *Store) PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error) {
 	last, dirty, err := s.judge(ctx, after, limit, func(now time.Time, k state.Known) bool {
 		v := decide(now, k)
-		return len(v.Changes) > 0 || v.Needs > library.LevelSummary || len(v.Failed) > 0
+		return len(v.Changes) > 0 || v.Needs > levelOf(k) || len(v.Failed) > 0
 	})
 	if err != nil || len(dirty) == 0 {
 		return last, err
@@ -289,12 +303,15 @@ func (s *Store) judge(ctx context.Context, after string, limit int, dirty func(t
 }
 
 // Expired names up to limit assets whose expiry has come while one of targets still wants them, and
-// the next expiry after that (zero when there is none).
+// the next expiry after that (zero when there is none). Where judging again would not help, because
+// the rule fails or the detail has to be read first, the asset is left out.
 func (s *Store) Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT DISTINCT d.asset_id FROM damsync.asset_detail d JOIN damsync.placement p ON p.asset_id = d.asset_id
-		WHERE d.expires_at <= clock_timestamp() AND p.desired_present AND p.target = ANY($1)
-		ORDER BY 1 LIMIT $2`, targets, limit)
+		SELECT d.asset_id FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id AND a.modified_at = d.of_modified_at
+		WHERE d.expires_at <= clock_timestamp() AND EXISTS (
+			SELECT 1 FROM damsync.placement p WHERE p.asset_id = d.asset_id AND p.desired_present AND p.target = ANY($1)
+			AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = p.asset_id AND f.target = p.target))
+		ORDER BY d.asset_id LIMIT $2`, targets, limit)
 	if err != nil {
 		return nil, next, fmt.Errorf("look for expired assets: %w", err)
 	}

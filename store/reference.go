@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +21,7 @@ import (
 func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (bool, error) {
 	changed := false
 	err := s.inTx(ctx, "write folders, labels and fields", func(tx pgx.Tx) error {
+		changed = false
 		// One writer at a time, so that two replicas do not interleave.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.instance FOR UPDATE`); err != nil {
 			return err
@@ -199,11 +202,12 @@ func fieldSet(fields []library.FieldDefinition) refSet {
 	return set
 }
 
+// named returns values in the order of their ids: the CMP promises no order, and
+// another order is no change.
 func named(values []library.Named) []library.Named {
-	if values == nil {
-		return []library.Named{}
-	}
-	return values
+	out := append([]library.Named{}, values...)
+	slices.SortStableFunc(out, func(a, b library.Named) int { return strings.Compare(a.ID, b.ID) })
+	return out
 }
 
 // Names reads the folders, labels and fields the mirror has, for checking what

@@ -41,8 +41,8 @@ func TestReportViews(t *testing.T) {
 			"placements",
 			`SELECT concat_ws(' ', asset_id, state) FROM report.placements ORDER BY desired_generation`,
 			[]string{
-				"in-sync in_sync", "in-sync-after-trouble in_sync", "removed in_sync", "pending pending", "pending-removal pending",
-				"at-the-gate held", "to-be-retried failed", "failed failed", "held held", "conflict conflict", "foreign conflict",
+				"in-sync in_sync", "in-sync-after-trouble in_sync", "removed removed", "pending pending", "pending-removal pending",
+				"at-the-gate pending", "to-be-retried pending", "failed failed", "held held", "conflict conflict", "foreign conflict",
 			},
 		},
 		{

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"damsync/internal/state"
@@ -42,6 +43,8 @@ func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg.MaxConns = 16
 	cfg.ConnConfig.RuntimeParams["application_name"] = "damsync"
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	// What is acknowledged, spent or intended must survive a crash of the server too.
+	cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -49,12 +52,26 @@ func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// inTx runs fn in one transaction.
+// inTx runs fn in one transaction, again when the database broke it off because
+// two transactions waited for each other: fn sets what it returns anew each time.
 func (s *Store) inTx(ctx context.Context, doing string, fn func(pgx.Tx) error) error {
-	if err := pgx.BeginFunc(ctx, s.pool, fn); err != nil {
+	const tries = 5
+	var err error
+	for range tries {
+		if err = pgx.BeginFunc(ctx, s.pool, fn); !isDeadlock(err) {
+			break
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
+}
+
+func isDeadlock(err error) bool {
+	const deadlockDetected, serializationFailure = "40P01", "40001"
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == deadlockDetected || pg.Code == serializationFailure)
 }
 
 // notify wakes the replicas when tx commits.

@@ -63,8 +63,9 @@ func (s *Store) SetTargetProblem(ctx context.Context, target, problem string) er
 	return nil
 }
 
-// PauseTarget lets nobody claim placements of target for a while; the pause grows with each call until
-// ResumeTarget. It returns how long. least is the shortest pause the target asked for.
+// PauseTarget lets nobody claim placements of target for a while; the next pause is twice as long, up to
+// five minutes, until a placement succeeds. Calls during a pause are of the same trouble. It returns how long.
+// least is the shortest pause the target asked for.
 func (s *Store) PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error) {
 	var pause time.Duration
 	err := s.pool.QueryRow(ctx, `
@@ -72,7 +73,7 @@ func (s *Store) PauseTarget(ctx context.Context, target, reason string, least ti
 		VALUES ($1, 1, clock_timestamp() + greatest($3::interval, interval '1 second'), $2)
 		ON CONFLICT (name) DO UPDATE SET
 			attempts = CASE WHEN t.paused_until > clock_timestamp() THEN t.attempts ELSE t.attempts + 1 END,
-			paused_until = CASE WHEN t.paused_until > clock_timestamp() THEN t.paused_until
+			paused_until = CASE WHEN t.paused_until > clock_timestamp() THEN greatest(t.paused_until, clock_timestamp() + $3::interval)
 				ELSE clock_timestamp() + greatest($3::interval, least(interval '5 minutes', interval '1 second' * power(2, least(t.attempts, 9)))) END,
 			pause_reason = excluded.pause_reason
 		RETURNING paused_until - clock_timestamp()`, target, cleanText(reason), least).Scan(&pause)
@@ -82,7 +83,18 @@ func (s *Store) PauseTarget(ctx context.Context, target, reason string, least ti
 	return pause, nil
 }
 
-// ResumeTarget ends the pauses of target after a success.
+// resumeTarget makes the next pause a short one again. A pause that lasts is left: what succeeded
+// may have begun before it.
+func resumeTarget(ctx context.Context, tx pgx.Tx, target string) error {
+	_, err := tx.Exec(ctx, `UPDATE damsync.target SET attempts = 0, paused_until = NULL, pause_reason = ''
+		WHERE name = $1 AND attempts > 0 AND paused_until <= clock_timestamp()`, target)
+	if err != nil {
+		return fmt.Errorf("resume target %s: %w", target, err)
+	}
+	return nil
+}
+
+// ResumeTarget ends the pause of target and makes the next one short again.
 func (s *Store) ResumeTarget(ctx context.Context, target string) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.target SET attempts = 0, paused_until = NULL, pause_reason = '' WHERE name = $1 AND attempts > 0`, target)
 	if err != nil {

@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Failure is one thing that does not work just now, and why.
+type Failure struct {
+	Kind    string // placement, lookup, decision or target
+	Target  string // empty for a lookup
+	AssetID string // empty for a target
+	Class   string
+	Reason  string
+}
+
+// Failures lists up to limit failures.
+func (s *Store) Failures(ctx context.Context, limit int) ([]Failure, error) {
+	rows, err := s.pool.Query(ctx, `SELECT kind, coalesce(target, ''), coalesce(asset_id, ''), error_class, error
+		FROM report.failures ORDER BY kind, target, asset_id LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list failures: %w", err)
+	}
+	failures, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Failure])
+	if err != nil {
+		return nil, fmt.Errorf("list failures: %w", err)
+	}
+	return failures, nil
+}
