@@ -97,7 +97,7 @@ func New(o Options) *Engine {
 	for _, t := range o.Targets {
 		e.bells.placement[t.Rule.Name()] = newBell()
 	}
-	e.setActive(nil)
+	e.active.Store(&[]*plan.Target{}) // until the names that rules refer to are known
 	return e
 }
 

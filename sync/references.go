@@ -75,10 +75,10 @@ func (e *Engine) RefreshReferences(ctx context.Context, class grant.Class) error
 			e.store.EndObservation(context.WithoutCancel(ctx), kindReferences, nil, err.Error()))
 	}
 	e.references.done(changed)
-	if err := e.CheckRules(ctx); err != nil {
+	if err := e.store.EndObservation(ctx, kindReferences, nil, ""); err != nil {
 		return err
 	}
-	return e.store.EndObservation(ctx, kindReferences, nil, "")
+	return e.CheckRules(ctx)
 }
 
 func (e *Engine) refreshReferences(ctx context.Context) (bool, error) {
@@ -106,6 +106,10 @@ func (e *Engine) readsFields() bool {
 // that names what the library does not have does not run: the CMP ignores unknown names in
 // filters, and a rule that silently selects too little removes too much.
 func (e *Engine) CheckRules(ctx context.Context) error {
+	read, err := e.store.Observation(ctx, kindReferences)
+	if err != nil || read.LastSuccess.IsZero() {
+		return err // nothing is known of the names yet, so no rule runs
+	}
 	names, err := e.store.Names(ctx)
 	if err != nil {
 		return err

@@ -78,3 +78,21 @@ type Backlog struct {
 	Held          int // removals that wait for approval
 	Failed        int // dirty, failed for now
 }
+
+// NamesOf collects the names of a library as read.
+func NamesOf(folders []library.Folder, groups []library.LabelGroup, fields []library.FieldDefinition) Names {
+	n := Names{Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}}
+	for _, f := range folders {
+		n.Folders[f.Path] = true
+	}
+	for _, g := range groups {
+		n.Labels[g.Name] = map[string]bool{}
+		for _, v := range g.Values {
+			n.Labels[g.Name][v.Name] = true
+		}
+	}
+	for _, f := range fields {
+		n.Fields[f.Name] = true
+	}
+	return n
+}

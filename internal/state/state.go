@@ -37,6 +37,7 @@ type Desired struct {
 	Metadata     json.RawMessage
 	MetadataHash library.Hash
 	Reason       string // why it is there or not, for people
+	Gate         string // of a stored placement: open, waiting or held
 }
 
 // Verdict is what a rule says of one asset.

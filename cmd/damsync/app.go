@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"damsync/internal/buildinfo"
+	"damsync/internal/config"
+	"damsync/internal/pgserver"
+	"damsync/migrations"
+	"damsync/store"
+)
+
+// app is what the commands share: configuration, log, database.
+type app struct {
+	cfg   *config.Config
+	log   zerolog.Logger
+	env   func(string) (string, bool)
+	pg    *pgserver.Server // nil with a database of the user's own
+	url   string
+	pool  *pgxpool.Pool
+	store *store.Store
+}
+
+// appOptions says how a command wants it.
+type appOptions struct {
+	configFile string
+	quiet      bool // log warnings only: the command speaks for itself
+	migrate    bool // bring the schema up to date; else it must be
+}
+
+// openApp loads the configuration, then opens the database; a private server is
+// joined, or started for as long as the command runs.
+func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
+	cfg, err := config.Load(o.configFile, p.env)
+	if err != nil {
+		return nil, err
+	}
+	return openWith(ctx, p, cfg, o)
+}
+
+func openWith(ctx context.Context, p process, cfg *config.Config, o appOptions) (*app, error) {
+	a := &app{cfg: cfg, log: newLog(p, cfg.Log, o.quiet), env: p.env, url: cfg.Database.URL.Reveal()}
+	if err := a.openDatabase(ctx, o); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *app) openDatabase(ctx context.Context, o appOptions) error {
+	if a.url == "" {
+		pg, err := pgserver.Open(ctx, pgserver.Options{DataDir: a.cfg.DataDir, Log: a.log})
+		if err != nil {
+			return err
+		}
+		a.pg, a.url = pg, pg.URL()
+	}
+	if err := a.schema(ctx, o.migrate); err != nil {
+		return err
+	}
+	pool, err := store.Connect(ctx, a.url)
+	if err != nil {
+		return err
+	}
+	a.pool, a.store = pool, store.New(pool, processID())
+	return nil
+}
+
+// schema brings the schema up to date. A private database belongs to damsync
+// alone, so there every command may.
+func (a *app) schema(ctx context.Context, migrate bool) error {
+	if !migrate && a.pg == nil {
+		return migrations.Check(ctx, a.url)
+	}
+	result, err := migrations.Apply(ctx, a.url)
+	if err != nil {
+		return err
+	}
+	if result.Applied > 0 {
+		a.log.Info().Int("applied", result.Applied).Int64("version", result.Version).Msg("schema migrated")
+	}
+	return nil
+}
+
+// close gives everything back; a private server stops when nobody else uses it.
+func (a *app) close() error {
+	if a.pool != nil {
+		a.pool.Close()
+	}
+	if a.pg == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := a.pg.Close(ctx); err != nil {
+		return fmt.Errorf("close private PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+// closing joins the error of close to err, for a deferred call.
+func (a *app) closing(err *error) { *err = errors.Join(*err, a.close()) }
+
+// processID names this process among the replicas.
+func processID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), buildinfo.Unique())
+}
+
+func newLog(p process, c config.Log, quiet bool) zerolog.Logger {
+	level, err := zerolog.ParseLevel(c.Level)
+	if err != nil {
+		level = zerolog.InfoLevel // config has checked it
+	}
+	if quiet {
+		level = max(level, zerolog.WarnLevel)
+	}
+	if c.Format == "console" || quiet {
+		return zerolog.New(zerolog.ConsoleWriter{Out: p.stderr, TimeFormat: time.TimeOnly}).Level(level).With().Timestamp().Logger()
+	}
+	return zerolog.New(zerolog.SyncWriter(p.stderr)).Level(level).With().Timestamp().Logger()
+}
+
+func (a *app) quota() store.QuotaConfig {
+	return store.QuotaConfig{Limit: int64(a.cfg.CMP.RequestsPerMonth), Rolling: a.cfg.CMP.Month == config.MonthRolling}
+}
+
+func (a *app) targetNames() []string {
+	names := make([]string, len(a.cfg.Targets))
+	for i, t := range a.cfg.Targets {
+		names[i] = t.Spec.Name
+	}
+	return names
+}
+
+// knownTarget refuses a --target that the configuration does not have.
+func (a *app) knownTarget(name string) error {
+	for _, have := range a.targetNames() {
+		if have == name {
+			return nil
+		}
+	}
+	return usage("no target %q in the configuration; it has %v", name, a.targetNames())
+}

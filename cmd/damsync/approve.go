@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newApprove(p process) *cobra.Command {
+	var file, target string
+	cmd := &cobra.Command{
+		Use:   "approve",
+		Short: "Let the held removals of a target through",
+		Long: `approve lists the removals that a target's removal_limit holds, and lets exactly
+those through. A wave that comes later is judged anew.`,
+		Example: "  damsync approve --target brand-images",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if target == "" {
+				return usage("approve needs --target NAME; damsync status shows which target holds removals")
+			}
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			if err := a.knownTarget(target); err != nil {
+				return err
+			}
+			return a.approve(cmd.Context(), p, target)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&target, "target", "", "the target's `NAME`")
+	return cmd
+}
+
+func (a *app) approve(ctx context.Context, p process, target string) error {
+	const shown = 50
+	held, err := a.store.Held(ctx, target, shown)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		fmt.Fprintf(p.stdout, "- %s  [%s %q]  %s\n", h.Path, h.AssetID, h.Title, h.Reason)
+	}
+	n, err := a.store.Approve(ctx, target)
+	if err != nil {
+		return err
+	}
+	if n > shown {
+		fmt.Fprintf(p.stdout, "… and %d more\n", n-shown)
+	}
+	fmt.Fprintf(p.stdout, "%d removals approved at %s\n", n, target)
+	return nil
+}
+
+func newRetry(p process) *cobra.Command {
+	var file, target string
+	cmd := &cobra.Command{
+		Use:   "retry",
+		Short: "Try failed placements again now instead of when their back-off ends",
+		Example: `  damsync retry
+  damsync retry --target brand-images`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			if target != "" {
+				if err := a.knownTarget(target); err != nil {
+					return err
+				}
+			}
+			n, err := a.store.Retry(cmd.Context(), target)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "%d are due again; a serving daemon, or damsync resync, does them\n", n)
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&target, "target", "", "only the target `NAME`")
+	return cmd
+}

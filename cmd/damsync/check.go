@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"damsync/cmp"
+	"damsync/internal/grant"
+	"damsync/internal/state"
+	"damsync/sync"
+)
+
+func newCheck(p process) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration, the database, the CMP login and every target",
+		Long: `check tries everything a daemon needs and says what to change: the
+configuration, the database and its schema, the login, reading the library, the
+folders, labels and fields that rules name, and each target. It writes nothing
+to a target.`,
+		Example: "  damsync check --config config.yaml",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			fmt.Fprintf(p.stdout, "ok    configuration %s\nok    database and schema\n", file)
+			return a.check(cmd.Context(), p.stdout)
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+// checklist prints one line a check and remembers whether one failed.
+type checklist struct {
+	w      io.Writer
+	failed int
+}
+
+func (c *checklist) result(what string, err error) {
+	if err == nil {
+		fmt.Fprintf(c.w, "ok    %s\n", what)
+		return
+	}
+	c.failed++
+	fmt.Fprintf(c.w, "FAIL  %s: %v\n", what, err)
+}
+
+func (a *app) check(ctx context.Context, w io.Writer) error {
+	list := &checklist{w: w}
+	client, login, err := a.library(nil)
+	if err != nil {
+		return err
+	}
+	_, err = login.Token(ctx)
+	list.result("login ("+a.cfg.CMP.Grant+") at "+a.cfg.CMP.TokenURL, err)
+	if err == nil {
+		a.checkLibrary(ctx, list, client)
+	}
+	if err := a.checkTargets(ctx, list); err != nil {
+		return err
+	}
+	if list.failed > 0 {
+		return &exitError{code: exitFailure, text: fmt.Sprintf("%d checks failed", list.failed)}
+	}
+	return nil
+}
+
+func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Client) {
+	ctx = grant.WithClass(ctx, grant.Manual)
+	page, err := client.Assets(ctx, cmp.AssetQuery{PageSize: 1})
+	list.result("reading the library at "+a.cfg.CMP.APIURL, err)
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
+	names, err := readNames(ctx, client)
+	list.result("folders, label groups and fields", err)
+	if err != nil {
+		return
+	}
+	for _, t := range a.cfg.Targets {
+		var missing []error
+		for _, m := range sync.MissingNames(t.Rules.References(), names) {
+			missing = append(missing, errors.New(m))
+		}
+		list.result("names that target "+t.Spec.Name+" refers to", errors.Join(missing...))
+	}
+}
+
+// readNames reads from the library itself what rules may refer to.
+func readNames(ctx context.Context, client *cmp.Client) (state.Names, error) {
+	folders, err := client.Folders(ctx)
+	if err != nil {
+		return state.Names{}, err
+	}
+	groups, err := client.LabelGroups(ctx)
+	if err != nil {
+		return state.Names{}, err
+	}
+	fields, err := client.FieldDefinitions(ctx)
+	if err != nil {
+		return state.Names{}, err
+	}
+	return state.NamesOf(folders, groups, fields), nil
+}
+
+func (a *app) checkTargets(ctx context.Context, list *checklist) error {
+	instance, err := a.store.Instance(ctx)
+	if err != nil {
+		return err
+	}
+	targets, err := a.targets(instance)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		populated, err := a.store.HasPlacements(ctx, t.Rule.Name())
+		if err == nil {
+			err = t.Adapter.Check(ctx, populated)
+		}
+		list.result("target "+t.Rule.Name(), err)
+	}
+	return nil
+}

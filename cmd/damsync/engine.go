@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"damsync/cmp"
+	"damsync/dam"
+	"damsync/dam/filesystem"
+	"damsync/internal/buildinfo"
+	"damsync/internal/config"
+	"damsync/internal/grant"
+	"damsync/internal/secret"
+	"damsync/store"
+	"damsync/sync"
+)
+
+// library logs in to the CMP and returns its client; it sends nothing yet.
+func (a *app) library(observer func(cmp.Observation)) (*cmp.Client, *cmp.OAuth, error) {
+	login, err := a.login()
+	if err != nil {
+		return nil, nil, err
+	}
+	c := a.cfg.CMP
+	ledger := a.store.Ledger(store.LedgerConfig{
+		PerSecond: c.RequestsPerSecond, PerMonth: int64(c.RequestsPerMonth), Rolling: c.Month == config.MonthRolling,
+	})
+	client, err := cmp.New(cmp.Options{
+		APIURL: c.APIURL, Tokens: login, Grants: grant.NewDispatcher(ledger), Log: a.log,
+		UserAgent: "damsync/" + buildinfo.Version(), Observer: observer,
+	})
+	return client, login, err
+}
+
+func (a *app) login() (*cmp.OAuth, error) {
+	key, err := secret.LoadKey(a.env, a.cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := secret.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	c := a.cfg.CMP
+	return cmp.NewOAuth(cmp.OAuthOptions{
+		Grant: c.Grant, ClientID: c.ClientID, ClientSecret: c.ClientSecret, AuthURL: c.AuthURL, TokenURL: c.TokenURL,
+		Store: tokenStore{a.store.Tokens(sealer, c.Grant+" "+c.ClientID)}, Log: a.log,
+	})
+}
+
+// engine wires the library, the store and the targets.
+func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error) {
+	instance, err := a.store.Instance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := a.targets(instance)
+	if err != nil {
+		return nil, err
+	}
+	return sync.New(sync.Options{
+		Library: lib, Store: a.store, Instance: instance, Targets: targets, Log: a.log,
+		Schedule:   sync.Schedule{Incremental: a.cfg.Schedule.Incremental, Sweep: a.cfg.Schedule.Sweep},
+		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth),
+	}), nil
+}
+
+// targets makes the adapters; all problems of their options are reported at
+// once, where they stand in the file.
+func (a *app) targets(instance string) ([]sync.Target, error) {
+	var targets []sync.Target
+	var problems config.Problems
+	for _, t := range a.cfg.Targets {
+		adapter, err := newAdapter(t, instance, a.log)
+		if err != nil {
+			problems = append(problems, t.Problem("options", err.Error()))
+			continue
+		}
+		targets = append(targets, sync.Target{Rule: t.Rules, Adapter: adapter})
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return targets, nil
+}
+
+func newAdapter(t config.Target, instance string, log zerolog.Logger) (dam.Adapter, error) {
+	switch t.Adapter {
+	case "filesystem":
+		fs, err := filesystem.New(t.Options, t.Spec.Name, instance)
+		if err != nil {
+			return nil, err
+		}
+		return dam.Logging(fs, log, t.Spec.Name), nil
+	default:
+		return nil, fmt.Errorf("unknown adapter %q", t.Adapter)
+	}
+}
+
+// tokenStore lends the store's tokens to the client, which knows nothing of
+// the store.
+type tokenStore struct{ tokens *store.Tokens }
+
+func (s tokenStore) Load(ctx context.Context) (cmp.TokenSet, error) {
+	set, err := s.tokens.Load(ctx)
+	return cmp.TokenSet(set), err
+}
+
+func (s tokenStore) Update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
+	set, err := s.tokens.Update(ctx, func(ctx context.Context, old store.TokenSet) (store.TokenSet, error) {
+		set, err := fn(ctx, cmp.TokenSet(old))
+		return store.TokenSet(set), err
+	})
+	return cmp.TokenSet(set), err
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"damsync/internal/config"
+	"damsync/internal/grant"
+)
+
+// The exit codes others may rely on.
+const (
+	exitDone     = 0
+	exitFailure  = 1
+	exitUsage    = 2 // usage or configuration
+	exitDeferred = 3 // the quota defers the work
+	exitFailed   = 4 // done, with failed placements
+	exitHeld     = 5 // removals are held
+)
+
+// exitError ends the program with its code; an empty text prints nothing more.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+// usage is a mistake on the command line, with what to do.
+func usage(format string, args ...any) error {
+	return &exitError{code: exitUsage, text: fmt.Sprintf(format, args...)}
+}
+
+// report prints err for people and returns the exit code it stands for.
+func report(w io.Writer, err error) int {
+	var exit *exitError
+	var problems config.Problems
+	var deferred *grant.Deferred
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &exit):
+		if exit.text != "" {
+			fmt.Fprintln(w, "damsync: "+exit.text)
+		}
+		return exit.code
+	case errors.As(err, &problems):
+		fmt.Fprintln(w, problems.Error())
+		return exitUsage
+	case errors.As(err, &deferred):
+		fmt.Fprintf(w, "damsync: %s; the work goes on from where it stopped\n", deferred.Error())
+		return exitDeferred
+	default:
+		fmt.Fprintln(w, "damsync: "+err.Error())
+		return exitFailure
+	}
+}

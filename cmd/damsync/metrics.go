@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"damsync/cmp"
+	"damsync/internal/httpserver"
+	"damsync/store"
+)
+
+// metrics is what Prometheus reads: counters of this process, and the state that
+// all replicas share, read from the database at each scrape.
+type metrics struct {
+	registry *prometheus.Registry
+	webhooks *prometheus.CounterVec
+	requests *prometheus.CounterVec
+	duration prometheus.Histogram
+}
+
+func newMetrics(a *app) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "damsync_webhooks_total", Help: "Requests to the webhook path by outcome.",
+		}, []string{"outcome"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "damsync_api_requests_total", Help: "Requests to the CMP API by class and status; status 0 when no answer came.",
+		}, []string{"class", "status"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "damsync_api_request_duration_seconds", Help: "Time from sending a request to the last byte of its answer.",
+			Buckets: []float64{.02, .05, .1, .2, .5, 1, 2, 5, 10, 30},
+		}),
+	}
+	for _, outcome := range httpserver.Outcomes() {
+		m.webhooks.WithLabelValues(string(outcome))
+	}
+	m.registry.MustRegister(m.webhooks, m.requests, m.duration, newStateCollector(a.store, a.quota(), a.targetNames()),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) countWebhook(outcome httpserver.Outcome) {
+	m.webhooks.WithLabelValues(string(outcome)).Inc()
+}
+
+func (m *metrics) observe(o cmp.Observation) {
+	m.requests.WithLabelValues(string(o.Class), strconv.Itoa(o.Status)).Inc()
+	m.duration.Observe(o.Duration.Seconds())
+}
+
+// stateCollector turns the status into gauges.
+type stateCollector struct {
+	store   *store.Store
+	quota   store.QuotaConfig
+	targets []string
+
+	assets, placements, quotaUsed, quotaLimit, age, inbox, lookups *prometheus.Desc
+}
+
+func newStateCollector(s *store.Store, quota store.QuotaConfig, targets []string) *stateCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("damsync_"+name, help, labels, nil)
+	}
+	return &stateCollector{
+		store: s, quota: quota, targets: targets,
+		assets:     desc("mirror_assets", "Living assets in the mirror."),
+		placements: desc("placements", "Placements by target and state.", "target", "state"),
+		quotaUsed:  desc("quota_used_requests", "Requests of the month spent, by class.", "class"),
+		quotaLimit: desc("quota_limit_requests", "Requests a month."),
+		age:        desc("observation_age_seconds", "Time since an observation last succeeded.", "observation"),
+		inbox:      desc("inbox_pending_events", "Webhooks stored and not acted on."),
+		lookups:    desc("lookups", "Assets to be read singly, by state.", "state"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.assets, c.placements, c.quotaUsed, c.quotaLimit, c.age, c.inbox, c.lookups} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Without a database it collects
+// nothing.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	st, err := c.store.Status(ctx, c.quota, c.targets...)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.assets, err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(c.assets, float64(st.Mirror.Assets))
+	gauge(c.inbox, float64(st.Inbox.Pending))
+	gauge(c.lookups, float64(st.Lookups.Pending), "pending")
+	gauge(c.lookups, float64(st.Lookups.Failed), "failed")
+	gauge(c.quotaLimit, float64(st.Quota.Limit))
+	for class, used := range st.Quota.ByClass {
+		gauge(c.quotaUsed, float64(used), class)
+	}
+	for _, t := range st.Targets {
+		for state, n := range map[string]int64{"desired": t.Desired, "in_sync": t.InSync, "pending": t.Pending, "failed": t.Failed, "held": t.Held, "conflicts": t.Conflicts} {
+			gauge(c.placements, float64(n), t.Name, state)
+		}
+	}
+	for kind, o := range st.Observations {
+		if o.LastSuccess != nil {
+			gauge(c.age, time.Since(*o.LastSuccess).Seconds(), kind)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"damsync/internal/config"
+	"damsync/internal/pgserver"
+	"damsync/migrations"
+)
+
+func newMigrate(p process) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database schema up to date",
+		Long: `migrate applies what is missing of the schema; serve does so too. It is safe
+while other processes do the same.`,
+		Example: "  damsync migrate --config config.yaml",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			ctx := cmd.Context()
+			cfg, err := config.Load(file, p.env)
+			if err != nil {
+				return err
+			}
+			url := cfg.Database.URL.Reveal()
+			if url == "" {
+				pg, err := pgserver.Open(ctx, pgserver.Options{DataDir: cfg.DataDir, Log: newLog(p, cfg.Log, true)})
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, pg.Close(ctx)) }()
+				url = pg.URL()
+			}
+			result, err := migrations.Apply(ctx, url)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "schema at version %d, %d migrations applied\n", result.Version, result.Applied)
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"damsync/sync"
+)
+
+func newPlan(p process) *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what would be done at the targets, without doing it",
+		Long: `plan judges the mirror with the configuration as it is now and lists every
+difference to what is recorded at the targets. It sends no request, neither to
+the CMP nor to a target.
+
+With --json: one object a line with target, asset_id, title, op, path, from, gate, reason.`,
+		Example: `  damsync plan
+  damsync plan --json | jq 'select(.op == "retire")'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			return a.plan(cmd.Context(), p, asJSON)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
+	return cmd
+}
+
+func (a *app) plan(ctx context.Context, p process, asJSON bool) error {
+	engine, err := a.engine(ctx, nil)
+	if err != nil {
+		return err
+	}
+	printer := newPlanPrinter(p.stdout, a.targetNames())
+	printer.json = asJSON
+	if err := engine.Plan(ctx, printer.add); err != nil {
+		return err
+	}
+	if !asJSON {
+		printer.summary()
+	}
+	return nil
+}
+
+// planPrinter prints differences as they come and counts them.
+type planPrinter struct {
+	w       io.Writer
+	targets []string
+	json    bool
+	counts  map[string]map[string]int // target, op
+}
+
+func newPlanPrinter(w io.Writer, targets []string) *planPrinter {
+	return &planPrinter{w: w, targets: targets, counts: map[string]map[string]int{}}
+}
+
+func (pp *planPrinter) add(d sync.Difference) error {
+	if d.Target != "" && !slices.Contains(pp.targets, d.Target) {
+		return nil
+	}
+	if pp.counts[d.Target] == nil {
+		pp.counts[d.Target] = map[string]int{}
+	}
+	pp.counts[d.Target][d.Op]++
+	if pp.json {
+		text, err := json.Marshal(d)
+		if err != nil {
+			return fmt.Errorf("encode plan: %w", err)
+		}
+		_, err = fmt.Fprintf(pp.w, "%s\n", text)
+		return err
+	}
+	_, err := fmt.Fprintln(pp.w, line(d))
+	return err
+}
+
+// line marks a difference as diff does.
+func line(d sync.Difference) string {
+	mark := map[string]string{"put": "+", "move": ">", "set metadata": "~", "retire": "-"}[d.Op]
+	if mark == "" {
+		mark = "?"
+	}
+	text := fmt.Sprintf("%s %-12s %s  %s", mark, d.Op, d.Target, d.Path)
+	if d.From != "" && d.From != d.Path {
+		text += "  from " + d.From
+	}
+	text += fmt.Sprintf("  [%s %q]", d.AssetID, d.Title)
+	if d.Gate != "" && d.Gate != "open" {
+		text += "  (" + d.Gate + " at the removal gate)"
+	}
+	if d.Reason != "" {
+		text += "  " + d.Reason
+	}
+	return text
+}
+
+func (pp *planPrinter) summary() {
+	if len(pp.counts) == 0 {
+		fmt.Fprintln(pp.w, "nothing to do: every target is as it should be")
+		return
+	}
+	for _, target := range slices.Sorted(maps.Keys(pp.counts)) {
+		name := target
+		if name == "" {
+			name = "library"
+		}
+		fmt.Fprintf(pp.w, "%s:", name)
+		for _, op := range slices.Sorted(maps.Keys(pp.counts[target])) {
+			fmt.Fprintf(pp.w, " %d %s", pp.counts[target][op], op)
+		}
+		fmt.Fprintln(pp.w)
+	}
+}

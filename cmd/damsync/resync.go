@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"damsync/internal/state"
+	"damsync/sync"
+)
+
+func newResync(p process) *cobra.Command {
+	var file, asset, target string
+	var full, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "resync",
+		Short: "Read the library by hand and wait until the targets equal it",
+		Long: `resync reads every summary of the library, looks up what is not found, plans and
+pushes, and returns when the work this caused is done. It runs beside a serving
+daemon and without one.
+
+--full also reads anew every detail that a rule needs: one request an asset that
+is selected, two where a custom field is read.`,
+		Example: `  damsync resync                        everything, by summaries
+  damsync resync --asset 3f2a…          one asset
+  damsync resync --full --target brand  details anew; wait for one target
+  damsync resync --dry-run              show what it would do, change nothing`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			o := sync.ResyncOptions{Full: full, AssetID: asset, Targets: a.targetNames()}
+			if target != "" {
+				if err := a.knownTarget(target); err != nil {
+					return err
+				}
+				o.Targets = []string{target}
+			}
+			if dryRun {
+				return a.dryRun(cmd.Context(), p, o)
+			}
+			return a.resync(cmd.Context(), p, o)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&full, "full", false, "also read anew every detail that a rule needs")
+	cmd.Flags().StringVar(&asset, "asset", "", "only the asset with this `ID`")
+	cmd.Flags().StringVar(&target, "target", "", "wait for the target `NAME` only")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read the library and show what would be done, change nothing")
+	return cmd
+}
+
+func (a *app) resync(ctx context.Context, p process, o sync.ResyncOptions) error {
+	client, _, err := a.library(nil)
+	if err != nil {
+		return err
+	}
+	engine, err := a.engine(ctx, client)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(p.stderr)
+	o.Progress = func(r sync.ResyncProgress) { progress.say(describe(r)) }
+	result, err := engine.Resync(ctx, o)
+	progress.end()
+	if err != nil {
+		return err
+	}
+	return a.conclude(p.stdout, result)
+}
+
+// describe is one line of progress.
+func describe(r sync.ResyncProgress) string {
+	switch {
+	case r.Phase == "sweep" && r.Sweep.Total >= 0:
+		return fmt.Sprintf("reading the library: %d of %d assets, %d changed, %d requests", r.Sweep.Seen, r.Sweep.Total, r.Sweep.Changed, r.Sweep.Requests)
+	case r.Phase == "targets":
+		b := r.Backlog
+		return fmt.Sprintf("left: %d to read, %d to push, %d at the removal gate; %d failed, %d held", b.Lookups, b.Placements, b.Waiting, b.Failed+b.LookupsFailed, b.Held)
+	default:
+		return "reading the library: " + r.Phase
+	}
+}
+
+// conclude prints what was done and turns what is left into an exit code.
+func (a *app) conclude(w io.Writer, r sync.ResyncResult) error {
+	if r.Sweep.RunID > 0 {
+		fmt.Fprintf(w, "read %d assets with %d requests: %d changed, %d looked up because they were not found\n", r.Sweep.Seen, r.Sweep.Requests, r.Sweep.Changed, r.Sweep.Suspects)
+	}
+	return concludeBacklog(w, r.Backlog)
+}
+
+func concludeBacklog(w io.Writer, b state.Backlog) error {
+	switch {
+	case b.Held > 0:
+		return &exitError{code: exitHeld, text: fmt.Sprintf("%d removals are held; see damsync plan, then damsync approve --target NAME", b.Held)}
+	case b.Failed+b.LookupsFailed > 0:
+		return &exitError{code: exitFailed, text: fmt.Sprintf("%d placements and %d assets failed; see damsync status, or report.failures in the database", b.Failed, b.LookupsFailed)}
+	}
+	fmt.Fprintln(w, "all targets are in sync")
+	return nil
+}
+
+func (a *app) dryRun(ctx context.Context, p process, o sync.ResyncOptions) error {
+	client, _, err := a.library(nil)
+	if err != nil {
+		return err
+	}
+	engine, err := a.engine(ctx, client)
+	if err != nil {
+		return err
+	}
+	printer := newPlanPrinter(p.stdout, o.Targets)
+	requests, err := engine.DryRun(ctx, o.AssetID, printer.add)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	printer.summary()
+	fmt.Fprintf(p.stdout, "dry run: nothing was changed; %d requests were spent on reading\n", requests)
+	return err
+}

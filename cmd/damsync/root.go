@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// process is what a command has of the world around it.
+type process struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+}
+
+// run executes one command and returns the exit code.
+func run(ctx context.Context, args []string, p process) int {
+	root := newRoot(p)
+	root.SetArgs(args)
+	return report(p.stderr, root.ExecuteContext(ctx))
+}
+
+func newRoot(p process) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "damsync",
+		Short: "Keep a DAM equal to what the CMP library says it should hold",
+		Long: `damsync mirrors the library of the Optimizely Content Marketing Platform into
+PostgreSQL and pushes approved assets, with their metadata, to your targets.
+
+Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
+4 done with failed placements, 5 removals held for approval.`,
+		Example: `  damsync demo                         see it work, without a CMP account
+  damsync check --config config.yaml   is everything in order?
+  damsync serve --config config.yaml   run the daemon`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetIn(p.stdin)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v; see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newServe(p), newResync(p), newPlan(p), newStatus(p), newCheck(p), newLogin(p), newMigrate(p),
+		newApprove(p), newRetry(p), newDemo(p), newSimulate(p), newVersion(p),
+	)
+	return root
+}
+
+// noArguments refuses words that no command takes.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// configFlag adds --config.
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", "config.yaml", "configuration `FILE`")
+}

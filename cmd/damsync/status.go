@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"damsync/store"
+)
+
+func newStatus(p process) *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what is in sync, what is not and why, and what the quota has left",
+		Example: "  damsync status\n  damsync status --json | jq .quota",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			return a.status(cmd.Context(), p.stdout, asJSON)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
+	st, err := a.store.Status(ctx, a.quota(), a.targetNames()...)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(st)
+	}
+	printStatus(w, st)
+	failures, err := a.store.Failures(ctx, 20)
+	if err != nil {
+		return err
+	}
+	for _, f := range failures {
+		fmt.Fprintf(w, "! %s %s %s: %s: %s\n", f.Kind, f.Target, f.AssetID, f.Class, f.Reason)
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, st store.Status) {
+	fmt.Fprintf(w, "mirror    %d assets, %d folders\n", st.Mirror.Assets, st.Mirror.Folders)
+	fmt.Fprintf(w, "quota     %d of %d requests of the month used", st.Quota.Used, st.Quota.Limit)
+	if st.Quota.ResetsAt != nil {
+		fmt.Fprintf(w, ", until %s", st.Quota.ResetsAt.Format(time.DateOnly))
+	}
+	if st.Quota.Deferred {
+		fmt.Fprint(w, ": everything that needs a request is deferred")
+	}
+	fmt.Fprintf(w, "\ninbox     %d webhooks pending; %d assets to read, %d of them failed\n", st.Inbox.Pending, st.Lookups.Pending+st.Lookups.Failed, st.Lookups.Failed)
+	for _, kind := range slices.Sorted(maps.Keys(st.Observations)) {
+		o := st.Observations[kind]
+		fmt.Fprintf(w, "observed  %s: last attempt %s, last success %s", kind, moment(o.LastAttempt), moment(o.LastSuccess))
+		if o.Error != "" {
+			fmt.Fprintf(w, ": %s", o.Error)
+		}
+		fmt.Fprintln(w)
+	}
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "TARGET\tDESIRED\tIN SYNC\tPENDING\tFAILED\tHELD\tCONFLICTS\t")
+	for _, t := range st.Targets {
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Desired, t.InSync, t.Pending, t.Failed, t.Held, t.Conflicts)
+	}
+	_ = tw.Flush() // a broken standard output shows elsewhere
+	for _, t := range st.Targets {
+		if t.Problem != "" {
+			fmt.Fprintf(w, "! target %s does not run: %s\n", t.Name, t.Problem)
+		}
+		if t.Held > 0 {
+			fmt.Fprintf(w, "! target %s: %d removals wait for: damsync approve --target %s\n", t.Name, t.Held, t.Name)
+		}
+	}
+}
+
+func moment(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
