@@ -62,13 +62,9 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "damsync"
 	}
-	return &Client{
-		api:       api,
-		stack:     newStack(api, o),
-		downloads: newDownloadClient(o.Transport),
-		userAgent: o.UserAgent,
-		stall:     o.StallTimeout,
-	}, nil
+	c := &Client{api: api, stack: newStack(api, o), userAgent: o.UserAgent, stall: o.StallTimeout}
+	c.downloads = c.newDownloadClient(o.Transport)
+	return c, nil
 }
 
 // newStack builds the picture in the package comment, innermost first.

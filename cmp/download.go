@@ -27,7 +27,7 @@ type Download struct {
 // Download opens u. The request carries no bearer and no cookie. ErrExpiredURL asks
 // for a fresh URL; errors hold nothing of the URL but its host.
 func (c *Client) Download(ctx context.Context, u library.DownloadURL) (*Download, error) {
-	target, err := downloadTarget(u)
+	target, err := c.downloadTarget(u)
 	if err != nil {
 		return nil, err
 	}
@@ -56,19 +56,20 @@ func (c *Client) Download(ctx context.Context, u library.DownloadURL) (*Download
 	return &Download{Body: body, Size: resp.ContentLength, ETag: resp.Header.Get("ETag"), ContentType: resp.Header.Get("Content-Type")}, nil
 }
 
-// downloadTarget parses u. Some of the API's examples say http: bytes are fetched by
-// https all the same, but from this machine.
-func downloadTarget(u library.DownloadURL) (*url.URL, error) {
+// downloadTarget parses u.
+func (c *Client) downloadTarget(u library.DownloadURL) (*url.URL, error) {
 	target, err := url.Parse(u.Reveal())
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
 		return nil, fmt.Errorf("download: %w: not an http(s) URL", ErrBadResponse)
 	}
-	upgrade(target)
+	c.upgrade(target)
 	return target, nil
 }
 
-func upgrade(u *url.URL) {
-	if u.Scheme == "http" && !loopback(u.Hostname()) {
+// upgrade makes http https: some of the API's examples say http. Left alone are this
+// machine and set-ups where the API itself is spoken to by http, such as a simulator.
+func (c *Client) upgrade(u *url.URL) {
+	if u.Scheme == "http" && c.api.Scheme == "https" && !loopback(u.Hostname()) {
 		u.Scheme = "https"
 		if u.Port() == "80" {
 			u.Host = strings.TrimSuffix(u.Host, ":80")
@@ -81,13 +82,13 @@ func loopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-func newDownloadClient(t http.RoundTripper) *http.Client {
+func (c *Client) newDownloadClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= maxRedirects {
 			return errors.New("too many redirects")
 		}
 		req.Header.Del("Referer") // it would carry the token of the first URL to the next host
-		upgrade(req.URL)
+		c.upgrade(req.URL)
 		return nil
 	}}
 }
