@@ -38,7 +38,7 @@ func (a *Adapter) Check(ctx context.Context, populated bool) error {
 }
 
 func (a *Adapter) missingRoot() error {
-	what := "make it, or set create: true"
+	what := "make it, or leave out create: false"
 	switch {
 	case a.populated.Load():
 		what = "damsync has put files there: is the disk mounted?"

@@ -62,7 +62,7 @@ func TestRootMissing(t *testing.T) {
 		create bool
 		says   string // empty: usable
 	}{
-		"without create": {base + "/a", false, "create: true"},
+		"without create": {base + "/a", false, "create: false"},
 		"create":         {base + "/b", true, ""},
 		"no parent":      {base + "/c/d", true, base + "/c does not exist"},
 	} {
