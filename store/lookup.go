@@ -189,11 +189,14 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 		if err := adoptSourceTask(ctx, tx, r.Asset.ID); err != nil {
 			return err
 		}
-		known, err := s.planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide)
-		if err != nil {
+		if err := s.planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide); err != nil {
 			return err
 		}
-		applied.FolderUnknown = folderUnknown(known)
+		if applied.Changed > 0 {
+			if applied.FolderUnknown, err = folderUnknown(ctx, tx, []library.Asset{r.Asset}); err != nil {
+				return err
+			}
+		}
 		return s.finishLookup(ctx, tx, l)
 	})
 	return applied, err
@@ -282,7 +285,7 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 		if err := log.write(ctx, tx, l.Observation); err != nil {
 			return err
 		}
-		if _, err := s.planAssets(ctx, tx, l.Observation, []string{l.AssetID}, decide); err != nil {
+		if err := s.planAssets(ctx, tx, l.Observation, []string{l.AssetID}, decide); err != nil {
 			return err
 		}
 		return s.finishLookup(ctx, tx, l)

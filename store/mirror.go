@@ -145,12 +145,11 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 		if err := log.write(ctx, tx, obs); err != nil {
 			return err
 		}
-		known, err := s.planAssets(ctx, tx, obs, idsOf(fresh), decide)
-		if err != nil {
+		if err := s.planAssets(ctx, tx, obs, idsOf(fresh), decide); err != nil {
 			return err
 		}
-		applied.FolderUnknown = folderUnknown(known)
-		return nil
+		applied.FolderUnknown, err = folderUnknown(ctx, tx, fresh)
+		return err
 	})
 	return applied, err
 }
@@ -229,11 +228,23 @@ func idsOf(rows []library.Asset) []string {
 	return ids
 }
 
-func folderUnknown(known []state.Known) bool {
-	for _, k := range known {
-		if k.Asset.FolderID != "" && k.Folder != k.Asset.FileLocation {
-			return true
+// folderUnknown tells whether a row names a folder that the mirror does not
+// have, or has at another path.
+func folderUnknown(ctx context.Context, tx pgx.Tx, rows []library.Asset) (bool, error) {
+	var folders, locations []string
+	for _, a := range rows {
+		if a.FolderID != "" {
+			folders, locations = append(folders, a.FolderID), append(locations, a.FileLocation)
 		}
 	}
-	return false
+	if len(folders) == 0 {
+		return false, nil
+	}
+	var unknown bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) AS u (id, location)
+		LEFT JOIN damsync.folder f ON f.id = u.id WHERE f.path IS DISTINCT FROM u.location)`, folders, locations).Scan(&unknown)
+	if err != nil {
+		return false, fmt.Errorf("look for folders: %w", err)
+	}
+	return unknown, nil
 }

@@ -14,15 +14,14 @@ import (
 )
 
 // planAssets judges assets whose rows tx holds locked and writes what follows:
-// placements, and lookups for what has to be known first. It returns what is
-// known of them.
-func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []string, decide state.Decide) ([]state.Known, error) {
-	if len(ids) == 0 {
-		return nil, nil
+// placements, and lookups for what has to be known first.
+func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []string, decide state.Decide) error {
+	if len(ids) == 0 || decide == nil {
+		return nil
 	}
 	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
-	if err != nil || decide == nil {
-		return known, err
+	if err != nil {
+		return err
 	}
 	var changes []assetChange
 	var wanted []state.Known
@@ -38,12 +37,12 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 		failures.add(k.Asset.ID, v.Failed)
 	}
 	if err := failures.write(ctx, tx, ids); err != nil {
-		return known, err
+		return err
 	}
 	if err := writePlacements(ctx, tx, urgencyOf(obs), changes); err != nil {
-		return known, err
+		return err
 	}
-	return known, wantDetails(ctx, tx, obs, wanted)
+	return wantDetails(ctx, tx, obs, wanted)
 }
 
 // levelOf tells how much is known: what is known already is never asked for again.
@@ -238,8 +237,7 @@ func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []str
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids); err != nil {
 			return fmt.Errorf("lock assets: %w", err)
 		}
-		_, err := s.planAssets(ctx, tx, obs, ids, decide)
-		return err
+		return s.planAssets(ctx, tx, obs, ids, decide)
 	})
 }
 

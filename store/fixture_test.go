@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// tb is what helpers need of a test, a benchmark or a rapid check.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// second n of the day on which the readings of tests were made.
+func second(n int) time.Time {
+	return time.Date(2026, 3, 1, 12, 0, n, 0, time.UTC)
+}
+
+func swept() state.Observation  { return state.Observation{Kind: "sweep"} }
+func polled() state.Observation { return state.Observation{Kind: "incremental"} }
+
+// summary is a list row as the library gives it.
+func summary(id string, changes ...func(*library.Asset)) library.Asset {
+	a := library.Asset{
+		ID: id, Type: "image", Title: "Title of " + id, MIMEType: "image/png", FileExtension: "png",
+		CreatedAt: second(-1000), ModifiedAt: second(-500), FileLocation: "/", OwnerOrganizationID: "org",
+		Self: "https://cmp.test/images/" + id, Raw: json.RawMessage(`{"id":"` + id + `"}`),
+		Labels: []library.Label{{
+			Group:  library.Named{ID: "g1", Name: "Status"},
+			Values: []library.Named{{ID: "v1", Name: "Approved"}, {ID: "v2", Name: "Final"}},
+		}},
+	}
+	for _, change := range changes {
+		change(&a)
+	}
+	return a
+}
+
+func titled(title string) func(*library.Asset) {
+	return func(a *library.Asset) { a.Title = title }
+}
+
+func modified(at time.Time) func(*library.Asset) {
+	return func(a *library.Asset) { a.ModifiedAt = at }
+}
+
+func apply(t tb, s *Store, readAt time.Time, decide state.Decide, rows ...library.Asset) state.Applied {
+	t.Helper()
+	applied, err := s.ApplySummaries(background(t), swept(), readAt, rows, decide)
+	if err != nil {
+		t.Fatalf("apply summaries: %v", err)
+	}
+	return applied
+}
+
+// at is a rule for tests: what belongs at target, and where; an empty path means
+// that the asset does not belong there.
+func at(target string, path func(state.Known) string) state.Decide {
+	return func(_ time.Time, k state.Known) state.Verdict {
+		next := state.Desired{}
+		if p := path(k); p != "" && !k.Gone {
+			metadata := json.RawMessage(fmt.Sprintf(`{"title":%q}`, k.Asset.Title))
+			next = state.Desired{Present: true, Path: p, Version: "1", Metadata: metadata, MetadataHash: sha256.Sum256(metadata)}
+		}
+		before := k.Desired[target]
+		if before.Present == next.Present && before.Path == next.Path && before.MetadataHash == next.MetadataHash {
+			return state.Verdict{}
+		}
+		if !next.Present {
+			next.Metadata, next.Reason = json.RawMessage("{}"), "does not belong there"
+		}
+		return state.Verdict{Changes: []state.Change{{Target: target, Desired: next, Gated: before.Present && !next.Present}}}
+	}
+}
+
+// everything belongs at target under its id.
+func everything(target string) state.Decide {
+	return at(target, func(k state.Known) string { return "/" + k.Asset.ID })
+}
+
+// nothing belongs at target.
+func nothing(target string) state.Decide {
+	return at(target, func(state.Known) string { return "" })
+}
+
+// needing is a rule that reads level.
+func needing(level library.Level) state.Decide {
+	return func(time.Time, state.Known) state.Verdict { return state.Verdict{Needs: level} }
+}
+
+func claimOne(t *testing.T, s *Store) state.Lookup {
+	t.Helper()
+	claims, err := s.ClaimLookups(t.Context(), 10, time.Minute)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claimed %+v, %v, want one lookup", claims, err)
+	}
+	return claims[0]
+}
+
+func want1(t *testing.T, s *Store, id string) {
+	t.Helper()
+	must(t, s.WantLookups(t.Context(), swept(), "sweep", false, []state.Ref{{ID: id}}))
+}
+
+// reading is what a lookup of the asset finds: its detail body repeats neither
+// all of the summary nor the fields.
+func reading(a library.Asset, readAt time.Time, changes ...func(*state.Reading)) state.Reading {
+	r := state.Reading{Asset: a, ReadAt: readAt, Settled: true, Detail: library.Detail{
+		Description: "A tree", AltText: "tree", Tags: []string{"green"}, Size: 7, VersionNumber: 1, VersionID: "v1",
+		OwnerID: "ann", Raw: json.RawMessage(`{"alt_text":"tree"}`),
+	}}
+	for _, change := range changes {
+		change(&r)
+	}
+	r.Detail.Hash = sha256.Sum256(fmt.Append(nil, r.Detail))
+	return r
+}
+
+func described(text string) func(*state.Reading) {
+	return func(r *state.Reading) { r.Detail.Description = text }
+}
+
+func withFields(values ...library.FieldValue) func(*state.Reading) {
+	return func(r *state.Reading) {
+		r.Fields = &library.Fields{Values: values, Raw: json.RawMessage(`{}`), Hash: sha256.Sum256(fmt.Append(nil, values))}
+	}
+}
+
+func applyReading(t *testing.T, s *Store, l state.Lookup, r state.Reading, decide state.Decide) state.Applied {
+	t.Helper()
+	applied, err := s.ApplyReading(t.Context(), l, r, decide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return applied
+}
+
+func claimWork(t tb, s *Store, target string, n int) []state.Work {
+	t.Helper()
+	work, err := s.ClaimPlacements(background(t), target, n, time.Minute)
+	if err != nil {
+		t.Fatalf("claim placements: %v", err)
+	}
+	return work
+}
+
+func claimOneWork(t tb, s *Store, target string) state.Work {
+	t.Helper()
+	work := claimWork(t, s, target, 10)
+	if len(work) != 1 {
+		t.Fatalf("claimed %+v, want one placement", work)
+	}
+	return work[0]
+}
+
+// done is what is at the target when the work is done.
+func done(w state.Work) state.Object {
+	if !w.Desired.Present {
+		return state.Object{State: "absent"}
+	}
+	return state.Object{
+		State: "present", Path: w.Desired.Path, Version: w.Desired.Version, MetadataHash: w.Desired.MetadataHash,
+		Generation: w.Generation, SHA256: "00ff", Size: 7, Ref: "ref-" + w.AssetID,
+	}
+}
+
+// place brings everything dirty at target into its place.
+func place(t tb, s *Store, target string) {
+	t.Helper()
+	for {
+		work := claimWork(t, s, target, 100)
+		for _, w := range work {
+			must(t, s.FinishPlacement(background(t), w, done(w)))
+		}
+		if len(work) == 0 {
+			return
+		}
+	}
+}
+
+func must(t tb, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// versions tells the version of every row of the tables that observations
+// write: who locks or rewrites one changes it.
+func versions(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	var all []string
+	for _, table := range []string{"asset", "asset_detail", "asset_fields", "placement", "lookup", "change", "decision_failure", "folder"} {
+		all = append(all, lines(t, pool, `SELECT concat_ws(' ', '`+table+`', ctid, xmin, xmax) FROM damsync.`+table+` ORDER BY ctid`)...)
+	}
+	return all
+}
+
+// background is the context of t, which a rapid check has too.
+func background(t tb) context.Context {
+	return t.(interface{ Context() context.Context }).Context()
+}
