@@ -22,14 +22,13 @@ func (a *Adapter) Check(ctx context.Context, populated bool) error {
 		return fmt.Errorf("check target: %w", err)
 	}
 	dir := a.root
-	if s == nil {
-		dir = filepath.Dir(a.root)
-	} else {
+	if s != nil {
 		s.close()
 	}
 	err = unix.Access(dir, unix.W_OK|unix.X_OK)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = a.missingRoot()
+	for s == nil && errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir) // where the root will be made
+		err = unix.Access(dir, unix.W_OK|unix.X_OK)
 	}
 	if err != nil {
 		return classed("check target: write to "+dir, err)
@@ -39,11 +38,8 @@ func (a *Adapter) Check(ctx context.Context, populated bool) error {
 
 func (a *Adapter) missingRoot() error {
 	what := "make it, or leave out create: false"
-	switch {
-	case a.populated.Load():
+	if a.populated.Load() {
 		what = "damsync has put files there: is the disk mounted?"
-	case a.create:
-		what = fmt.Sprintf("its parent %s does not exist either: make that", filepath.Dir(a.root))
 	}
 	return fmt.Errorf("open root: %w: directory %s does not exist; %s", dam.ErrUnavailable, a.root, what)
 }

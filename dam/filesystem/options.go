@@ -28,8 +28,8 @@ var _ dam.Adapter = (*Adapter)(nil)
 
 // New makes the adapter for a target of an installation from its configured
 // options and does no I/O. Options: root, the directory, relative to the working
-// directory unless absolute; create, whether a missing root is made when its
-// parent exists and nothing of ours was put there yet (default true). All problems are reported at once.
+// directory unless absolute; create, whether a missing root is made, with its
+// parents, while nothing of ours was put there yet (default true). All problems are reported at once.
 func New(options map[string]any, target, instance string) (*Adapter, error) {
 	a := &Adapter{create: true, target: target, instance: instance, lock: make(chan struct{}, 1)}
 	var problems []error

@@ -79,7 +79,7 @@ func (a *Adapter) open(create bool) (*session, error) {
 		if !create {
 			return nil, nil
 		}
-		if err = os.Mkdir(a.root, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+		if err = os.MkdirAll(a.root, 0o755); err == nil {
 			root, err = os.OpenRoot(a.root)
 		}
 	}
