@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -83,8 +84,12 @@ func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test fu
 	synctest.Test(t, func(t *testing.T) {
 		sim := cmpsim.New(o)
 		at, dial := sim.StartPipes()
-		transport := &http.Transport{DialContext: dial}
+		transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(120 * time.Millisecond) // dialing and the TLS handshake
+			return dial(ctx, network, addr)
+		}}
 		defer func() {
+			time.Sleep(time.Second) // net/http may still be dialing a connection it no longer needs
 			transport.CloseIdleConnections()
 			if err := sim.Close(); err != nil {
 				t.Error(err)

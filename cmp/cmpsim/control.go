@@ -28,6 +28,8 @@ func (s *Simulator) controlHandler() http.Handler {
 	get("/endpoints", func(url.Values) any { return s.Endpoints() })
 	mux.HandleFunc("GET /assets", s.serveTruth)
 	mux.HandleFunc("POST /edit", s.serveEdit)
+	editors := &editorDesk{sim: s, desk: map[editorKey]*Editor{}}
+	mux.HandleFunc("POST /editor", take(editors.work))
 	mux.HandleFunc("POST /webhooks", take(func(h Webhook) (any, error) { return ok(s.RegisterWebhook(h)) }))
 	mux.HandleFunc("POST /webhooks/faults", take(func(f WebhookFaults) (any, error) {
 		s.SetWebhookFaults(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 )
 
 // Editor plays a person who works in one folder: uploads, titles, approvals,
@@ -139,4 +140,43 @@ func (e *Editor) somewhere() string {
 		return "/"
 	}
 	return below[e.r.IntN(len(below))]
+}
+
+// editorDesk keeps the editors of the control API, so that asking the same one
+// again goes on where it stopped.
+type editorDesk struct {
+	mu   sync.Mutex
+	sim  *Simulator
+	desk map[editorKey]*Editor
+}
+
+type editorKey struct {
+	Folder string `json:"folder"`
+	Seed   int64  `json:"seed"`
+}
+
+type editorOrder struct {
+	editorKey
+	Steps int `json:"steps"`
+}
+
+// work does the steps asked for, at least one, and returns them.
+func (d *editorDesk) work(o editorOrder) (any, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	orString(&o.Folder, "/Brand")
+	e, ok := d.desk[o.editorKey]
+	if !ok {
+		e = d.sim.NewEditor(o.Folder, o.Seed)
+		d.desk[o.editorKey] = e
+	}
+	var done []Step
+	for range max(o.Steps, 1) {
+		s, err := e.Step()
+		if err != nil {
+			return nil, err
+		}
+		done = append(done, s)
+	}
+	return done, nil
 }

@@ -1,11 +1,31 @@
 package cmpsim_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
 	"damsync/cmp/cmpsim"
 )
+
+// The control API's editor goes on where it stopped.
+func TestEditorByControlAPI(t *testing.T) {
+	steps := func(orders ...string) string {
+		b := start(t, nil)
+		var all []cmpsim.Step
+		for _, o := range orders {
+			var some []cmpsim.Step
+			must(t, json.Unmarshal(b.control("POST", "/editor", o).body, &some))
+			all = append(all, some...)
+		}
+		return fmt.Sprint(len(all), all)
+	}
+	once := steps(`{"folder":"/Press","seed":2,"steps":6}`)
+	if twice := steps(`{"folder":"/Press","seed":2,"steps":4}`, `{"folder":"/Press","seed":2,"steps":2}`); once != twice {
+		t.Errorf("%s\n%s", once, twice)
+	}
+}
 
 func TestEditorIsRepeatable(t *testing.T) {
 	script := func() (steps []cmpsim.Step, left []string) {

@@ -64,6 +64,24 @@ func TestNewVersionHasOtherBytes(t *testing.T) {
 	}
 }
 
+// A new version is drawn with the title of its time.
+func TestVersionsShowTheirTitle(t *testing.T) {
+	sum := func(titles ...string) string {
+		b := start(t, nil)
+		id := b.oneOf("image").ID
+		for _, title := range titles {
+			must(t, b.sim.EditTitle(id, title))
+		}
+		must(t, b.sim.NewVersion(id, 0))
+		a, err := b.sim.Asset(id)
+		must(t, err)
+		return a.SHA256
+	}
+	if sum("One") == sum("Two") || sum("One") != sum("Two", "One") {
+		t.Error("the picture does not show the title it was made under")
+	}
+}
+
 func TestDownloadURLsExpire(t *testing.T) {
 	b := start(t, nil)
 	id, err := b.sim.AddAsset(cmpsim.NewAsset{Title: "Private"})

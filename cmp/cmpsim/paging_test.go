@@ -1,10 +1,12 @@
 package cmpsim_test
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,5 +257,59 @@ func TestRootFoldersOnly(t *testing.T) {
 		if f["parent_folder_id"] != nil {
 			t.Errorf("%v is no root", f["path"])
 		}
+	}
+}
+
+// A filtered list follows the library, page by page.
+func TestFilteredListsAreLive(t *testing.T) {
+	b := start(t, nil)
+	before := b.get("/assets?type=image&page_size=100")
+	first := before.ids()[0]
+	must(t, b.sim.DeleteAsset(first))
+	after := b.get("/assets?type=image&page_size=100")
+	if slices.Contains(after.ids(), first) || after.num("total_count") != before.num("total_count")-1 {
+		t.Errorf("%d images, then %d", before.num("total_count"), after.num("total_count"))
+	}
+	last := after.ids()[50]
+	must(t, b.sim.EditTitle(last, "Up"))
+	if got := b.get("/assets?type=image").ids()[0]; got != last {
+		t.Error("an edited image did not move up")
+	}
+}
+
+// Readers and editors at the same time see whole pages and whole assets.
+func TestConcurrentUse(t *testing.T) {
+	b := start(t, nil)
+	receive(t, b, always(200))
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for _, path := range []string{"/assets?page_size=100", "/assets?type=image&page_size=100", "/folders", "/fields"} {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r, err := b.tryAPI(http.MethodGet, path, nil); err != nil || r.status != http.StatusOK {
+					t.Errorf("GET %s: %d, %v", path, r.status, err)
+					return
+				}
+			}
+		})
+	}
+	e := b.sim.NewEditor("/Brand", 1)
+	for range 300 {
+		_, err := e.Step()
+		must(t, err)
+		if _, err := b.sim.Assets(0, 20, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	readers.Wait()
+	b.delivered()
+	if state := b.sim.State(); state.Assets != len(b.sim.AssetIDs()) || state.Pending != 0 {
+		t.Errorf("state %+v", state)
 	}
 }
