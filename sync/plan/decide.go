@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"damsync/internal/library"
 )
 
 // Decide says whether an asset belongs at the target, and how. It first tries
@@ -125,8 +127,18 @@ func (t *Target) selected(e *evaluator, v *View) Decision {
 	if err != nil {
 		return failed("metadata", err)
 	}
-	d.MetadataHash = sha256.Sum256(text)
+	d.MetadataHash = metadataHash(v.Asset.Title, text)
 	return d
+}
+
+// metadataHash covers everything a target writes beside the bytes: the title
+// goes there whether or not a rule maps it.
+func metadataHash(title string, metadata []byte) library.Hash {
+	h := sha256.New()
+	h.Write([]byte(title)) //nolint:errcheck // a hash never fails
+	h.Write([]byte{0})     //nolint:errcheck // see above
+	h.Write(metadata)      //nolint:errcheck // see above
+	return library.Hash(h.Sum(nil))
 }
 
 func (e *evaluator) metadata(x *expression) (any, error) {

@@ -145,7 +145,7 @@ func TestMetadataHashIsFixed(t *testing.T) {
 		{"title", "asset.title"}, {"audience", `asset.labels["Audience"]`}, {"size", "asset.size"}, {"expires", "asset.expires_at"},
 	}
 	reversed := []MetadataRule{rules[3], rules[2], rules[1], rules[0]}
-	const want = "1df9dacc8123b5279ab71f60c8dabfc040654ee52cce8498cd15410d663d740e" // of {"audience":["Press","Trade"],"expires":"2027-01-01T00:00:00Z","size":12345,"title":"Poster"}
+	const want = "6ded5ca133ede55d2d14026b3dbe5b3ac82b073cf638385bf88701cef23f993f" // of the title, NUL, {"audience":["Press","Trade"],"expires":"2027-01-01T00:00:00Z","size":12345,"title":"Poster"}
 	for _, order := range [][]MetadataRule{rules, reversed} {
 		d := mustCompile(t, Spec{Metadata: order}).Decide(poster(), day("2026-01-01"))
 		if got := hex.EncodeToString(d.MetadataHash[:]); got != want {
