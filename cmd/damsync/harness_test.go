@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what should come soon. Tests run side by
+// side on small machines, with the race detector too.
+const patience = 60 * time.Second
+
+// eventually waits until probe finds nothing to complain of.
+func eventually(t *testing.T, what string, probe func() error) {
+	t.Helper()
+	if err := within(t.Context(), patience, probe); err != nil {
+		t.Fatalf("%s: not within %s: %v", what, patience, err)
+	}
+}
+
+func within(ctx context.Context, d time.Duration, probe func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := probe()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// tempDir is a directory that the PostgreSQL user of a test run by root may
+// enter, with a short path as sockets need.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "damsync-cmd-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove the test's directory: %v", err)
+		}
+	})
+	return dir
+}
+
+var lastHost atomic.Uint32
+
+// ownAddress is a loopback address that no other test listens on, so that a
+// daemon that is killed finds its port free again.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	n := lastHost.Add(1)
+	host := fmt.Sprintf("127.%d.%d.%d", 2+os.Getpid()%250, n>>8, n&255)
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatalf("take a loopback address: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// output collects what a process prints.
+type output struct {
+	mu  chan struct{}
+	buf bytes.Buffer
+}
+
+func newOutput() *output { return &output{mu: make(chan struct{}, 1)} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu <- struct{}{}
+	defer func() { <-o.mu }()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu <- struct{}{}
+	defer func() { <-o.mu }()
+	return o.buf.String()
+}
+
+// proc is a damsync that runs.
+type proc struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr *output
+	done           chan struct{}
+	name           string
+}
+
+// launch is how a damsync is started.
+type launch struct {
+	args []string
+	dir  string
+	env  []string // added to the test's
+	bin  string   // instead of the test binary
+	cred *syscall.Credential
+}
+
+// start runs damsync; at the end of the test it is killed when it still runs.
+func start(t *testing.T, l launch) *proc {
+	t.Helper()
+	bin := l.bin
+	if bin == "" {
+		var err error
+		if bin, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &proc{t: t, stdout: newOutput(), stderr: newOutput(), done: make(chan struct{}), name: strings.Join(l.args, " ")}
+	p.cmd = exec.Command(bin, l.args...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = l.dir, p.stdout, p.stderr
+	p.cmd.Env = append(cleanEnv(), append(l.env, asProgram+"=1")...)
+	// A test that panics takes what it started with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.cred, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start damsync %s: %v", p.name, err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // the state tells
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// cleanEnv is the environment without what would change damsync.
+func cleanEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "DAMSYNC_KEY=") && !strings.HasPrefix(kv, "CMP_") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// kill is kill -9, and waits for the end.
+func (p *proc) kill() {
+	if !p.running() {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+func (p *proc) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// wait returns the exit code.
+func (p *proc) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(2 * patience):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // shows where it hangs
+		select {
+		case <-p.done:
+		case <-time.After(5 * time.Second):
+			p.kill()
+		}
+		p.t.Fatalf("damsync %s does not end:\n%s\n%s", p.name, p.stdout, p.stderr)
+		return -1
+	}
+}
+
+// stop asks it to end as a service manager does.
+func (p *proc) stop() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("stop damsync %s: %v", p.name, err)
+	}
+	return p.wait()
+}
+
+// result is a damsync that has ended.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit code %d\nstdout:\n%s\nstderr:\n%s", r.code, r.stdout, r.stderr)
+}
+
+// all is everything that was printed.
+func (r result) all() string { return r.stdout + r.stderr }
+
+// damsync runs a command to its end.
+func damsync(t *testing.T, args ...string) result {
+	t.Helper()
+	return finish(start(t, launch{args: args, dir: t.TempDir()}))
+}
+
+func finish(p *proc) result {
+	p.t.Helper()
+	code := p.wait()
+	return result{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
+}
+
+// wantCode fails the test when the command ended otherwise.
+func (r result) wantCode(t *testing.T, code int) result {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("want exit code %d, got %s", code, r)
+	}
+	return r
+}
+
+// wantText fails the test when a text is not printed.
+func (r result) wantText(t *testing.T, texts ...string) result {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(r.all(), text) {
+			t.Errorf("%q is not in what was printed, %s", text, r)
+		}
+	}
+	return r
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
