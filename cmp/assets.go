@@ -36,7 +36,7 @@ type AssetPage struct {
 	Total     int        // matches of the query; -1 when the answer had no total_count
 	More      bool       // the API names a next page
 	Bad       []RowError // rows that could not be read: with any, the page is not complete
-	Requested time.Time  // local time just before the request was made
+	Requested time.Time  // local time just before the answered request was sent
 	Served    time.Time  // the server's Date header, whole seconds; zero when absent
 }
 
@@ -51,7 +51,6 @@ type Item struct {
 func (c *Client) Assets(ctx context.Context, q AssetQuery) (AssetPage, error) {
 	u := c.endpoint("assets")
 	u.RawQuery = q.values().Encode()
-	requested := time.Now()
 	var page AssetPage
 	r, err := c.get(ctx, "list assets", u, func(b []byte) (err error) {
 		page, err = decodePage(b)
@@ -60,7 +59,7 @@ func (c *Client) Assets(ctx context.Context, q AssetQuery) (AssetPage, error) {
 	if err != nil {
 		return AssetPage{}, err
 	}
-	page.Requested, page.Served = requested, r.served
+	page.Requested, page.Served = r.sent, r.served
 	return page, nil
 }
 

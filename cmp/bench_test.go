@@ -1,7 +1,6 @@
 package cmp
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,13 +37,5 @@ func BenchmarkStable(b *testing.B) {
 	b.SetBytes(int64(len(row)))
 	for b.Loop() {
 		stable(row, "thumbnail_url", "content.value")
-	}
-}
-
-func BenchmarkValid(b *testing.B) {
-	page := pageJSON(100)
-	b.SetBytes(int64(len(page)))
-	for b.Loop() {
-		json.Valid(page)
 	}
 }

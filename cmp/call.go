@@ -18,7 +18,8 @@ const maxPages = 10_000
 // call goes with one API call through the stack, in the request's context.
 type call struct {
 	op       string
-	attempts int // requests sent so far
+	attempts int       // requests sent so far
+	sent     time.Time // when the last of them was
 	// accept decodes a 2xx body. Its error makes the attempt one to be repeated, so
 	// that half an answer is treated as a dropped connection is.
 	accept func(body []byte) error
@@ -38,6 +39,7 @@ func callOf(ctx context.Context) *call {
 // reply is what remains of an accepted answer besides its body.
 type reply struct {
 	header http.Header
+	sent   time.Time // when the request left that was answered
 	served time.Time // the server's Date, zero when absent
 }
 
@@ -93,7 +95,7 @@ func (c *Client) do(req *http.Request, one *call) (reply, error) {
 	if err == nil {
 		served = served.UTC()
 	}
-	return reply{header: resp.Header, served: served}, nil
+	return reply{header: resp.Header, sent: one.sent, served: served}, nil
 }
 
 // endpoint builds a URL under the API root; parts are path segments, escaped.

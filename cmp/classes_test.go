@@ -360,3 +360,15 @@ func (g *staleGrants) Take(ctx context.Context, class grant.Class) (grant.Grant,
 type stale struct{}
 
 func (stale) Sent(context.Context, time.Time) error { return grant.ErrStale }
+
+// Requested is when the page was asked for that came, not when the call began.
+func TestRequestedIsTheAnsweredAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := offline(t, script(answer(429, "", "Retry-After", "50"), answer(200, emptyPage)))
+		start := time.Now()
+		page, err := f.Assets(t.Context(), cmp.AssetQuery{})
+		if err != nil || page.Requested.Sub(start) < 50*time.Second {
+			t.Errorf("requested %s after the call, %v", page.Requested.Sub(start), err)
+		}
+	})
+}

@@ -33,6 +33,7 @@ func (t *observe) RoundTrip(req *http.Request) (*http.Response, error) {
 	one := callOf(req.Context())
 	one.attempts++
 	start := time.Now()
+	one.sent = start
 	resp, err := t.next.RoundTrip(req)
 	o := Observation{
 		Op: one.op, Method: req.Method, Path: req.URL.Path, Class: grant.ClassOf(req.Context()),
