@@ -7,8 +7,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Logging writes one line for each call that goes to next: writes at info,
-// reads at debug, failures at warn with their class. It logs and passes the
+// Logging writes one line for each call that goes to next: successes at
+// debug, failures at warn with their class. It logs and passes the
 // error on, since what becomes of it is the caller's to decide and to record.
 func Logging(next Adapter, log zerolog.Logger, target string) Adapter {
 	return logging{next: next, log: log.With().Str("target", target).Logger()}
@@ -66,7 +66,7 @@ func (l logging) Retire(ctx context.Context, r Remote, mark Mark, mode RetireMod
 }
 
 func (l logging) write(start time.Time, mark Mark, r Remote, err error) *zerolog.Event {
-	return l.remote(zerolog.InfoLevel, start, r, err).
+	return l.remote(zerolog.DebugLevel, start, r, err).
 		Str("asset_id", mark.AssetID).Int64("generation", mark.Generation)
 }
 

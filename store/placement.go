@@ -181,6 +181,25 @@ func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration
 		WHERE p.target = $1 AND p.desired_generation > p.applied_generation AND p.gate = 'open' AND coalesce(t.problem, '') = ''`, target)
 }
 
+// UpcomingPuts names up to n assets whose bytes target will need next: due,
+// unclaimed, and not there in the version wanted.
+func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT asset_id FROM damsync.placement
+		WHERE target = $1 AND desired_generation > applied_generation AND gate = 'open' AND next_attempt_at <= clock_timestamp()
+			AND (lease_until IS NULL OR lease_until < clock_timestamp())
+			AND desired_present AND (applied_state <> 'present' OR applied_version <> desired_version)
+		ORDER BY urgency, next_attempt_at LIMIT $2`, target, n)
+	if err != nil {
+		return nil, fmt.Errorf("list upcoming placements: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list upcoming placements: %w", err)
+	}
+	return ids, nil
+}
+
 // Retry makes failed placements of target (all targets when empty) due at once, and unpauses them. It
 // returns how many.
 func (s *Store) Retry(ctx context.Context, target string) (int64, error) {

@@ -54,7 +54,7 @@ func (p *pusher) claim(ctx context.Context, n int) ([]func(context.Context), err
 		}
 		return nil, nil
 	}
-	p.e.prefetch(ctx, work)
+	p.prefetch(ctx, work)
 	jobs := make([]func(context.Context), len(work))
 	for i, w := range work {
 		jobs[i] = func(ctx context.Context) { p.work(ctx, w) }
@@ -147,6 +147,9 @@ func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouche
 
 func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, untouched bool, log zerolog.Logger) error {
 	class := dam.Classify(err)
+	if class == dam.ClassSource {
+		p.e.urls.drop(w.AssetID)
+	}
 	after := placementDelay(class, w.Attempts)
 	if class == dam.ClassUnavailable || class == dam.ClassAuth || class == dam.ClassThrottled {
 		p.usable = false

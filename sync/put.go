@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"damsync/cmp"
@@ -78,49 +79,71 @@ func (j *placing) sameBytes(ctx context.Context) (bool, error) {
 // open downloads from the URL at hand, once more from a fresh one when it has
 // expired.
 func (j *placing) open(ctx context.Context) (*cmp.Download, error) {
-	lib := j.p.e.lib
-	if u, ok := j.p.e.urls.take(j.w.AssetID); ok {
-		d, err := lib.Download(ctx, u)
+	e := j.p.e
+	if u, ok := e.urls.get(j.w.AssetID); ok {
+		d, err := e.lib.Download(ctx, u)
 		if !errors.Is(err, cmp.ErrExpiredURL) {
 			return d, err
 		}
+		e.urls.drop(j.w.AssetID)
 	}
-	urls, err := lib.FileURLs(grant.WithClass(ctx, j.w.Class), []string{j.w.AssetID})
-	if err != nil {
+	if err := e.fetchURLs(ctx, j.w.Class, []string{j.w.AssetID}); err != nil {
 		return nil, err
 	}
-	u, ok := urls[j.w.AssetID]
+	u, ok := e.urls.get(j.w.AssetID)
 	if !ok {
 		return nil, fmt.Errorf("%w: the library gives no download URL for it", dam.ErrSource)
 	}
-	return lib.Download(ctx, u)
+	return e.lib.Download(ctx, u)
 }
 
-// prefetch asks for many download URLs with one request. A failure is left to
-// each placement.
-func (e *Engine) prefetch(ctx context.Context, work []state.Work) {
-	var ids []string
-	class := grant.Backfill
-	for _, w := range work {
-		if !w.Desired.Present || w.Desired.Version == w.Applied.Version && w.Applied.State == string(dam.Present) {
-			continue
-		}
-		if !e.urls.has(w.AssetID) {
-			ids = append(ids, w.AssetID)
-			class = w.Class
-		}
-	}
-	if len(ids) < 2 {
-		return // a single one is asked for where it is used
+// fetchURLs asks for download URLs; one request brings a hundred. It is never
+// less urgent than the poll: bytes that are planned would wait for details of
+// assets that are not.
+func (e *Engine) fetchURLs(ctx context.Context, class grant.Class, ids []string) error {
+	if class != grant.Webhook && class != grant.Manual {
+		class = grant.Incremental
 	}
 	urls, err := e.lib.FileURLs(grant.WithClass(ctx, class), ids)
 	if err != nil {
-		e.log.Debug().Err(err).Msg("download URLs cannot be fetched together")
-		return
+		return err
 	}
 	for id, u := range urls {
 		e.urls.put(id, u)
 	}
+	return nil
+}
+
+// prefetch asks for the URLs of the work claimed and of what comes after it with
+// one request. A failure is left to each placement.
+func (p *pusher) prefetch(ctx context.Context, work []state.Work) {
+	class, lacking := grant.Class(""), false
+	for _, w := range work {
+		if needsBytes(w) && !p.e.urls.has(w.AssetID) {
+			class, lacking = w.Class, true
+		}
+	}
+	if !lacking {
+		return
+	}
+	ids, err := p.e.store.UpcomingPuts(ctx, p.target.Rule.Name(), pageSize)
+	if err != nil {
+		p.log.Debug().Err(err).Msg("upcoming placements cannot be listed")
+	}
+	for _, w := range work {
+		ids = append(ids, w.AssetID)
+	}
+	ids = slices.DeleteFunc(ids, p.e.urls.has)
+	if len(ids) < 2 {
+		return // a single one is asked for where it is used
+	}
+	if err := p.e.fetchURLs(ctx, class, ids[max(0, len(ids)-pageSize):]); err != nil {
+		p.log.Debug().Err(err).Msg("download URLs cannot be fetched together")
+	}
+}
+
+func needsBytes(w state.Work) bool {
+	return w.Desired.Present && !fileless(w.Type) && (w.Desired.Version != w.Applied.Version || w.Applied.State != string(dam.Present))
 }
 
 // move gives the object its new path.

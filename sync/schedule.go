@@ -115,7 +115,7 @@ func (e *Engine) sweepStepLeader(ctx context.Context, s cron.Schedule) (time.Dur
 	asked := first || unfinished || e.sweepAsked.Swap(false)
 	class := grant.Sweep
 	if first {
-		class = grant.Backfill
+		class = grant.Incremental // first light: all summaries, then their details
 	}
 	return e.scheduled(ctx, kindSweep, s, asked, func(ctx context.Context) error {
 		_, err := e.Sweep(ctx, SweepOptions{Class: class, RequestedBy: "schedule"})

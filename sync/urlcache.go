@@ -42,12 +42,11 @@ func (c *urlCache) put(id string, u library.DownloadURL) {
 	c.urls[id] = cachedURL{url: u, at: c.now()}
 }
 
-// take gives the URL away: it is used for one push.
-func (c *urlCache) take(id string) (library.DownloadURL, bool) {
+// get returns the URL at hand, if it is not too old.
+func (c *urlCache) get(id string) (library.DownloadURL, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u, ok := c.urls[id]
-	delete(c.urls, id)
 	if !ok || c.now().Sub(u.at) > urlAge {
 		return library.DownloadURL{}, false
 	}
@@ -56,10 +55,15 @@ func (c *urlCache) take(id string) (library.DownloadURL, bool) {
 
 // has tells whether a usable URL is at hand.
 func (c *urlCache) has(id string) bool {
+	_, ok := c.get(id)
+	return ok
+}
+
+// drop forgets a URL that did not do.
+func (c *urlCache) drop(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	u, ok := c.urls[id]
-	return ok && c.now().Sub(u.at) <= urlAge
+	delete(c.urls, id)
 }
 
 // shrink drops what is old and, when that is not enough, anything.
