@@ -195,15 +195,30 @@ func must(t tb, err error) {
 }
 
 // versions tells the version of every row of the tables that observations
-// write: who locks or rewrites one changes it.
+// write: who rewrites one changes it.
 func versions(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	return rowsOf(t, pool, "ctid, xmin")
+}
+
+// touches is versions that locking a row changes too.
+func touches(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	return rowsOf(t, pool, "ctid, xmin, xmax")
+}
+
+func rowsOf(t *testing.T, pool *pgxpool.Pool, columns string) []string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{"asset", "asset_detail", "asset_fields", "placement", "lookup", "change", "decision_failure", "folder"} {
-		all = append(all, lines(t, pool, `SELECT concat_ws(' ', '`+table+`', ctid, xmin, xmax) FROM damsync.`+table+` ORDER BY ctid`)...)
+		all = append(all, lines(t, pool, `SELECT concat_ws(' ', '`+table+`', `+columns+`) FROM damsync.`+table+` ORDER BY ctid`)...)
 	}
 	return all
 }
+
+// soon is where a fake clock starts, a little after the times that columns
+// have by default, which it does not rule.
+func soon() time.Time { return time.Now().Add(time.Hour).Truncate(time.Second) }
 
 // background is the context of t, which a rapid check has too.
 func background(t tb) context.Context {

@@ -84,7 +84,7 @@ func TestUnchangedPageWritesNothing(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), everything("brand"), summary("x"), summary("y"))
-	before := versions(t, pool)
+	before := touches(t, pool)
 	reordered := summary("x", func(a *library.Asset) {
 		v := a.Labels[0].Values
 		a.Labels[0].Values = []library.Named{v[1], v[0]}
@@ -97,7 +97,7 @@ func TestUnchangedPageWritesNothing(t *testing.T) {
 	if got := apply(t, s, second(2), asked, reordered, summary("y")); got.Changed != 0 || got.Seen != 2 {
 		t.Errorf("applied %+v", got)
 	}
-	if diff := gocmp.Diff(before, versions(t, pool)); diff != "" {
+	if diff := gocmp.Diff(before, touches(t, pool)); diff != "" {
 		t.Errorf("rows were touched (-before +after):\n%s", diff)
 	}
 	differing, err := s.Differing(t.Context(), []library.Asset{reordered, summary("y", titled("new")), summary("z")})

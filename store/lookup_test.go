@@ -1,0 +1,311 @@
+package store
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/pgtest"
+	"damsync/internal/state"
+)
+
+// ids in the order in which they were claimed.
+func claimIDs(t *testing.T, s *Store, n int) []string {
+	t.Helper()
+	claims, err := s.ClaimLookups(t.Context(), n, time.Minute)
+	must(t, err)
+	ids := []string{}
+	for _, l := range claims {
+		ids = append(ids, l.AssetID)
+	}
+	return ids
+}
+
+func inboxPending(t *testing.T, pool *pgxpool.Pool) int {
+	t.Helper()
+	return query[int](t, pool, `SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL`)
+}
+
+func TestLookupsAreClaimedByUrgencyOnce(t *testing.T) {
+	pool, clock := fakeClock(t, soon())
+	a, b := New(pool, "a"), New(pool, "b")
+	for _, class := range []grant.Class{grant.Backfill, grant.Sweep, grant.Webhook, grant.Detail, grant.Manual} {
+		must(t, a.WantLookups(t.Context(), swept(), class, false, []state.Ref{{ID: string(class)}, {ID: string(class)}}))
+	}
+	if got, want := claimIDs(t, a, 2), []string{"webhook", "manual"}; !gocmp.Equal(got, want) {
+		t.Errorf("claimed %v, want %v", got, want)
+	}
+	if got, want := claimIDs(t, b, 2), []string{"detail", "sweep"}; !gocmp.Equal(got, want) {
+		t.Errorf("the other replica claimed %v, want %v", got, want)
+	}
+	clock.advance(59 * time.Second)
+	if got, want := claimIDs(t, b, 9), []string{"backfill"}; !gocmp.Equal(got, want) {
+		t.Errorf("while the leases last, claimed %v, want %v", got, want)
+	}
+	if wait, any, err := b.NextLookup(t.Context()); err != nil || !any || wait != time.Second {
+		t.Errorf("the next lookup comes due in %s, %t, %v; want when the first lease ends", wait, any, err)
+	}
+	clock.advance(2 * time.Second)
+	got := claimIDs(t, b, 9)
+	slices.Sort(got)
+	if want := []string{"detail", "manual", "sweep", "webhook"}; !gocmp.Equal(got, want) {
+		t.Errorf("after the leases, claimed %v, want %v", got, want)
+	}
+}
+
+func TestNothingToLookUp(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	if _, any, err := s.NextLookup(t.Context()); err != nil || any {
+		t.Errorf("something is due: %v", err)
+	}
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, nil))
+}
+
+// What the mirror and the inbox know fills what the request left out.
+func TestLookupIsFilled(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	apply(t, s, second(1), nil, summary("x"))
+	must(t, s.WantLookups(t.Context(), state.Observation{Kind: "sweep", RunID: 3}, grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
+	got := claimOne(t, s)
+	got.InboxID = 0
+	want := state.Lookup{
+		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Class: grant.Webhook, Wanted: 2, Gone: true,
+		Observation: state.Observation{Kind: "sweep", RunID: 3}, SourceTask: "task-1", Attempts: 1,
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("lookup (-want +got):\n%s", diff)
+	}
+}
+
+// A reading writes the three levels, logs what differs from the one before, and
+// finishes the lookup; one that finds no change writes nothing.
+func TestReading(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	var known []state.Known
+	see := func(_ time.Time, k state.Known) state.Verdict { known = append(known, k); return state.Verdict{} }
+	field := library.FieldValue{ID: "f1", Name: "Market", Type: "choice", Values: []string{"c1"}, Names: []string{"DE"}}
+	apply(t, s, second(1), nil, summary("x"))
+
+	want1(t, s, "x")
+	// A detail body repeats neither type nor self link.
+	bare := summary("x", func(a *library.Asset) { a.Type, a.MIMEType, a.FileExtension, a.Self = "", "", "", "" })
+	got := applyReading(t, s, claimOne(t, s), reading(bare, second(2), withFields(field)), see)
+	if diff := gocmp.Diff(state.Applied{Seen: 1}, got); diff != "" {
+		t.Errorf("the summary has not changed (-want +got):\n%s", diff)
+	}
+	if len(known) != 1 || known[0].Detail == nil || known[0].Detail.AltText != "tree" || known[0].Fields == nil ||
+		!gocmp.Equal(known[0].Fields.Values, []library.FieldValue{field}) {
+		t.Fatalf("the rules saw %+v", known)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 {
+		t.Errorf("%d lookups left", n)
+	}
+
+	before := versions(t, pool)
+	want1(t, s, "x")
+	applyReading(t, s, claimOne(t, s), reading(bare, second(3), withFields(field)), see)
+	if diff := gocmp.Diff(before, versions(t, pool)); diff != "" {
+		t.Errorf("an unchanged reading touched rows (-before +after):\n%s", diff)
+	}
+
+	expires := second(90)
+	want1(t, s, "x")
+	changed := reading(summary("x", modified(second(5))), second(6), func(r *state.Reading) {
+		r.Detail = library.Detail{
+			Description: "An oak", AltText: "oak", Attribution: "Ann", Tags: []string{"brown"}, ExpiresAt: &expires, Public: true,
+			Width: 3, Height: 4, Size: 8, VersionNumber: 2, VersionID: "v2", OwnerID: "bob",
+		}
+	}, withFields(library.FieldValue{ID: "f2", Name: "Season", Type: "text", Values: []string{"Spring"}}))
+	if got := applyReading(t, s, claimOne(t, s), changed, see); got.Changed != 1 || got.New != 0 {
+		t.Errorf("applied %+v", got)
+	}
+	want := []string{
+		`asset x modified_at "2026-03-01T11:51:40Z" -> "2026-03-01T12:00:05Z" by sweep`,
+		`asset x description "A tree" -> "An oak" by sweep`,
+		`asset x alt_text "tree" -> "oak" by sweep`,
+		`asset x attribution_text "" -> "Ann" by sweep`,
+		`asset x tags ["green"] -> ["brown"] by sweep`,
+		`asset x expires_at null -> "2026-03-01T12:01:30Z" by sweep`,
+		`asset x is_public false -> true by sweep`,
+		`asset x width 0 -> 3 by sweep`,
+		`asset x height 0 -> 4 by sweep`,
+		`asset x file_size 7 -> 8 by sweep`,
+		`asset x version_number 1 -> 2 by sweep`,
+		`asset x version_id "v1" -> "v2" by sweep`,
+		`asset x owner_id "ann" -> "bob" by sweep`,
+		`asset x fields.Season null -> ["Spring"] by sweep`,
+		`asset x fields.Market ["c1"] -> null by sweep`,
+	}
+	if diff := gocmp.Diff(want, changes(t, pool)); diff != "" {
+		t.Errorf("change log (-want +got):\n%s", diff)
+	}
+}
+
+// A webhook may name an asset that no list has shown yet.
+func TestReadingOfAnUnknownAsset(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
+	got := applyReading(t, s, claimOne(t, s), reading(summary("x\x00"), second(1)), everything("brand"))
+	if got.New != 1 || got.Changed != 1 {
+		t.Errorf("applied %+v", got)
+	}
+	storeEvent(t, s, Event{Name: "asset_added", AssetID: "y", SourceTask: "task-2"})
+	applyReading(t, s, claimOne(t, s), reading(summary("y"), second(1)), everything("brand"))
+	if task := query[string](t, pool, `SELECT source_task FROM damsync.asset WHERE id = 'y'`); task != "task-2" {
+		t.Errorf("source task %q", task)
+	}
+	if by := query[string](t, pool, `SELECT first_seen_by FROM damsync.asset WHERE id = 'y'`); by != "webhook" {
+		t.Errorf("first seen by %q", by)
+	}
+	if urgency := query[int](t, pool, `SELECT urgency FROM damsync.placement WHERE asset_id = 'y'`); urgency != 0 {
+		t.Errorf("an editor waits behind a backfill: urgency %d", urgency)
+	}
+}
+
+// A list page read later than the detail, but written first, keeps its summary;
+// what only the detail tells is kept all the same, and so is the task that
+// the event told.
+func TestOvertakenReadingKeepsItsDetail(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
+	l := claimOne(t, s)
+	apply(t, s, second(9), nil, summary("x", titled("newer")))
+	applyReading(t, s, l, reading(summary("x", titled("older")), second(5)), nil)
+	got := lines(t, pool, `SELECT concat_ws(' ', title, source_task, description) FROM report.assets`)
+	if want := []string{"newer task-1 A tree"}; !gocmp.Equal(got, want) {
+		t.Errorf("mirror %v, want %v", got, want)
+	}
+
+	// Of a reading that a change has overtaken nothing is worth keeping, and an
+	// older detail never replaces a newer one.
+	want1(t, s, "x")
+	applyReading(t, s, claimOne(t, s), reading(summary("x", modified(second(-900)), titled("older still")), second(6), described("before the change")), nil)
+	want1(t, s, "x")
+	applyReading(t, s, claimOne(t, s), reading(summary("x", titled("newer")), second(4), described("late")), nil)
+	got = lines(t, pool, `SELECT concat_ws(' ', title, description) FROM report.assets`)
+	if want := []string{"newer A tree"}; !gocmp.Equal(got, want) {
+		t.Errorf("mirror %v, want %v", got, want)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 || inboxPending(t, pool) != 0 {
+		t.Errorf("%d lookups and %d events left", n, inboxPending(t, pool))
+	}
+}
+
+// Promise 9 at its narrowest: an event stored while the claim runs is counted by
+// it, though the claim does not see the event.
+func TestEventDuringTheClaimIsSettled(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	l := claimOne(t, s)
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	l.Wanted = 2 // what the claim returns when the second event commits just before it locks the row
+	applyReading(t, s, l, reading(summary("x"), second(1)), nil)
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 || inboxPending(t, pool) != 0 {
+		t.Errorf("%d lookups and %d events left", n, inboxPending(t, pool))
+	}
+}
+
+func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	apply(t, s, second(5), everything("brand"), summary("x"))
+	place(t, s, "brand")
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(4), everything("brand")))
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 0 {
+		t.Error("an older 404 removed an asset that was read since")
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 {
+		t.Error("the lookup is not finished")
+	}
+	l := listen(t, s)
+	l.expect(topics()...)
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	l.expect(state.TopicLookup)
+	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
+	l.expect(state.TopicGate, state.TopicPlacement)
+	got := lines(t, pool, `SELECT concat_ws(' ', asset_id, desired_present, gate, desired_reason) FROM damsync.placement`)
+	if want := []string{"x f waiting does not belong there"}; !gocmp.Equal(got, want) {
+		t.Errorf("placements %v, want %v", got, want)
+	}
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "never-known"}}))
+	l.expect(state.TopicLookup)
+	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
+	l.expect(state.TopicGate) // a suspect less may let a wave through
+}
+
+func TestFailedLookup(t *testing.T) {
+	pool, clock := fakeClock(t, soon())
+	s := New(pool, "a")
+	want1(t, s, "x")
+	must(t, s.FailLookup(t.Context(), claimOne(t, s), "temporary", "bad \x00gateway", time.Minute, true))
+	if got := claimIDs(t, s, 9); len(got) != 0 {
+		t.Errorf("due at once: %v", got)
+	}
+	if got := lines(t, pool, `SELECT concat_ws(' ', asset_id, error_class, error, attempts) FROM report.failures`); !gocmp.Equal(got, []string{"x temporary bad �gateway 1"}) {
+		t.Errorf("failures %v", got)
+	}
+	// A poll that misses the asset again does not spend a request each time.
+	must(t, s.WantLookups(t.Context(), polled(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != time.Minute {
+		t.Errorf("due in %s, %t, %v", wait, any, err)
+	}
+	clock.advance(time.Minute)
+	l := claimOne(t, s)
+	if l.Attempts != 2 {
+		t.Errorf("attempt %d", l.Attempts)
+	}
+	// The quota deferring it is not the asset's failure; news of it is worth a request now.
+	must(t, s.FailLookup(t.Context(), l, "deferred", "", time.Hour, false))
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	if l = claimOne(t, s); l.Attempts != 2 {
+		t.Errorf("attempt %d after one that does not count", l.Attempts)
+	}
+	// News during the attempt makes the next one due at once.
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	must(t, s.FailLookup(t.Context(), l, "temporary", "", time.Hour, true))
+	l = claimOne(t, s)
+	must(t, s.FailLookup(t.Context(), l, "temporary", "", time.Hour, true))
+	if n, err := s.Retry(t.Context(), ""); err != nil || n != 1 {
+		t.Errorf("retried %d, %v", n, err)
+	}
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), second(1)), nil)
+	if n := query[int](t, pool, `SELECT count(*) FROM report.failures`); n != 0 {
+		t.Errorf("%d failures left", n)
+	}
+}
+
+// What was read in the second of its last change is read once more.
+func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
+	now := soon()
+	pool, clock := fakeClock(t, now)
+	s := New(pool, "a")
+	want1(t, s, "x")
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), now, func(r *state.Reading) { r.Settled = false }), nil)
+	unsettled := func(want int) {
+		t.Helper()
+		if n, err := s.WantUnsettled(t.Context(), polled()); err != nil || n != want {
+			t.Errorf("asked for %d, %v, want %d", n, err, want)
+		}
+	}
+	unsettled(0)
+	clock.advance(3 * time.Second)
+	unsettled(1)
+	unsettled(0)
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), now.Add(3*time.Second)), nil)
+	unsettled(0)
+	if got := lines(t, pool, `SELECT settled::text FROM damsync.asset_detail`); !gocmp.Equal(got, []string{"true"}) {
+		t.Errorf("settled %v", got)
+	}
+}
