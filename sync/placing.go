@@ -92,6 +92,9 @@ func (j *placing) accept(ctx context.Context, op plan.Op, r dam.Remote, err erro
 		j.log.Info().Str("op", op.String()).Msg("object is not as recorded; the target is looked at")
 		return j.look(ctx)
 	}
+	if errors.Is(err, dam.ErrStale) {
+		return errors.Join(fmt.Errorf("%s: %w", op, err), j.overtake(ctx))
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
@@ -110,6 +113,16 @@ func (j *placing) accept(ctx context.Context, op plan.Op, r dam.Remote, err erro
 		j.applied.MetadataHash = before.MetadataHash
 	}
 	return nil
+}
+
+// overtake lifts the placement's generation above the target's, which a database
+// restored from an older copy has forgotten. For a worker that has been
+// replaced it changes nothing.
+func (j *placing) overtake(ctx context.Context) error {
+	if err := j.look(ctx); err != nil {
+		return err
+	}
+	return j.p.e.store.RaiseGeneration(ctx, j.w, j.remote.Mark.Generation)
 }
 
 // look asks the target what is there: after an outcome nobody knows, its answer

@@ -92,6 +92,7 @@ type PlanStore interface {
 type PlacementStore interface {
 	ClaimPlacements(ctx context.Context, target string, n int, lease time.Duration) ([]state.Work, error)
 	NextPlacement(ctx context.Context, target string) (time.Duration, bool, error)
+	RaiseGeneration(ctx context.Context, w state.Work, above int64) error
 	UpcomingPuts(ctx context.Context, target string, n int) ([]string, error)
 	ExtendPlacement(ctx context.Context, w state.Work, lease time.Duration) error
 	RecordStep(ctx context.Context, w state.Work, o state.Object) error
