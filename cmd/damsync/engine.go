@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -46,7 +47,10 @@ func (a *app) login() (*cmp.OAuth, error) {
 	c := a.cfg.CMP
 	return cmp.NewOAuth(cmp.OAuthOptions{
 		Grant: c.Grant, ClientID: c.ClientID, ClientSecret: c.ClientSecret, AuthURL: c.AuthURL, TokenURL: c.TokenURL,
-		Store: tokenStore{a.store.Tokens(sealer, c.Grant+" "+c.ClientID)}, Log: a.log,
+		Store: tokenStore{
+			tokens:    a.store.Tokens(sealer, c.Grant+" "+c.ClientID),
+			renewable: c.Grant == config.GrantClientCredentials,
+		}, Log: a.log,
 	})
 }
 
@@ -67,21 +71,15 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 	}), nil
 }
 
-// targets makes the adapters; all problems of their options are reported at
-// once, where they stand in the file.
+// targets makes the adapters, whose options loadConfig has checked.
 func (a *app) targets(instance string) ([]sync.Target, error) {
-	var targets []sync.Target
-	var problems config.Problems
-	for _, t := range a.cfg.Targets {
+	targets := make([]sync.Target, len(a.cfg.Targets))
+	for i, t := range a.cfg.Targets {
 		adapter, err := newAdapter(t, instance, a.log)
 		if err != nil {
-			problems = append(problems, t.Problem("options", err.Error()))
-			continue
+			return nil, err
 		}
-		targets = append(targets, sync.Target{Rule: t.Rules, Adapter: adapter})
-	}
-	if len(problems) > 0 {
-		return nil, problems
+		targets[i] = sync.Target{Rule: t.Rules, Adapter: adapter}
 	}
 	return targets, nil
 }
@@ -101,14 +99,25 @@ func newAdapter(t config.Target, instance string, log zerolog.Logger) (dam.Adapt
 
 // tokenStore lends the store's tokens to the client, which knows nothing of
 // the store.
-type tokenStore struct{ tokens *store.Tokens }
-
-func (s tokenStore) Load(ctx context.Context) (cmp.TokenSet, error) {
-	set, err := s.tokens.Load(ctx)
-	return cmp.TokenSet(set), err
+type tokenStore struct {
+	tokens *store.Tokens
+	// renewable tokens that cannot be opened, since the key is another one, are
+	// asked for again; others are a person's login.
+	renewable bool
 }
 
 func (s tokenStore) Update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
+	set, err := s.update(ctx, fn)
+	if !s.renewable || !errors.Is(err, store.ErrUnreadableTokens) {
+		return set, err
+	}
+	if err := s.tokens.Replace(ctx, store.TokenSet{}); err != nil {
+		return set, err
+	}
+	return s.update(ctx, fn)
+}
+
+func (s tokenStore) update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
 	set, err := s.tokens.Update(ctx, func(ctx context.Context, old store.TokenSet) (store.TokenSet, error) {
 		set, err := fn(ctx, cmp.TokenSet(old))
 		return store.TokenSet(set), err

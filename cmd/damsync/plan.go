@@ -23,9 +23,11 @@ func newPlan(p process) *cobra.Command {
 difference to what is recorded at the targets. It sends no request, neither to
 the CMP nor to a target.
 
-With --json: one object a line with target, asset_id, title, op, path, from, gate, reason.`,
+With --json: {"changes": [...], "summary": {target: {op: count}}}; each change has
+asset_id, title and op (put, move, set metadata, retire, read, failed), and where they
+apply target, path, from, gate and reason.`,
 		Example: `  damsync plan
-  damsync plan --json | jq 'select(.op == "retire")'`,
+  damsync plan --json | jq '.changes[] | select(.op == "retire")'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
@@ -51,10 +53,7 @@ func (a *app) plan(ctx context.Context, p process, asJSON bool) error {
 	if err := engine.Plan(ctx, printer.add); err != nil {
 		return err
 	}
-	if !asJSON {
-		printer.summary()
-	}
-	return nil
+	return printer.end()
 }
 
 // planPrinter prints differences as they come and counts them.
@@ -62,6 +61,7 @@ type planPrinter struct {
 	w       io.Writer
 	targets []string
 	json    bool
+	begun   bool                      // of the JSON
 	counts  map[string]map[string]int // target, op
 }
 
@@ -78,14 +78,43 @@ func (pp *planPrinter) add(d sync.Difference) error {
 	}
 	pp.counts[d.Target][d.Op]++
 	if pp.json {
-		text, err := json.Marshal(d)
-		if err != nil {
-			return fmt.Errorf("encode plan: %w", err)
-		}
-		_, err = fmt.Fprintf(pp.w, "%s\n", text)
-		return err
+		return pp.addJSON(d)
 	}
 	_, err := fmt.Fprintln(pp.w, line(d))
+	return err
+}
+
+// addJSON streams one element of the array of changes.
+func (pp *planPrinter) addJSON(d sync.Difference) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode plan: %w", err)
+	}
+	before := `{"changes":[` + "\n"
+	if pp.begun {
+		before = ",\n"
+	}
+	pp.begun = true
+	_, err = fmt.Fprintf(pp.w, "%s%s", before, text)
+	return err
+}
+
+// end closes what add began.
+func (pp *planPrinter) end() error {
+	if !pp.json {
+		pp.summary()
+		return nil
+	}
+	if !pp.begun {
+		if _, err := fmt.Fprint(pp.w, `{"changes":[`); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(pp.counts)
+	if err != nil {
+		return fmt.Errorf("encode plan: %w", err)
+	}
+	_, err = fmt.Fprintf(pp.w, "],\n\"summary\":%s}\n", text)
 	return err
 }
 
