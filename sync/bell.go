@@ -36,12 +36,12 @@ func (b bell) wait(ctx context.Context, d time.Duration) error {
 
 // bells has one bell a kind of work; pushers share theirs by target.
 type bells struct {
-	lookup, gate, plan, expiry, sweep, references bell
-	placement                                     map[string]bell
+	lookup, gate, plan, rules, expiry, sweep, references bell
+	placement                                            map[string]bell
 }
 
 func newBells() bells {
-	return bells{lookup: newBell(), gate: newBell(), plan: newBell(), expiry: newBell(), sweep: newBell(), references: newBell(), placement: map[string]bell{}}
+	return bells{lookup: newBell(), gate: newBell(), plan: newBell(), rules: newBell(), expiry: newBell(), sweep: newBell(), references: newBell(), placement: map[string]bell{}}
 }
 
 // Wake tells the loops that there may be work of topic.
@@ -57,6 +57,7 @@ func (e *Engine) Wake(topic state.Topic) {
 	case state.TopicGate:
 		e.bells.gate.ring()
 	case state.TopicPlan:
+		e.bells.rules.ring()
 		e.bells.plan.ring()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +74,7 @@ type Engine struct {
 	leading    atomic.Bool
 	sweepAsked atomic.Bool
 	references refreshing
+	problems   problems
 }
 
 // Failure is what keeps the library from being read, for readiness.
@@ -97,14 +99,23 @@ func New(o Options) *Engine {
 	for _, t := range o.Targets {
 		e.bells.placement[t.Rule.Name()] = newBell()
 	}
-	e.active.Store(&[]*plan.Target{}) // until the names that rules refer to are known
 	return e
 }
 
-// rules lists the rules that run.
-func (e *Engine) rules() []*plan.Target { return *e.active.Load() }
+// rules lists the rules that run: none until the names that they refer to are
+// known.
+func (e *Engine) rules() []*plan.Target {
+	if active := e.active.Load(); active != nil {
+		return *active
+	}
+	return nil
+}
 
-// setActive lets the rules run that have no problem.
+// rulesKnown tells whether rules lists all that are to run. What is planned
+// before would be planned for nothing.
+func (e *Engine) rulesKnown() bool { return e.active.Load() != nil }
+
+// setActive lets the rules run that have no problem, and wakes who waits for them.
 func (e *Engine) setActive(problems map[string]string) {
 	rules := make([]*plan.Target, 0, len(e.targets))
 	for _, t := range e.targets {
@@ -112,7 +123,13 @@ func (e *Engine) setActive(problems map[string]string) {
 			rules = append(rules, t.Rule)
 		}
 	}
-	e.active.Store(&rules)
+	before := e.active.Swap(&rules)
+	if before != nil && slices.Equal(*before, rules) {
+		return
+	}
+	for _, t := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
+		e.Wake(t)
+	}
 }
 
 // LibraryFailure is nil while the library can be read.

@@ -18,6 +18,9 @@ const lookupLease = 3 * time.Minute
 func (e *Engine) lookups(ctx context.Context) error {
 	return e.claimLoop(ctx, e.bells.lookup, e.opts.LookupWorkers, claimer{
 		claim: func(ctx context.Context, n int) ([]func(context.Context), error) {
+			if !e.rulesKnown() {
+				return nil, nil // what is read is planned, once
+			}
 			claims, err := e.store.ClaimLookups(ctx, n, lookupLease)
 			jobs := make([]func(context.Context), len(claims))
 			for i, l := range claims {
@@ -25,7 +28,12 @@ func (e *Engine) lookups(ctx context.Context) error {
 			}
 			return jobs, err
 		},
-		next: e.store.NextLookup,
+		next: func(ctx context.Context) (time.Duration, bool, error) {
+			if !e.rulesKnown() {
+				return 0, false, nil
+			}
+			return e.store.NextLookup(ctx)
+		},
 	})
 }
 

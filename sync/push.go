@@ -36,7 +36,12 @@ func (p *pusher) run(ctx context.Context) error {
 	name := p.target.Rule.Name()
 	return p.e.claimLoop(ctx, p.e.bells.placement[name], workers, claimer{
 		claim: p.claim,
-		next:  func(ctx context.Context) (time.Duration, bool, error) { return p.e.store.NextPlacement(ctx, name) },
+		next: func(ctx context.Context) (time.Duration, bool, error) {
+			if !p.active() {
+				return 0, false, nil
+			}
+			return p.e.store.NextPlacement(ctx, name)
+		},
 	})
 }
 

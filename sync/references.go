@@ -121,13 +121,49 @@ func (e *Engine) CheckRules(ctx context.Context) error {
 		if err := e.store.SetTargetProblem(ctx, name, problems[name]); err != nil {
 			return err
 		}
-		if problems[name] != "" {
+		if e.problems.changed(name, problems[name]) {
 			e.log.Error().Str("target", name).Str("problem", problems[name]).Msg("target does not run")
 		}
 	}
 	e.setActive(problems)
 	e.bells.plan.ring()
 	return nil
+}
+
+// watchRules holds the rules against what any replica has read of the library,
+// on every replica.
+func (e *Engine) watchRules(ctx context.Context) error {
+	for ctx.Err() == nil {
+		wait := e.opts.SlowPoll
+		if err := e.CheckRules(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn().Err(err).Msg("rules cannot be checked")
+		}
+		if !e.rulesKnown() {
+			wait = time.Second
+		}
+		if e.bells.rules.wait(ctx, wait) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// problems remembers what was said of each rule, to say it once.
+type problems struct {
+	mu   sync.Mutex
+	said map[string]string
+}
+
+// changed notes a rule's problem and tells whether there is a new one.
+func (p *problems) changed(rule, problem string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.said == nil {
+		p.said = map[string]string{}
+	}
+	before := p.said[rule]
+	p.said[rule] = problem
+	return problem != "" && problem != before
 }
 
 // MissingNames says which names a rule refers to that the library does not

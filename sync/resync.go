@@ -15,7 +15,7 @@ import (
 type ResyncOptions struct {
 	Full     bool     // also read anew every detail that a rule needs
 	AssetID  string   // only this asset; empty: the whole library
-	Targets  []string // wait for these
+	Targets  []string // push to these, and wait for them; all when empty
 	Progress func(ResyncProgress)
 	Poll     time.Duration // how often progress is told; 500 ms when zero
 }
@@ -46,7 +46,7 @@ func (e *Engine) Resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 	}
 	workCtx, stop := context.WithCancel(ctx)
 	g := newGroup(workCtx)
-	e.work(g)
+	e.work(g, o.Targets...)
 	result, err := e.resync(g.ctx, o)
 	stop()
 	if failed := g.wait(workCtx); err == nil {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"damsync/internal/state"
@@ -21,6 +22,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 	}
 	g := newGroup(ctx)
 	e.work(g)
+	g.run("rules", e.watchRules)
 	g.run("lead", e.lead)
 	g.run("observe", e.observing)
 	g.run("plan", e.planning)
@@ -29,10 +31,13 @@ func (e *Engine) Serve(ctx context.Context) error {
 	return g.wait(ctx)
 }
 
-// work starts what every process that moves work does.
-func (e *Engine) work(g *group) {
+// work starts what every process that moves work does; it pushes to the targets
+// named, to all when none is.
+func (e *Engine) work(g *group, targets ...string) {
 	for _, t := range e.targets {
-		g.run("push "+t.Rule.Name(), e.pusher(t).run)
+		if len(targets) == 0 || slices.Contains(targets, t.Rule.Name()) {
+			g.run("push "+t.Rule.Name(), e.pusher(t).run)
+		}
 	}
 	g.run("listen", e.listen)
 	g.run("lookups", e.lookups)

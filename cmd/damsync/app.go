@@ -38,11 +38,20 @@ type appOptions struct {
 // openApp loads the configuration, then opens the database; a private server is
 // joined, or started for as long as the command runs.
 func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
-	cfg, err := config.Load(o.configFile, p.env)
+	cfg, err := loadConfig(o.configFile, p.env)
 	if err != nil {
 		return nil, err
 	}
 	return openWith(ctx, p, cfg, o)
+}
+
+// loadConfig reads the configuration; the adapters judge their options with it,
+// before anything is touched.
+func loadConfig(file string, env func(string) (string, bool)) (*config.Config, error) {
+	return config.Load(file, env, func(t config.Target) error {
+		_, err := newAdapter(t, "not pushed yet", zerolog.Nop())
+		return err
+	})
 }
 
 func openWith(ctx context.Context, p process, cfg *config.Config, o appOptions) (*app, error) {

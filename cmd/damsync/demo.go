@@ -183,7 +183,7 @@ func (d *demo) configure(e cmpsim.Endpoints, listen string) (*config.Config, err
 	if err := os.WriteFile(d.file, []byte(text.String()), 0o600); err != nil {
 		return nil, fmt.Errorf("write the demo's configuration: %w", err)
 	}
-	return config.Load(d.file, d.p.env)
+	return loadConfig(d.file, d.p.env)
 }
 
 // awaitEqual shows progress until nothing is left to do and the target holds

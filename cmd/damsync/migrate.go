@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"damsync/internal/config"
 	"damsync/internal/pgserver"
 	"damsync/migrations"
 )
@@ -22,7 +21,7 @@ while other processes do the same.`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx := cmd.Context()
-			cfg, err := config.Load(file, p.env)
+			cfg, err := loadConfig(file, p.env)
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ daemon and without one.
 is selected, two where a custom field is read.`,
 		Example: `  damsync resync                        everything, by summaries
   damsync resync --asset 3f2a…          one asset
-  damsync resync --full --target brand  details anew; wait for one target
+  damsync resync --full --target brand  details anew; push to one target only
   damsync resync --dry-run              show what it would do, change nothing`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,7 +51,7 @@ is selected, two where a custom field is read.`,
 	configFlag(cmd, &file)
 	cmd.Flags().BoolVar(&full, "full", false, "also read anew every detail that a rule needs")
 	cmd.Flags().StringVar(&asset, "asset", "", "only the asset with this `ID`")
-	cmd.Flags().StringVar(&target, "target", "", "wait for the target `NAME` only")
+	cmd.Flags().StringVar(&target, "target", "", "push to the target `NAME` only")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read the library and show what would be done, change nothing")
 	return cmd
 }

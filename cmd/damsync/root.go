@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -35,12 +37,13 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
   damsync serve --config config.yaml   run the daemon`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArguments,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetIn(p.stdin)
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v; see %s --help", err, cmd.CommandPath())
 	})
@@ -49,6 +52,18 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
 		newApprove(p), newRetry(p), newDemo(p), newSimulate(p), newVersion(p),
 	)
 	return root
+}
+
+// knownCommand refuses what is no command, and names the one that was meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		hint = fmt.Sprintf(", did you mean %s?", strings.Join(meant, " or "))
+	}
+	return usage("unknown command %q%s; see %s --help", args[0], hint, cmd.CommandPath())
 }
 
 // noArguments refuses words that no command takes.

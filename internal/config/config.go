@@ -93,31 +93,31 @@ type Target struct {
 	Rules *plan.Target
 
 	written map[string]any // Options as they stand in the file, not expanded
-	problem func(key, message string) Problem
 }
-
-// Problem places what an adapter finds wrong with its own options: key is a path
-// inside the target, like "options.root".
-func (t Target) Problem(key, message string) Problem { return t.problem(key, message) }
 
 // Adapters lists the adapters a target may name.
 func Adapters() []string { return []string{"filesystem"} }
 
+// OptionsCheck judges the options of one target, as its adapter would. It does no
+// I/O. What it finds, one problem or several joined, is reported with the rest.
+type OptionsCheck func(t Target) error
+
 // Load reads and checks the configuration file at path. env looks a variable up
 // as os.LookupEnv does. The error, if any, is of type Problems.
-func Load(path string, env func(string) (string, bool)) (*Config, error) {
+func Load(path string, env func(string) (string, bool), options ...OptionsCheck) (*Config, error) {
 	data, err := readLimited(path, maxFileSize)
 	if err != nil {
 		return nil, Problems{{File: path, Message: "cannot read the file: " + err.Error()}}
 	}
-	return Parse(path, data, env)
+	return Parse(path, data, env, options...)
 }
 
 // Parse checks the configuration in data; name stands for it in problems. The
 // only I/O is reading the files that *_file keys name. The error, if any, is of
 // type Problems and lists every mistake in the order of the file.
-func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
+func Parse(name string, data []byte, env func(string) (string, bool), options ...OptionsCheck) (*Config, error) {
 	d := newDecoder(name, data, env)
+	d.optionsChecks = options
 	root, ok := d.document()
 	if !ok {
 		return nil, d.problems

@@ -98,9 +98,29 @@ targets:
 	if got.Rules == nil {
 		t.Error("rules were not compiled")
 	}
-	p := got.Problem("options.root", "is not a directory")
-	if p.String() != "config.yaml:6:21: targets[0].options.root: is not a directory" {
-		t.Error(p)
+}
+
+// What an adapter says of its options stands among the other mistakes, one a line.
+func TestOptionsAreJudgedWithTheRest(t *testing.T) {
+	check := func(t Target) error {
+		return fmt.Errorf("target %s: %w", t.Spec.Name, errors.Join(errors.New("no root"), fmt.Errorf("%d options", len(t.Options))))
+	}
+	_, err := Parse("config.yaml", []byte(`cmp: {client_id: a, client_secret: b}
+targets:
+  - name: one
+    adapter: filesystem
+    options: {a: 1, b: 2}
+  - name: two
+    adapter: filesystem
+    on_remove: destroy
+`), nil, check)
+	want := `config.yaml:5:14: targets[0].options: no root
+config.yaml:5:14: targets[0].options: 2 options
+config.yaml:6:5: targets[1]: no root
+config.yaml:6:5: targets[1]: 0 options
+config.yaml:8:16: targets[1].on_remove: must be one of delete, archive, keep`
+	if diff := gocmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Error(diff)
 	}
 }
 

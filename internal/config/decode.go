@@ -30,6 +30,8 @@ type decoder struct {
 	places   map[string]value // by key path
 	keys     []string         // every key a mapping accepts, as a path
 	visited  int
+
+	optionsChecks []OptionsCheck
 	// overflown makes every further value empty.
 	overflown bool
 }

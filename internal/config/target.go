@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 
@@ -33,7 +34,6 @@ func (d *decoder) target(v value) Target {
 		OnRemove:     plan.RemoveArchive,
 		RemovalLimit: plan.RemovalLimit{Count: 100, Percent: 10},
 	}}
-	t.problem = func(key, message string) Problem { return d.at(d.place(join(v.path, key)), message) }
 	if isNull(v.node) {
 		d.mistyped(v, "a mapping")
 		return t
@@ -49,7 +49,34 @@ func (d *decoder) target(v value) Target {
 		field{"removal_limit", func(v value) { d.removalLimit(v, &t.Spec.RemovalLimit) }},
 	)
 	t.Rules = d.compile(v, t.Spec)
+	d.checkOptions(v, t)
 	return t
+}
+
+// checkOptions lets the adapter judge its options, once what it needs is sound.
+func (d *decoder) checkOptions(v value, t Target) {
+	at := join(v.path, "options")
+	if t.Spec.Name == "" || t.Adapter == "" || t.Options == nil || d.faulty(join(v.path, "adapter")) || d.faulty(at) {
+		return
+	}
+	for _, check := range d.optionsChecks {
+		for _, err := range single(check(t)) {
+			d.report(d.place(at), "%v", err)
+		}
+	}
+}
+
+// single takes apart what was joined, and leaves out what was wrapped around it.
+func single(err error) []error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		if joined, ok := inner.(interface{ Unwrap() []error }); ok {
+			return joined.Unwrap()
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 func (d *decoder) options(v value) (expanded, written map[string]any) {
