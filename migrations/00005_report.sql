@@ -1,4 +1,5 @@
 -- Reporting: read-only views that stay stable while the tables under them change.
+-- PostgreSQL makes a view of one plain table writable; OFFSET 0 keeps it from that.
 
 -- +goose Up
 CREATE SCHEMA report;
@@ -50,10 +51,10 @@ SELECT 'target', name, NULL, 'configuration', problem, attempts, paused_until
 FROM damsync.target WHERE problem <> '';
 
 CREATE VIEW report.runs AS
-SELECT id, kind, state, requested_by, started_at, ended_at, requests, seen, changed, suspects, error FROM damsync.run;
+SELECT id, kind, state, requested_by, started_at, ended_at, requests, seen, changed, suspects, error FROM damsync.run OFFSET 0;
 
 CREATE VIEW report.quota_daily AS
-SELECT day, class, used FROM damsync.quota_day;
+SELECT day, class, used FROM damsync.quota_day OFFSET 0;
 
 CREATE VIEW report.quota_month AS
 SELECT date_trunc('month', day)::date AS month, class, sum(used)::bigint AS used
@@ -61,4 +62,4 @@ FROM damsync.quota_day GROUP BY 1, 2;
 
 CREATE VIEW report.freshness AS
 SELECT kind AS observation, last_attempt, last_success, clock_timestamp() - last_success AS age, error
-FROM damsync.observation;
+FROM damsync.observation OFFSET 0;
