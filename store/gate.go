@@ -82,7 +82,7 @@ func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool
 	if opened == 0 {
 		return 0, nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved) VALUES ($1, $2, $3)`, target, opened, approved); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved, at) VALUES ($1, $2, $3, clock_timestamp())`, target, opened, approved); err != nil {
 		return 0, fmt.Errorf("record removals: %w", err)
 	}
 	return opened, notify(ctx, tx, state.TopicPlacement)

@@ -190,7 +190,7 @@ func (s *Store) Missing(ctx context.Context, above, upTo time.Time, inclusive bo
 	rows, err := s.pool.Query(ctx, `
 		SELECT id FROM damsync.asset
 		WHERE removed_at IS NULL AND modified_at >= $1 AND ($5 OR modified_at > $1) AND modified_at <= coalesce($2::timestamptz, 'infinity')
-			AND id <> ALL($3) AND read_at < $4`, above, top, seen, readAt, inclusive)
+			AND id <> ALL(coalesce($3::text[], '{}')) AND read_at < $4`, above, top, seen, readAt, inclusive)
 	if err != nil {
 		return nil, fmt.Errorf("look for missing assets: %w", err)
 	}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"damsync/internal/grant"
+	"damsync/internal/state"
+)
+
+func answering(a state.GateAnswer) func(state.Wave) state.GateAnswer {
+	return func(state.Wave) state.GateAnswer { return a }
+}
+
+func judge(t *testing.T, s *Store, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer) {
+	t.Helper()
+	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", admit)
+	must(t, err)
+	return wave, answer
+}
+
+func gates(t *testing.T, pool *pgxpool.Pool) map[string]int {
+	t.Helper()
+	return query[map[string]int](t, pool, `SELECT coalesce(jsonb_object_agg(gate, n), '{}') FROM
+		(SELECT gate, count(*) AS n FROM damsync.placement WHERE target = 'brand' AND NOT desired_present GROUP BY gate) g`)
+}
+
+// removing is a store with assets at target brand, of which the last n wait to be removed.
+func removing(t *testing.T, total, n int) (*pgxpool.Pool, *clock, *Store) {
+	t.Helper()
+	var ids []string
+	for i := range total {
+		ids = append(ids, fmt.Sprintf("%03d", i))
+	}
+	pool, clock, s := planned(t, ids...)
+	place(t, s, "brand")
+	must(t, s.PlanAssets(t.Context(), polled(), ids[total-n:], nothing("brand")))
+	return pool, clock, s
+}
+
+func TestWave(t *testing.T) {
+	pool, clock, s := removing(t, 10, 3)
+	// Suspects are assets that are at this target, should be, and may be gone.
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, everything("shop")))
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}, {ID: "001"}, {ID: "009"}, {ID: "unknown"}}))
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, false, []state.Ref{{ID: "002"}}))
+	exec(t, pool, `INSERT INTO damsync.removal (target, count, approved, at) SELECT target, count, approved, now - age FROM
+		(VALUES ('brand', 5, false, interval '59 seconds'), ('brand', 7, false, interval '61 seconds'), ('brand', 11, true, interval '1 second'),
+		('shop', 13, false, interval '1 second')) v (target, count, approved, age), fake.now() AS now`)
+	clock.advance(time.Second)
+	wave, answer := judge(t, s, answering(state.GateWait))
+	want := state.Wave{Waiting: 3, Suspects: 2, Present: 10, Recent: 0, NewestAge: time.Second}
+	if diff := gocmp.Diff(want, wave); diff != "" || answer != state.GateWait {
+		t.Errorf("wave (-want +got):\n%s", diff)
+	}
+	clock.advance(-time.Second)
+	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 5 {
+		t.Errorf("%d were let through lately, want 5", wave.Recent)
+	}
+	if diff := gocmp.Diff(map[string]int{"waiting": 3}, gates(t, pool)); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+}
+
+func TestReleasedWave(t *testing.T) {
+	pool, clock, s := removing(t, 5, 2)
+	l := listen(t, s)
+	l.expect(topics()...)
+	if _, answer := judge(t, s, answering(state.GateRelease)); answer != state.GateRelease {
+		t.Errorf("answer %s", answer)
+	}
+	l.expect(state.TopicPlacement)
+	if diff := gocmp.Diff(map[string]int{"open": 2}, gates(t, pool)); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+	// With nothing waiting there is nothing to judge.
+	if wave, _ := judge(t, s, func(state.Wave) state.GateAnswer { t.Error("asked about nothing"); return state.GateHold }); wave.Waiting != 0 {
+		t.Errorf("wave %+v", wave)
+	}
+	place(t, s, "brand")
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
+	wave, _ := judge(t, s, answering(state.GateWait))
+	if diff := gocmp.Diff(state.Wave{Waiting: 1, Recent: 2, Present: 3}, wave, cmpopts.IgnoreFields(wave, "NewestAge")); diff != "" {
+		t.Errorf("wave (-want +got):\n%s", diff)
+	}
+	clock.advance(RecentWindow)
+	if wave, _ = judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
+		t.Errorf("%d still count after a minute", wave.Recent)
+	}
+}
+
+// A wave over the limit is held whole, shown, and goes on when somebody says so.
+func TestHeldWave(t *testing.T) {
+	pool, _, s := removing(t, 5, 3)
+	if _, answer := judge(t, s, answering(state.GateHold)); answer != state.GateHold {
+		t.Errorf("answer %s", answer)
+	}
+	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
+		t.Fatalf("a held removal is worked on: %+v", got)
+	}
+	held, err := s.Held(t.Context(), "brand", 2)
+	want := []state.HeldRemoval{
+		{AssetID: "002", Title: "Title of 002", Path: "/002", Reason: "does not belong there"},
+		{AssetID: "003", Title: "Title of 003", Path: "/003", Reason: "does not belong there"},
+	}
+	if diff := gocmp.Diff(want, held); err != nil || diff != "" {
+		t.Errorf("held (-want +got):\n%s%v", diff, err)
+	}
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
+	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Held != 3 || wave.Waiting != 1 {
+		t.Errorf("wave %+v", wave)
+	}
+	// What belongs there again is not held any longer.
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
+	if n, err := s.Approve(t.Context(), "shop"); err != nil || n != 0 {
+		t.Errorf("approved %d at another target, %v", n, err)
+	}
+	if n, err := s.Approve(t.Context(), "brand"); err != nil || n != 2 {
+		t.Errorf("approved %d, %v", n, err)
+	}
+	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, gates(t, pool)); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
+		t.Errorf("approved removals count against the next: %+v", wave)
+	}
+}
+
+// Promise 4: what came while a wave was judged was not counted, so it does not
+// slip through with it.
+func TestWaveThatGrowsIsNotReleased(t *testing.T) {
+	pool, _, s := removing(t, 5, 1)
+	wave, answer := judge(t, s, func(state.Wave) state.GateAnswer {
+		must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "001"}, nothing("brand")))
+		return state.GateRelease
+	})
+	if answer != state.GateWait || wave.NewestAge != 0 {
+		t.Errorf("answer %s, wave %+v", answer, wave)
+	}
+	if diff := gocmp.Diff(map[string]int{"waiting": 3}, gates(t, pool)); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+}
+
+// Two replicas judge one after the other, so that together they let through no
+// more than one would.
+func TestTwoJudges(t *testing.T) {
+	pool, _, s := removing(t, 6, 3)
+	b := New(pool, "b")
+	asked, second := make(chan struct{}), make(chan state.Wave, 1)
+	go func() {
+		<-asked
+		wave, _, err := b.JudgeRemovals(t.Context(), "brand", answering(state.GateHold))
+		if err != nil {
+			t.Error(err)
+		}
+		second <- wave
+	}()
+	judge(t, s, func(state.Wave) state.GateAnswer {
+		close(asked)
+		awaitLock(t, pool)
+		return state.GateRelease
+	})
+	if wave := <-second; wave.Waiting != 0 {
+		t.Errorf("the second judged what the first had let through: %+v", wave)
+	}
+	if diff := gocmp.Diff(map[string]int{"open": 3}, gates(t, pool)); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+}
+
+// awaitLock waits until somebody waits for an advisory lock of this database.
+func awaitLock(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if query[bool](t, pool, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`) {
+			return
+		}
+	}
+}

@@ -1,0 +1,388 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"damsync/internal/grant"
+	"damsync/internal/library"
+	"damsync/internal/pgtest"
+	"damsync/internal/state"
+)
+
+// planned is a store on a fake clock with ids planned at target brand.
+func planned(t *testing.T, ids ...string) (*pgxpool.Pool, *clock, *Store) {
+	t.Helper()
+	pool, clock := fakeClock(t, soon())
+	s := New(pool, "a")
+	var rows []library.Asset
+	for _, id := range ids {
+		rows = append(rows, summary(id))
+	}
+	apply(t, s, second(1), everything("brand"), rows...)
+	return pool, clock, s
+}
+
+func replan(t *testing.T, s *Store, id, path string) {
+	t.Helper()
+	must(t, s.PlanAssets(t.Context(), polled(), []string{id}, at("brand", func(state.Known) string { return path })))
+}
+
+func placementState(t *testing.T, pool *pgxpool.Pool, id string) string {
+	t.Helper()
+	return query[string](t, pool, `SELECT state FROM report.placements WHERE asset_id = $1`, id)
+}
+
+func TestWork(t *testing.T) {
+	pool, _, s := planned(t, "x")
+	want1(t, s, "x")
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), second(2)), nil)
+	w := claimOneWork(t, s, "brand")
+	if w.Generation == 0 || w.DesiredAt.IsZero() {
+		t.Errorf("generation %d, planned at %s", w.Generation, w.DesiredAt)
+	}
+	generation := w.Generation
+	w.Generation, w.DesiredAt, w.Desired.MetadataHash = 0, time.Time{}, library.Hash{}
+	w.ModifiedAt = w.ModifiedAt.UTC()
+	want := state.Work{
+		Target: "brand", AssetID: "x", Type: "image", Title: "Title of x", MIMEType: "image/png", ModifiedAt: second(-500), ExpectedSize: 7,
+		Desired: state.Desired{Present: true, Path: "/x", Version: "1", Metadata: []byte(`{"title": "Title of x"}`)},
+		Applied: state.Object{State: "absent"}, Attempts: 1, Class: grant.Sweep,
+	}
+	if diff := gocmp.Diff(want, w); diff != "" {
+		t.Errorf("work (-want +got):\n%s", diff)
+	}
+	// Promise 2: the intent is committed before the work begins.
+	intent := query[string](t, pool, `SELECT concat_ws(' ', intent_generation = desired_generation, intent_path) FROM damsync.placement`)
+	if intent != "t /x" {
+		t.Errorf("intent %q", intent)
+	}
+	w.Generation = generation
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	got := query[string](t, pool, `SELECT concat_ws(' ', state, applied_state, applied_path, applied_version, sha256, size, attempts) FROM report.placements`)
+	if want := "in_sync present /x 1 00ff 7 0"; got != want {
+		t.Errorf("placement %q, want %q", got, want)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE intent_generation IS NULL AND lease_owner IS NULL AND remote_ref = 'ref-x'`); n != 1 {
+		t.Error("the intent is left open")
+	}
+	if _, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+		t.Errorf("there is still work: %v", err)
+	}
+	if has, err := s.HasPlacements(t.Context(), "brand"); err != nil || !has {
+		t.Errorf("nothing is recorded at brand: %v", err)
+	}
+	if has, err := s.HasPlacements(t.Context(), "shop"); err != nil || has {
+		t.Errorf("something is recorded at shop: %v", err)
+	}
+}
+
+// However many replicas claim at once, each placement goes to one of them.
+func TestPlacementsAreClaimedOnce(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	const n = 120
+	apply(t, s, second(1), everything("brand"), pages(n, n)[0]...)
+	var mu sync.Mutex
+	var claimed []string
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			replica := New(pool, fmt.Sprint(i))
+			for {
+				work, err := replica.ClaimPlacements(t.Context(), "brand", 7, time.Hour)
+				if err != nil {
+					t.Error(err)
+				}
+				if len(work) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, w := range work {
+					claimed = append(claimed, w.AssetID)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(claimed)
+	if got := len(slices.Compact(claimed)); len(claimed) != got || got < n-27 {
+		t.Errorf("%d claims of %d placements, want each of %d once", len(claimed), got, n)
+	}
+	// What was locked by another at the moment may be left for later, but not lost.
+	left := len(claimWork(t, s, "brand", n))
+	if len(claimed)+left != n {
+		t.Errorf("%d claimed and %d left of %d", len(claimed), left, n)
+	}
+}
+
+func TestUrgentPlacementsGoFirst(t *testing.T) {
+	_, _, s := planned(t, "bulk1", "bulk2")
+	apply(t, s, second(1), nil, summary("edited"))
+	must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "webhook"}, []string{"edited"}, everything("brand")))
+	work := claimWork(t, s, "brand", 1)
+	if len(work) != 1 || work[0].AssetID != "edited" || work[0].Class != grant.Webhook {
+		t.Errorf("claimed %+v", work)
+	}
+}
+
+// What is planned while the work goes on stays to be done, at once.
+func TestPlannedMeanwhileStaysDirty(t *testing.T) {
+	pool, _, s := planned(t, "x")
+	w := claimOneWork(t, s, "brand")
+	replan(t, s, "x", "/elsewhere")
+	if got := claimWork(t, New(pool, "b"), "brand", 9); len(got) != 0 {
+		t.Fatalf("two work on one placement: %+v", got)
+	}
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	if got := placementState(t, pool, "x"); got != "pending" {
+		t.Errorf("state %s", got)
+	}
+	w = claimOneWork(t, s, "brand")
+	if w.Desired.Path != "/elsewhere" || w.Applied.Path != "/x" || w.IntentWasOpen {
+		t.Errorf("work %+v", w)
+	}
+	replan(t, s, "x", "/third")
+	must(t, s.FailPlacement(t.Context(), w, "temporary", "timeout", time.Hour, true))
+	if got := query[string](t, pool, `SELECT concat_ws(' ', state, error_class, attempts) FROM report.placements`); got != "pending  0" {
+		t.Errorf("the failure of an earlier plan counts for the next: %q", got)
+	}
+	if w = claimOneWork(t, s, "brand"); w.Desired.Path != "/third" {
+		t.Errorf("work %+v", w)
+	}
+}
+
+func TestFailedPlacementWaits(t *testing.T) {
+	pool, clock, s := planned(t, "x")
+	w := claimOneWork(t, s, "brand")
+	must(t, s.FailPlacement(t.Context(), w, "temporary", "bad \x00gateway", time.Minute, false))
+	got := lines(t, pool, `SELECT concat_ws(' ', kind, target, asset_id, error_class, error, attempts) FROM report.failures`)
+	if want := []string{"placement brand x temporary bad �gateway 1"}; !gocmp.Equal(got, want) || placementState(t, pool, "x") != "failed" {
+		t.Errorf("failures %v, want %v", got, want)
+	}
+	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || !any || wait != time.Minute {
+		t.Errorf("due in %s, %t, %v", wait, any, err)
+	}
+	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
+		t.Errorf("claimed at once: %+v", got)
+	}
+	clock.advance(time.Minute)
+	w = claimOneWork(t, s, "brand")
+	if w.Attempts != 2 || !w.IntentWasOpen || w.IntentPath != "/x" {
+		t.Errorf("work %+v", w)
+	}
+	must(t, s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false))
+	if n, err := s.Retry(t.Context(), "shop"); err != nil || n != 0 {
+		t.Errorf("retried %d of another target, %v", n, err)
+	}
+	if n, err := s.Retry(t.Context(), "brand"); err != nil || n != 1 {
+		t.Errorf("retried %d, %v", n, err)
+	}
+	if w = claimOneWork(t, s, "brand"); w.Attempts != 1 {
+		t.Errorf("attempt %d after retry", w.Attempts)
+	}
+}
+
+// Promise 2: after an attempt whose outcome nobody knows, each attempt looks at
+// the target until one has; a failure before looking must not hide it.
+func TestOpenIntentIsLookedAt(t *testing.T) {
+	_, clock, s := planned(t, "x")
+	claimOneWork(t, s, "brand") // killed: nothing is recorded
+	clock.advance(2 * time.Minute)
+	w := claimOneWork(t, s, "brand")
+	if !w.IntentWasOpen || w.IntentPath != "/x" {
+		t.Fatalf("the intent of the killed attempt is not told: %+v", w)
+	}
+	must(t, s.FailPlacement(t.Context(), w, "unavailable", "no route to host", 0, true))
+	w = claimOneWork(t, s, "brand")
+	if !w.IntentWasOpen {
+		t.Fatal("an attempt that could not look closed the intent")
+	}
+	must(t, s.ReturnPlacement(t.Context(), w, 0))
+	if w = claimOneWork(t, s, "brand"); !w.IntentWasOpen || w.Attempts != 3 {
+		t.Fatalf("after a return: %+v", w)
+	}
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	replan(t, s, "x", "/elsewhere")
+	if w = claimOneWork(t, s, "brand"); w.IntentWasOpen {
+		t.Error("a finished placement has an open intent")
+	}
+	must(t, s.FailPlacement(t.Context(), w, "source", "no bytes", 0, true))
+	if w = claimOneWork(t, s, "brand"); w.IntentWasOpen {
+		t.Error("an attempt that touched nothing left an open intent")
+	}
+}
+
+// Whoever lost the lease records nothing, also when this process took the
+// placement over from itself.
+func TestLeaseLost(t *testing.T) {
+	for _, by := range []string{"a", "b"} {
+		t.Run("taken over by "+by, func(t *testing.T) {
+			pool, clock, s := planned(t, "x")
+			w := claimOneWork(t, s, "brand")
+			clock.advance(30 * time.Second)
+			must(t, s.ExtendPlacement(t.Context(), w, time.Minute))
+			clock.advance(50 * time.Second)
+			if got := claimWork(t, New(pool, by), "brand", 1); len(got) != 0 {
+				t.Fatal("an extended lease was taken over")
+			}
+			clock.advance(11 * time.Second)
+			next := claimOneWork(t, New(pool, by), "brand")
+			for name, err := range map[string]error{
+				"extend": s.ExtendPlacement(t.Context(), w, time.Hour),
+				"record": s.RecordStep(t.Context(), w, done(w)),
+				"finish": s.FinishPlacement(t.Context(), w, done(w)),
+				"fail":   s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false),
+			} {
+				if !errors.Is(err, state.ErrLeaseLost) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			must(t, s.ReturnPlacement(t.Context(), w, time.Hour))
+			must(t, New(pool, by).FinishPlacement(t.Context(), next, done(next)))
+			if got := placementState(t, pool, "x"); got != "in_sync" {
+				t.Errorf("state %s", got)
+			}
+		})
+	}
+}
+
+// A step that is recorded is not repeated after a crash.
+func TestRecordedStep(t *testing.T) {
+	_, clock, s := planned(t, "x")
+	w := claimOneWork(t, s, "brand")
+	step := done(w)
+	step.Path = "/damsync-moving/x"
+	must(t, s.RecordStep(t.Context(), w, step))
+	clock.advance(2 * time.Minute)
+	w = claimOneWork(t, s, "brand")
+	step.Generation = 0 // only a finish applies a generation
+	if diff := gocmp.Diff(step, w.Applied); diff != "" || !w.IntentWasOpen {
+		t.Errorf("applied (-want +got):\n%s", diff)
+	}
+}
+
+func TestPausedTarget(t *testing.T) {
+	pool, clock, s := planned(t, "x")
+	pause := func(least, want time.Duration) {
+		t.Helper()
+		if got, err := s.PauseTarget(t.Context(), "brand", "no \x00route", least); err != nil || got != want {
+			t.Errorf("paused for %s, %v, want %s", got, err, want)
+		}
+	}
+	pause(0, time.Second)
+	pause(0, time.Second)               // of the same trouble
+	pause(3*time.Second, 3*time.Second) // the target asked for more
+	pause(time.Second, 3*time.Second)   // never shortened
+	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
+		t.Errorf("claimed at a paused target: %+v", got)
+	}
+	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || !any || wait != 3*time.Second {
+		t.Errorf("due in %s, %t, %v", wait, any, err)
+	}
+	for _, seconds := range []int{2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		clock.advance(5 * time.Minute)
+		pause(0, time.Duration(seconds)*time.Second)
+	}
+	clock.advance(5 * time.Minute)
+	w := claimOneWork(t, s, "brand")
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+		t.Errorf("nothing is dirty, yet something is due in %s, %v", wait, err)
+	}
+	pause(0, time.Second) // a success has ended the growth
+	must(t, s.ResumeTarget(t.Context(), "brand"))
+	pause(0, time.Second)
+	if _, err := s.Retry(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.target WHERE paused_until IS NULL AND attempts = 0`); n != 1 {
+		t.Error("retry did not end the pause")
+	}
+}
+
+// A success of work begun before a pause does not end it.
+func TestSuccessDuringAPauseLeavesIt(t *testing.T) {
+	_, _, s := planned(t, "x", "y")
+	w := claimWork(t, s, "brand", 1)[0]
+	if _, err := s.PauseTarget(t.Context(), "brand", "throttled", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
+		t.Errorf("claimed at a paused target: %+v", got)
+	}
+}
+
+func TestTargetWithAProblemDoesNotRun(t *testing.T) {
+	pool, _, s := planned(t, "x")
+	for range 2 {
+		must(t, s.SetTargetProblem(t.Context(), "brand", "folder \x00/Brand does not exist"))
+	}
+	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
+		t.Errorf("claimed %+v", got)
+	}
+	if _, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+		t.Errorf("a target that does not run has work due: %v", err)
+	}
+	p, err := s.TargetPlan(t.Context(), "brand")
+	if err != nil || p.Problem != "folder �/Brand does not exist" {
+		t.Errorf("plan %+v, %v", p, err)
+	}
+	must(t, s.SetTargetProblem(t.Context(), "brand", ""))
+	claimOneWork(t, s, "brand")
+	if n := query[int](t, pool, `SELECT count(*) FROM report.failures`); n != 0 {
+		t.Errorf("%d failures", n)
+	}
+}
+
+func TestTargetPlan(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	l := listen(t, s)
+	l.expect(topics()...)
+	if p, err := s.TargetPlan(t.Context(), "brand"); err != nil || !gocmp.Equal(p, state.TargetPlan{Name: "brand"}) {
+		t.Errorf("a new target: %+v, %v", p, err)
+	}
+	epoch, err := s.Epoch(t.Context())
+	must(t, err)
+	must(t, s.SetTargetPlanned(t.Context(), "brand", []byte("rule"), epoch))
+	l.expect(state.TopicGate) // its wave is complete now
+	want := state.TargetPlan{Name: "brand", Fingerprint: []byte("rule"), Epoch: epoch}
+	if p, err := s.TargetPlan(t.Context(), "brand"); err != nil || !gocmp.Equal(p, want) {
+		t.Errorf("plan %+v, %v, want %+v", p, err, want)
+	}
+	one, err := s.Instance(t.Context())
+	must(t, err)
+	if two, err := New(s.pool, "b").Instance(t.Context()); err != nil || one == "" || one != two {
+		t.Errorf("instances %q and %q, %v", one, two, err)
+	}
+}
+
+// The backlog is what a waiting resync waits for.
+func TestBacklog(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	insertPlacements(t, pool)
+	insertPlacement(t, pool, placement{target: "shop", asset: "other", present: true, desired: 1, gate: "open"})
+	exec(t, pool, `UPDATE damsync.placement SET attempts = 5 WHERE asset_id = 'failed'`)
+	exec(t, pool, `INSERT INTO damsync.lookup (asset_id, asset_type, self, class, urgency, observation, attempts, error_class) VALUES
+		('new', '', '', 'sweep', 5, 'sweep', 0, ''), ('retried', '', '', 'sweep', 5, 'sweep', 4, 'temporary'), ('failed', '', '', 'sweep', 5, 'sweep', 5, 'forbidden')`)
+	now, err := s.Now(t.Context())
+	must(t, err)
+	got, err := s.Backlog(t.Context(), []string{"brand"}, now)
+	want := state.Backlog{Lookups: 2, LookupsFailed: 1, Placements: 3, Waiting: 1, Held: 1, Failed: 3}
+	if diff := gocmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("backlog (-want +got):\n%s%v", diff, err)
+	}
+	if got, err := s.Backlog(t.Context(), []string{"brand"}, now.Add(-time.Hour)); err != nil || got != (state.Backlog{}) {
+		t.Errorf("backlog of an hour ago %+v, %v", got, err)
+	}
+}

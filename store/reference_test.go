@@ -1,0 +1,135 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"damsync/internal/library"
+	"damsync/internal/pgtest"
+	"damsync/internal/state"
+)
+
+func references() state.References {
+	return state.References{
+		Folders: []library.Folder{
+			{ID: "f1", Name: "Brand", Path: "/Brand", CreatedAt: second(-9), ModifiedAt: second(-8), Raw: json.RawMessage(`{"id": "f1"}`)},
+			{ID: "f2", ParentID: "f1", Name: "Spring", Path: "/Brand/Spring", Raw: json.RawMessage(`{"id": "f2"}`)},
+		},
+		LabelGroups: []library.LabelGroup{
+			{ID: "g1", Name: "Status", Values: []library.Named{{ID: "v1", Name: "Approved"}, {ID: "v2", Name: "Draft"}}, Raw: json.RawMessage(`{}`)},
+			{ID: "g2", Name: "Empty"},
+		},
+		Fields: []library.FieldDefinition{{ID: "d1", Name: "Market", Type: "choice", Active: true, Choices: []library.Named{{ID: "c1", Name: "DE"}}}},
+	}
+}
+
+func applyReferences(t *testing.T, s *Store, refs state.References) bool {
+	t.Helper()
+	changed, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs)
+	must(t, err)
+	return changed
+}
+
+func TestReferences(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	epoch := func() int64 {
+		t.Helper()
+		e, err := s.Epoch(t.Context())
+		must(t, err)
+		return e
+	}
+	l := listen(t, s)
+	l.expect(topics()...)
+	first := epoch()
+	if !applyReferences(t, s, references()) || epoch() != first+1 {
+		t.Error("new references leave the plan as it is")
+	}
+	l.expect(state.TopicPlan)
+	names, err := s.Names(t.Context())
+	want := state.Names{
+		Folders: map[string]bool{"/Brand": true, "/Brand/Spring": true},
+		Labels:  map[string]map[string]bool{"Status": {"Approved": true, "Draft": true}, "Empty": {"": true}},
+		Fields:  map[string]bool{"Market": true},
+	}
+	if diff := gocmp.Diff(want, names); err != nil || diff != "" {
+		t.Errorf("names (-want +got):\n%s%v", diff, err)
+	}
+
+	// Another order, and a modified_at that moves with every asset, are no change.
+	same := references()
+	same.Folders[0], same.Folders[1] = same.Folders[1], same.Folders[0]
+	same.Folders[0].ModifiedAt = second(9)
+	v := same.LabelGroups[0].Values
+	same.LabelGroups[0].Values = []library.Named{v[1], v[0]}
+	if applyReferences(t, s, same) || epoch() != first+1 {
+		t.Error("what has not changed is planned anew")
+	}
+
+	// A folder that is renamed changes the folder of its assets without touching them.
+	apply(t, s, second(1), nil, summary("x", func(a *library.Asset) { a.FolderID, a.FileLocation = "f2", "/Brand/Spring" }))
+	renamed := references()
+	renamed.Folders[1].Name, renamed.Folders[1].Path = "Sp\x00ring", "/Brand/Sp\x00ring"
+	renamed.LabelGroups[0].Values = renamed.LabelGroups[0].Values[:1]
+	renamed.LabelGroups = renamed.LabelGroups[:1]
+	renamed.Fields = nil // not read this time
+	exec(t, pool, `DELETE FROM damsync.change`)
+	if !applyReferences(t, s, renamed) || epoch() != first+2 {
+		t.Error("a renamed folder leaves the plan as it is")
+	}
+	if _, known, err := s.KnownAssets(t.Context(), []string{"x"}); err != nil || known[0].Folder != "/Brand/Sp�ring" {
+		t.Errorf("known %+v, %v", known, err)
+	}
+	if path, err := s.FolderPath(t.Context(), "f2"); err != nil || path != "/Brand/Sp�ring" {
+		t.Errorf("path %q, %v", path, err)
+	}
+	if path, err := s.FolderPath(t.Context(), "unknown"); err != nil || path != "" {
+		t.Errorf("path %q of an unknown folder, %v", path, err)
+	}
+	log := lines(t, pool, `SELECT concat_ws(' ', entity, entity_id, field, old, '->', new) FROM damsync.change ORDER BY entity, entity_id, field`)
+	wantLog := []string{
+		`folder f2 name "Spring" -> "Sp�ring"`,
+		`folder f2 path "/Brand/Spring" -> "/Brand/Sp�ring"`,
+		`label_group g1 values [{"id": "v1", "name": "Approved"}, {"id": "v2", "name": "Draft"}] -> [{"id": "v1", "name": "Approved"}]`,
+		`label_group g2 removed {"id": "g2", "name": "Empty", "values": []} ->`,
+	}
+	if diff := gocmp.Diff(wantLog, log); diff != "" {
+		t.Errorf("change log (-want +got):\n%s", diff)
+	}
+	if names, err = s.Names(t.Context()); err != nil || len(names.Fields) != 1 || len(names.Labels) != 1 {
+		t.Errorf("names %+v, %v", names, err)
+	}
+	applied := apply(t, s, second(2), nil, summary("x", func(a *library.Asset) { a.FolderID, a.FileLocation = "f2", "/Brand/Winter" }))
+	if !applied.FolderUnknown {
+		t.Error("a folder at another path is not noticed")
+	}
+}
+
+// An empty listing is an upstream in trouble; nothing is inferred from it, nor
+// kept of what came with it.
+func TestEmptyListingIsRefused(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	if applyReferences(t, s, state.References{Fields: []library.FieldDefinition{}}) {
+		t.Error("a library without anything changes an empty mirror")
+	}
+	applyReferences(t, s, references())
+	for name, empty := range map[string]func(*state.References){
+		"folders": func(r *state.References) { r.Folders = nil },
+		"labels":  func(r *state.References) { r.LabelGroups = nil },
+		"fields":  func(r *state.References) { r.Fields = []library.FieldDefinition{} },
+	} {
+		refs := references()
+		refs.Folders[0].Name = "renamed"
+		empty(&refs)
+		if _, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs); !errors.Is(err, state.ErrEmptyListing) {
+			t.Errorf("no %s: %v", name, err)
+		}
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.folder WHERE name = 'renamed'`); n != 0 {
+		t.Error("half of a refused reading was kept")
+	}
+}
