@@ -27,12 +27,23 @@ func (a *app) library(observer func(cmp.Observation)) (*cmp.Client, *cmp.OAuth, 
 	c := a.cfg.CMP
 	ledger := a.store.Ledger(store.LedgerConfig{
 		PerSecond: c.RequestsPerSecond, PerMonth: int64(c.RequestsPerMonth), Rolling: c.Month == config.MonthRolling,
+		Reserve: reserve(int64(c.RequestsPerMonth)),
 	})
 	client, err := cmp.New(cmp.Options{
 		APIURL: c.APIURL, Tokens: login, Grants: grant.NewDispatcher(ledger), Log: a.log,
 		UserAgent: "damsync/" + buildinfo.Version(), Observer: observer,
 	})
 	return client, login, err
+}
+
+// reserve leaves a twentieth of the month to webhooks, polls and what people
+// ask for by hand: bulk work is deferred before it eats that.
+func reserve(month int64) map[grant.Class]int64 {
+	floors := map[grant.Class]int64{}
+	for _, bulk := range []grant.Class{grant.Detail, grant.Audit, grant.Sweep, grant.Backfill} {
+		floors[bulk] = month / 20
+	}
+	return floors
 }
 
 func (a *app) login() (*cmp.OAuth, error) {
