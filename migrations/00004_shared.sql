@@ -40,7 +40,8 @@ BEGIN
     v_since := CASE WHEN p_rolling THEN v_today - 29 ELSE date_trunc('month', v_today)::date END;
     SELECT coalesce(sum(used), 0) INTO v_used FROM damsync.quota_day WHERE day >= v_since;
     IF v_used + p_floor >= p_limit THEN
-        reason := format('%s of %s requests of the month are spent', v_used, p_limit);
+        reason := format('%s of %s requests of the month are spent', v_used, p_limit)
+            || CASE WHEN p_floor > 0 THEN format(', %s are kept for more urgent work', p_floor) ELSE '' END;
         IF NOT p_rolling THEN
             deferred_until := (v_since + interval '1 month') AT TIME ZONE 'UTC';
             RETURN;

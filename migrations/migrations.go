@@ -31,6 +31,15 @@ const versionTable = "damsync.schema_version"
 // ErrBehind is the error class of a database whose schema is not the newest.
 var ErrBehind = errors.New("database schema is not up to date: run damsync migrate")
 
+// ErrMissing is the error class of a database that has no schema yet. It is
+// ErrBehind, too.
+var ErrMissing error = missing{}
+
+type missing struct{}
+
+func (missing) Error() string        { return "database has no schema: run damsync migrate" }
+func (missing) Is(target error) bool { return target == ErrBehind }
+
 // Result says what Apply did.
 type Result struct {
 	Applied int   // migrations run by this call; another process may have run them
@@ -64,7 +73,8 @@ func Apply(ctx context.Context, url string) (Result, error) {
 	return Result{Applied: len(done), Version: version}, nil
 }
 
-// Check reports ErrBehind when the schema at url is older than this program.
+// Check reports ErrBehind when the schema at url is older than this program, and
+// ErrMissing when there is none.
 func Check(ctx context.Context, url string) error {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -76,7 +86,7 @@ func Check(ctx context.Context, url string) error {
 		return fmt.Errorf("look for schema: %w", err)
 	}
 	if !exists {
-		return ErrBehind
+		return ErrMissing
 	}
 	p, err := provider(db)
 	if err != nil {
