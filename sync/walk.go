@@ -26,6 +26,14 @@ type walkCursor struct {
 	Fraction  bool      `json:"fraction,omitempty"`  // times with fractions of a second were seen
 }
 
+// tick is the least difference between two times of the library.
+func (c walkCursor) tick() time.Duration {
+	if c.Fraction {
+		return time.Microsecond
+	}
+	return time.Second
+}
+
 // span is a stretch of the library by modified_at that one step read in full:
 // rows with times in (Above, UpTo], or [Above, UpTo] when Inclusive.
 type span struct {
@@ -40,65 +48,93 @@ type span struct {
 	End         bool
 }
 
-// walker reads the library by key, newest first: modified_at__to is the lowest time seen, so rows that
-// come or go above do not shift what is below. Offsets are used only inside one
-// second that holds more than a page.
+// walker reads the library by key, newest first: modified_at__to is the lowest
+// time seen, so rows that come or go above do not shift what is below. Offsets
+// are used only inside one second that holds more than a page.
 type walker struct {
 	lib Reader
 }
 
-// step reads on from c.
+// step reads on from c. On an error the cursor returned is c.
 func (w walker) step(ctx context.Context, c walkCursor) (span, walkCursor, error) {
-	page, err := w.page(ctx, c)
+	s := span{UpTo: c.To, Total: -1}
+	page, err := w.page(ctx, c, &s)
 	if err != nil {
-		return span{Requests: 1}, c, err
-	}
-	s := span{Total: page.Total, Requests: 1, Complete: len(page.Bad) == 0, Bad: page.Bad, UpTo: c.To}
-	if err := checkPage(page, c.To); err != nil {
 		return s, c, err
 	}
-	items := page.Items
-	if w.looksExclusive(c, page) {
-		return w.retryInclusive(ctx, c, s)
+	next := c
+	if lacksBound(c, page) {
+		page, next, err = w.settleBound(ctx, c, page, &s)
+	} else if page.empty() {
+		// One answer that breaks off the walk is not enough to believe its end.
+		page, err = w.page(ctx, c, &s)
 	}
-	c.Fraction = c.Fraction || slices.ContainsFunc(items, hasFraction)
-	s.Items = items
-	s.Seen = append(slices.Clone(c.AtTo), idsOf(items)...)
+	if err != nil {
+		return s, c, err
+	}
+	s.Seen = slices.Clone(c.AtTo)
+	if s, next, err = w.advance(ctx, next, page, s); err != nil {
+		return s, c, err
+	}
+	return s, next, nil
+}
+
+// advance takes what page shows and moves the cursor below it.
+func (w walker) advance(ctx context.Context, c walkCursor, page walkPage, s span) (span, walkCursor, error) {
+	s.Items, s.Bad, s.Total = page.Items, page.Bad, page.Total
+	s.Complete = len(page.Bad) == 0
+	s.Seen = append(s.Seen, idsOf(page.Items)...)
+	c.Fraction = c.Fraction || slices.ContainsFunc(page.Items, hasFraction)
 	if !page.More {
-		s.End, s.Inclusive = true, true
-		if !c.Exclusive && page.Total > len(items)+len(page.Bad) {
-			return s, c, fmt.Errorf("%w: the last page has %d rows of %d", errUnstable, len(items), page.Total)
+		if page.Total > page.rows {
+			return s, c, fmt.Errorf("%w: the last page has %d rows of %d", errUnstable, page.rows, page.Total)
 		}
+		s.End, s.Inclusive = true, true
 		return s, c, nil
 	}
-	low := items[len(items)-1].ModifiedAt
-	if low.Equal(c.To) || len(items) > 1 && low.Equal(items[0].ModifiedAt) {
+	if len(page.Items) == 0 {
+		return s, c, fmt.Errorf("%w: a page without a readable row that is not the last", errUnstable)
+	}
+	low := page.Items[len(page.Items)-1].ModifiedAt
+	if low.Equal(c.To) || len(page.Items) > 1 && low.Equal(page.Items[0].ModifiedAt) {
 		return w.drain(ctx, c, low, s)
 	}
 	s.Above = low
-	c.To, c.AtTo = low, idsAt(items, low)
+	c.To, c.AtTo = low, idsAt(page.Items, low)
 	return s, c, nil
 }
 
-func (w walker) page(ctx context.Context, c walkCursor) (cmp.AssetPage, error) {
+// walkPage is a page with how many rows it had before those above the cursor
+// were left out.
+type walkPage struct {
+	cmp.AssetPage
+	rows int
+}
+
+func (p walkPage) empty() bool { return len(p.Items) == 0 && !p.More }
+
+// page reads the rows up to the cursor.
+func (w walker) page(ctx context.Context, c walkCursor, s *span) (walkPage, error) {
 	q := cmp.AssetQuery{PageSize: pageSize, ModifiedTo: c.To}
 	if c.Exclusive && !c.To.IsZero() {
-		q.ModifiedTo = c.To.Add(time.Second)
+		q.ModifiedTo = c.To.Add(c.tick())
 	}
-	page, err := w.lib.Assets(ctx, q)
-	if err == nil && c.Exclusive {
+	s.Requests++
+	answer, err := w.lib.Assets(ctx, q)
+	if err != nil {
+		return walkPage{}, err
+	}
+	page := walkPage{AssetPage: answer, rows: len(answer.Items) + len(answer.Bad)}
+	if c.Exclusive {
 		page.Items = slices.DeleteFunc(page.Items, func(it cmp.Item) bool { return !c.To.IsZero() && it.ModifiedAt.After(c.To) })
 	}
-	return page, err
+	return page, checkPage(page.AssetPage, c.To)
 }
 
 // checkPage refuses what a sorted, bounded page cannot be.
 func checkPage(page cmp.AssetPage, to time.Time) error {
-	if page.More && len(page.Items) == 0 {
-		return fmt.Errorf("%w: an empty page that is not the last", errUnstable)
-	}
-	if len(page.Items) > pageSize {
-		return fmt.Errorf("%w: a page of %d rows where %d were asked for", errUnstable, len(page.Items), pageSize)
+	if n := len(page.Items) + len(page.Bad); n > pageSize {
+		return fmt.Errorf("%w: a page of %d rows where %d were asked for", errUnstable, n, pageSize)
 	}
 	last := to
 	for _, it := range page.Items {
@@ -110,96 +146,40 @@ func checkPage(page cmp.AssetPage, to time.Time) error {
 	return nil
 }
 
-// looksExclusive is true when the rows at the bound, seen a moment ago, are
-// missing from a page that should repeat them.
-func (w walker) looksExclusive(c walkCursor, page cmp.AssetPage) bool {
-	return !c.Exclusive && !c.To.IsZero() && len(c.AtTo) > 0 && !slices.ContainsFunc(page.Items, func(it cmp.Item) bool { return it.ModifiedAt.Equal(c.To) })
+// lacksBound is true when the rows at the bound, seen a moment ago, are missing
+// from a page that should repeat them: the API's bounds are exclusive, or these
+// rows have moved or gone, or the answer is not true.
+func lacksBound(c walkCursor, page walkPage) bool {
+	return !c.Exclusive && !c.To.IsZero() && len(c.AtTo) > 0 && !hasRowAt(page, c.To)
 }
 
-// retryInclusive asks one second higher: if the rows at the bound are there
-// now, the API's bound is exclusive; if not, they have moved or gone.
-func (w walker) retryInclusive(ctx context.Context, c walkCursor, s span) (span, walkCursor, error) {
-	probe := c
-	probe.Exclusive = true
-	page, err := w.page(ctx, probe)
+// settleBound finds out why and returns the page to go on with. The bounds are taken as
+// exclusive only when a second higher shows the rows and the bound itself again
+// does not.
+func (w walker) settleBound(ctx context.Context, c walkCursor, page walkPage, s *span) (walkPage, walkCursor, error) {
+	above := c
+	above.Exclusive = true
+	higher, err := w.page(ctx, above, s)
 	if err != nil {
-		return span{Requests: 2}, c, err
+		return page, c, err
 	}
-	found := slices.ContainsFunc(page.Items, func(it cmp.Item) bool { return it.ModifiedAt.Equal(c.To) })
-	next := c
-	next.AtTo = nil
-	next.Exclusive = found
-	out, next, err := w.step(ctx, next)
-	out.Requests += 2
-	out.Seen = append(out.Seen, c.AtTo...)
-	return out, next, err
+	if !hasRowAt(higher, c.To) && !page.empty() {
+		c.AtTo = nil // they have moved or gone
+		return page, c, nil
+	}
+	again, err := w.page(ctx, c, s)
+	switch {
+	case err != nil:
+		return page, c, err
+	case hasRowAt(higher, c.To) && !hasRowAt(again, c.To):
+		return higher, above, nil
+	default:
+		return again, c, nil
+	}
 }
 
-// drain reads every row of one second that holds more than a page, by offset. It is
-// accepted only when nothing moved meanwhile: first total = last total =
-// unique ids.
-func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (span, walkCursor, error) {
-	const attempts = 5
-	var items []cmp.Item
-	for attempt := range attempts {
-		got, bad, requests, stable, err := w.second(ctx, c, at)
-		s.Requests += requests
-		if err != nil {
-			return s, c, err
-		}
-		items, s.Bad = got, bad
-		if stable {
-			break
-		}
-		if attempt == attempts-1 {
-			return s, c, fmt.Errorf("%w: the second %s did not hold still", errUnstable, at.UTC().Format(time.RFC3339))
-		}
-	}
-	// Rows above that second were on the page too.
-	above := slices.DeleteFunc(slices.Clone(s.Items), func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })
-	s.Items = append(above, items...)
-	s.Seen = append(slices.Clone(c.AtTo), idsOf(s.Items)...)
-	s.Complete = len(s.Bad) == 0
-	s.Above, s.Inclusive, s.Total = at, true, -1
-	c.AtTo = nil
-	c.To = at.Add(-time.Second)
-	if c.Fraction {
-		c.To = at.Add(-time.Microsecond)
-	}
-	return s, c, nil
-}
-
-// second reads one second by offset.
-func (w walker) second(ctx context.Context, c walkCursor, at time.Time) (items []cmp.Item, bad []cmp.RowError, requests int, stable bool, err error) {
-	q := cmp.AssetQuery{PageSize: pageSize, ModifiedFrom: at, ModifiedTo: at}
-	if c.Exclusive {
-		q.ModifiedFrom, q.ModifiedTo = at.Add(-time.Second), at.Add(time.Second)
-	}
-	unique := map[string]bool{}
-	first, last := -1, -1
-	for {
-		page, err := w.lib.Assets(ctx, q)
-		requests++
-		if err != nil {
-			return nil, nil, requests, false, err
-		}
-		bad = append(bad, page.Bad...)
-		for _, it := range page.Items {
-			if !unique[it.ID] && it.ModifiedAt.Equal(at) {
-				unique[it.ID] = true
-				items = append(items, it)
-			}
-		}
-		if first < 0 {
-			first = page.Total
-		}
-		last = page.Total
-		if !page.More || len(page.Items) == 0 {
-			break
-		}
-		q.Offset += pageSize
-	}
-	return items, bad, requests, first == last && (last < 0 || last == len(unique)+len(bad)), nil
+func hasRowAt(page walkPage, at time.Time) bool {
+	return slices.ContainsFunc(page.Items, func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })
 }
 
 func hasFraction(it cmp.Item) bool { return it.ModifiedAt.Nanosecond() != 0 }

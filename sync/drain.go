@@ -1,0 +1,151 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"damsync/cmp"
+)
+
+// drainPasses is how often one second is read before its own changes make the
+// walk give up for now.
+const drainPasses = 3
+
+// drain reads every row of one second that holds more than a page, by offset. A
+// pass is accepted when nothing moved meanwhile: first total = last total =
+// unique ids. Else the second is read again; of the last pass it is enough that
+// rows only left it, see second.
+func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (span, walkCursor, error) {
+	bounds := c
+	for pass := 1; ; pass++ {
+		got, err := w.second(ctx, bounds, at, &s)
+		if err != nil {
+			return s, c, err
+		}
+		last := pass >= drainPasses
+		switch {
+		case len(got.items) > 0 && (got.exact() || last && got.onlyShrank()):
+			c.Exclusive = bounds.Exclusive
+			s, c = drained(s, c, at, got)
+			return s, c, nil
+		case len(got.items) == 0 && last && got.exact():
+			s, c = drained(s, c, at, got) // with either kind of bounds: all have moved or gone
+			return s, c, nil
+		case len(got.items) == 0 && pass == drainPasses-1:
+			bounds.Exclusive = true // these bounds do not show what the page has shown
+		case last:
+			return s, c, fmt.Errorf("%w: the second %s did not hold still", errUnstable, at.UTC().Format(time.RFC3339))
+		}
+	}
+}
+
+// drained is the span with the rows of the second, and the cursor below it.
+func drained(s span, c walkCursor, at time.Time, got secondRead) (span, walkCursor) {
+	// Rows above that second were on the page too.
+	above := slices.DeleteFunc(slices.Clone(s.Items), func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })
+	s.Items = append(above, got.items...)
+	s.Seen = append(s.Seen, idsOf(got.items)...)
+	s.Bad = append(s.Bad, got.bad...)
+	s.Complete = len(s.Bad) == 0
+	s.Above, s.Inclusive = at, true
+	c.AtTo = nil
+	c.To = at.Add(-c.tick())
+	return s, c
+}
+
+// secondRead is one pass over a second.
+type secondRead struct {
+	items       []cmp.Item
+	bad         []cmp.RowError
+	unique      map[string]bool
+	first, last int  // totals; -1 unknown
+	grew        bool // between two requests
+}
+
+func (r *secondRead) exact() bool {
+	return r.first == r.last && (r.last < 0 || r.last == len(r.unique))
+}
+
+// onlyShrank tells that rows have left the second while it was read, and that
+// all that remain were seen.
+func (r *secondRead) onlyShrank() bool {
+	return !r.grew && r.last >= 0 && r.last <= len(r.unique) && len(r.unique) <= r.first
+}
+
+func (r *secondRead) add(page cmp.AssetPage, at time.Time, offset int) {
+	if r.last >= 0 && page.Total > r.last {
+		r.grew = true
+	}
+	r.last = page.Total
+	for _, it := range page.Items {
+		if !r.unique[it.ID] && it.ModifiedAt.Equal(at) {
+			r.items = append(r.items, it)
+		}
+		r.unique[it.ID] = true
+	}
+	for _, row := range page.Bad {
+		key := row.ID
+		if key == "" {
+			key = "row " + strconv.Itoa(offset+row.Index)
+		}
+		if !r.unique[key] {
+			r.bad = append(r.bad, row)
+		}
+		r.unique[key] = true
+	}
+}
+
+// second reads one second by offset, from its end to its start: a row that
+// leaves shifts those behind it towards offsets that are still to be read, so
+// that none of them is passed over.
+func (w walker) second(ctx context.Context, c walkCursor, at time.Time, s *span) (secondRead, error) {
+	r := secondRead{unique: map[string]bool{}, first: -1, last: -1}
+	top, err := w.offset(ctx, c, at, 0, s)
+	if err != nil {
+		return r, err
+	}
+	r.add(top, at, 0)
+	r.first = top.Total
+	size := len(top.Items) + len(top.Bad)
+	if !top.More || size == 0 {
+		return r, nil
+	}
+	if top.Total < 0 {
+		return r, w.secondForward(ctx, c, at, &r, size, s)
+	}
+	for offset := (top.Total - 1) / size * size; offset >= 0; offset -= size {
+		page, err := w.offset(ctx, c, at, offset, s)
+		if err != nil {
+			return r, err
+		}
+		r.add(page, at, offset)
+	}
+	return r, nil
+}
+
+// secondForward is for an API that gives no total.
+func (w walker) secondForward(ctx context.Context, c walkCursor, at time.Time, r *secondRead, offset int, s *span) error {
+	for more := true; more; {
+		page, err := w.offset(ctx, c, at, offset, s)
+		if err != nil {
+			return err
+		}
+		r.add(page, at, offset)
+		n := len(page.Items) + len(page.Bad)
+		offset += n
+		more = page.More && n > 0
+	}
+	return nil
+}
+
+func (w walker) offset(ctx context.Context, c walkCursor, at time.Time, offset int, s *span) (cmp.AssetPage, error) {
+	q := cmp.AssetQuery{PageSize: pageSize, ModifiedFrom: at, ModifiedTo: at, Offset: offset}
+	if c.Exclusive {
+		q.ModifiedFrom, q.ModifiedTo = at.Add(-c.tick()), at.Add(c.tick())
+	}
+	s.Requests++
+	return w.lib.Assets(ctx, q)
+}
