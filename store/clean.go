@@ -38,8 +38,7 @@ func cleanJSON(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return "null"
 	}
-	lower := bytes.ToLower(raw)
-	if !bytes.Contains(lower, []byte(`\u0000`)) && !bytes.Contains(lower, []byte(`\ud`)) {
+	if !hasOddEscape(raw) {
 		return cleanText(string(raw))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -53,6 +52,20 @@ func cleanJSON(raw json.RawMessage) string {
 		return "null"
 	}
 	return string(text)
+}
+
+// hasOddEscape looks for escapes of NUL and of surrogates, lone or not.
+func hasOddEscape(raw []byte) bool {
+	for {
+		i := bytes.Index(raw, []byte(`\u`))
+		if i < 0 {
+			return false
+		}
+		raw = raw[i+2:]
+		if bytes.HasPrefix(raw, []byte("0000")) || bytes.HasPrefix(raw, []byte("d")) || bytes.HasPrefix(raw, []byte("D")) {
+			return true
+		}
+	}
 }
 
 func cleanValue(value any) any {

@@ -234,7 +234,7 @@ func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r s
 		} else {
 			applied.New++
 		}
-		if err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}); err != nil {
+		if _, err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}, updateAsset); err != nil {
 			return err
 		}
 	}

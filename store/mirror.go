@@ -32,14 +32,17 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // refuses is reported and does not keep the others out.
 func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
 	rows, digests := distinct(rows)
-	changed, err := s.differing(ctx, rows, digests)
+	changed, allNew, err := s.differing(ctx, rows, digests)
 	if err != nil {
 		return state.Applied{}, err
 	}
 	if len(changed) == 0 {
 		return state.Applied{Seen: len(rows)}, nil
 	}
-	applied, err := s.writeSummaries(ctx, obs, readAt, changed, decide)
+	applied, err := s.writeSummaries(ctx, obs, readAt, changed, allNew, decide)
+	if errors.Is(err, errOvertaken) {
+		applied, err = s.writeSummaries(ctx, obs, readAt, changed, false, decide)
+	}
 	if isRefused(err) && len(changed) > 1 {
 		applied, err = s.writeSingly(ctx, obs, readAt, changed, decide)
 	} else if isRefused(err) {
@@ -69,8 +72,9 @@ func distinct(rows []library.Asset) ([]library.Asset, map[string]library.Hash) {
 }
 
 // differing compares before any INSERT: ON CONFLICT ... WHERE locks and logs a
-// row even when it changes nothing.
-func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map[string]library.Hash) ([]library.Asset, error) {
+// row even when it changes nothing. allNew says that the mirror knows none of
+// those that differ.
+func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map[string]library.Hash) (changed []library.Asset, allNew bool, err error) {
 	ids := make([]string, len(rows))
 	for i, a := range rows {
 		ids[i] = a.ID
@@ -78,7 +82,7 @@ func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map
 	same := make(map[string]bool, len(rows))
 	found, err := s.pool.Query(ctx, `SELECT id, hash FROM damsync.asset WHERE id = ANY($1)`, ids)
 	if err != nil {
-		return nil, fmt.Errorf("compare page with mirror: %w", err)
+		return nil, false, fmt.Errorf("compare page with mirror: %w", err)
 	}
 	var id string
 	var hash []byte
@@ -87,22 +91,24 @@ func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map
 		same[id] = string(hash) == string(digest[:])
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("compare page with mirror: %w", err)
+		return nil, false, fmt.Errorf("compare page with mirror: %w", err)
 	}
-	changed := rows[:0:0]
+	allNew = true
 	for _, a := range rows {
-		if !same[a.ID] {
+		if unchanged, known := same[a.ID]; !unchanged {
 			a.Hash = digests[a.ID]
 			changed = append(changed, a)
+			allNew = allNew && !known
 		}
 	}
-	return changed, nil
+	return changed, allNew, nil
 }
 
 // Differing returns the rows that ApplySummaries would write, and writes nothing.
 func (s *Store) Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error) {
 	rows, digests := distinct(rows)
-	return s.differing(ctx, rows, digests)
+	changed, _, err := s.differing(ctx, rows, digests)
+	return changed, err
 }
 
 // FolderPath returns the path of a folder as the mirror has it; empty when it
@@ -116,49 +122,77 @@ func (s *Store) FolderPath(ctx context.Context, id string) (string, error) {
 	return path, nil
 }
 
-func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+// errOvertaken rolls a write back: a row that was new has come from another
+// writer meanwhile.
+var errOvertaken = errors.New("another writer was faster")
+
+// writeSummaries writes rows in one transaction, with what follows from them.
+// allNew says that the mirror knew none of them a moment ago, which saves looking
+// for what they replace.
+func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, allNew bool, decide state.Decide) (state.Applied, error) {
 	var applied state.Applied
+	write := updateAssets
+	if allNew {
+		write = insertAssets
+	}
 	err := s.inTx(ctx, "write mirror", func(tx pgx.Tx) error {
 		applied = state.Applied{}
-		old, err := lockAssets(ctx, tx, rows)
+		written, err := write(ctx, tx, obs, readAt, rows, &applied)
 		if err != nil {
 			return err
 		}
-		fresh := rows[:0:0]
-		var log changeLog
-		for _, a := range rows {
-			before, known := old[a.ID]
-			if known && (before.readAt.After(readAt) || before.is(a.Hash)) {
-				continue // another writer was faster
-			}
-			if !known {
-				applied.New++
-			} else {
-				log.summary(before, a)
-			}
-			fresh = append(fresh, a)
-		}
-		applied.Changed = len(fresh)
-		if err := upsertAssets(ctx, tx, obs, readAt, fresh); err != nil {
+		applied.Changed = len(written)
+		if err := s.planAssets(ctx, tx, obs, idsOf(written), decide); err != nil {
 			return err
 		}
-		if err := log.write(ctx, tx, obs); err != nil {
-			return err
-		}
-		if err := s.planAssets(ctx, tx, obs, idsOf(fresh), decide); err != nil {
-			return err
-		}
-		applied.FolderUnknown, err = folderUnknown(ctx, tx, fresh)
+		applied.FolderUnknown, err = folderUnknown(ctx, tx, written)
 		return err
 	})
 	return applied, err
+}
+
+// insertAssets writes rows that are new; errOvertaken when one is not.
+func insertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, applied *state.Applied) ([]library.Asset, error) {
+	n, err := upsertAssets(ctx, tx, obs, readAt, rows, leaveAsset)
+	if err == nil && n < int64(len(rows)) {
+		err = errOvertaken
+	}
+	applied.New = len(rows)
+	return rows, err
+}
+
+// updateAssets writes the rows that are newer than what there is and say
+// something else, logs what they replace, and returns them.
+func updateAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, applied *state.Applied) ([]library.Asset, error) {
+	old, err := lockAssets(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	var fresh []library.Asset
+	var log changeLog
+	for _, a := range rows {
+		before, known := old[a.ID]
+		switch {
+		case !known:
+			applied.New++
+		case before.readAt.After(readAt), before.is(a.Hash):
+			continue
+		default:
+			log.summary(before, a)
+		}
+		fresh = append(fresh, a)
+	}
+	if _, err := upsertAssets(ctx, tx, obs, readAt, fresh, updateAsset); err != nil {
+		return nil, err
+	}
+	return fresh, log.write(ctx, tx, obs)
 }
 
 // writeSingly finds the row that the database refuses and keeps the others.
 func (s *Store) writeSingly(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
 	var sum state.Applied
 	for i := range rows {
-		one, err := s.writeSummaries(ctx, obs, readAt, rows[i:i+1], decide)
+		one, err := s.writeSummaries(ctx, obs, readAt, rows[i:i+1], false, decide)
 		if isRefused(err) {
 			sum.Failed = append(sum.Failed, state.RowError{AssetID: rows[i].ID, Err: err})
 			continue
