@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"damsync/cmp"
@@ -237,7 +236,7 @@ func (e *Engine) dryRunAsset(ctx context.Context, id string, see func(Difference
 		k.Asset, k.Detail, k.Fields, k.Folder, k.Gone = d.Asset, &d.Detail, nil, d.Asset.FileLocation, false
 	}
 	if k.Asset.ID == "" {
-		return requests, fmt.Errorf("asset %s: neither the library nor the mirror has it", id)
+		return requests, unknownAsset(id)
 	}
 	return requests, each(e.differences(k, e.decide(now, k)), see)
 }

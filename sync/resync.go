@@ -76,14 +76,24 @@ func (e *Engine) resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 	if err := e.PlanStale(ctx); err != nil {
 		return result, err
 	}
-	if o.Full {
+	if o.Full && o.AssetID == "" { // a single asset has just been read in full
 		if err := e.readDetailsAnew(ctx, o); err != nil {
 			return result, err
 		}
 	}
 	var err error
-	result.Backlog, err = e.drain(ctx, o, result.Sweep)
+	if result.Backlog, err = e.drain(ctx, o, result.Sweep); err != nil || o.AssetID == "" {
+		return result, err
+	}
+	_, known, err := e.store.KnownAssets(ctx, []string{o.AssetID})
+	if err == nil && len(known) == 0 {
+		err = unknownAsset(o.AssetID)
+	}
 	return result, err
+}
+
+func unknownAsset(id string) error {
+	return fmt.Errorf("asset %s: neither the library nor the mirror has it", id)
 }
 
 // sweepByHand waits for a sweep that is running, then reads the library itself: what

@@ -32,7 +32,7 @@ type app struct {
 type appOptions struct {
 	configFile string
 	quiet      bool // log warnings only: the command speaks for itself
-	migrate    bool // bring the schema up to date; else it must be
+	migrate    bool // bring an older schema up to date; else it must not be older
 }
 
 // openApp loads the configuration, then opens the database; a private server is
@@ -82,10 +82,12 @@ func (a *app) openDatabase(ctx context.Context, o appOptions) error {
 }
 
 // schema brings the schema up to date. A private database belongs to damsync
-// alone, so there every command may.
+// alone, and an empty one has nothing to lose, so there every command may.
 func (a *app) schema(ctx context.Context, migrate bool) error {
 	if !migrate && a.pg == nil {
-		return migrations.Check(ctx, a.url)
+		if err := migrations.Check(ctx, a.url); !errors.Is(err, migrations.ErrMissing) {
+			return err
+		}
 	}
 	result, err := migrations.Apply(ctx, a.url)
 	if err != nil {

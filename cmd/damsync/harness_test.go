@@ -223,7 +223,11 @@ func damsync(t *testing.T, args ...string) result {
 
 func finish(p *proc) result {
 	p.t.Helper()
+	began := time.Now()
 	code := p.wait()
+	if took := time.Since(began); took > 15*time.Second {
+		p.t.Logf("damsync %s took %s:\n%s", p.name, took, p.stderr)
+	}
 	return result{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 

@@ -39,12 +39,3 @@ func TestWebhookReachesTheFiles(t *testing.T) {
 	s.equal()
 }
 
-func TestResyncWithoutDaemon(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 60, settings{})
-	s.run("migrate").wantCode(t, 0)
-	s.run("resync").wantCode(t, 0).wantText(t, "all targets are in sync", "60 assets")
-	if err := s.differs(); err != nil {
-		t.Error(err)
-	}
-}
