@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The commands and flags that others rely on.
+func TestCommandsAndFlagsExist(t *testing.T) {
+	t.Parallel()
+	root := newRoot(process{})
+	for name, flags := range map[string][]string{
+		"serve": {"config"}, "resync": {"config", "full", "asset", "target", "dry-run"}, "plan": {"config", "json"},
+		"status": {"config", "json"}, "check": {"config"}, "login": {"config"}, "migrate": {"config"},
+		"approve": {"config", "target"}, "retry": {"config", "target"}, "demo": {"once", "assets", "dir"},
+		"simulate": {"listen", "assets", "seed"}, "version": nil,
+	} {
+		cmd, _, err := root.Find([]string{name})
+		if err != nil || cmd == root {
+			t.Errorf("no command %s: %v", name, err)
+			continue
+		}
+		for _, flag := range flags {
+			f := cmd.Flags().Lookup(flag)
+			if f == nil {
+				t.Errorf("%s has no --%s", name, flag)
+			} else if flag == "config" && f.DefValue != "config.yaml" {
+				t.Errorf("%s --config is %q by default", name, f.DefValue)
+			}
+		}
+		if cmd.Flags().Lookup("config") != nil && flags == nil {
+			t.Errorf("%s takes --config", name)
+		}
+	}
+}
+
+func TestHelpShowsExamples(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range newRoot(process{}).Commands() {
+		name := cmd.Name()
+		if name == "help" || name == "completion" || name == "version" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := damsync(t, name, "--help").wantCode(t, 0)
+			if !strings.Contains(r.stdout, "Examples:\n  damsync "+name) {
+				t.Errorf("no example in the help: %s", r)
+			}
+		})
+	}
+	damsync(t, "--help").wantCode(t, 0).wantText(t, "Exit codes: 0 done", "damsync demo", "serve", "simulate")
+	damsync(t).wantCode(t, 0).wantText(t, "Available Commands")
+}
+
+func TestWrongUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"frobnicate"}, `unknown command "frobnicate"; see damsync --help`},
+		{[]string{"resnyc"}, "did you mean resync?"},
+		{[]string{"resync", "--ful"}, "unknown flag: --ful; see damsync resync --help"},
+		{[]string{"resync", "--asset"}, "flag needs an argument: --asset"},
+		{[]string{"serve", "now"}, `damsync serve takes no argument "now"`},
+		{[]string{"approve"}, "approve needs --target NAME"},
+		{[]string{"simulate", "--assets=-1"}, "--assets must not be negative"},
+		{[]string{"demo", "--assets=0"}, "--assets must be at least 1"},
+		{[]string{"status"}, "config.yaml: cannot read the file"},
+		{[]string{"serve", "--config", "elsewhere.yaml"}, "elsewhere.yaml: cannot read the file"},
+	} {
+		r := damsync(t, c.args...).wantCode(t, 2)
+		if !strings.Contains(r.stderr, c.want) || r.stdout != "" {
+			t.Errorf("%v: want %q on standard error, got %s", c.args, c.want, r)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	r := damsync(t, "version").wantCode(t, 0)
+	if !strings.HasPrefix(r.stdout, "damsync ") || r.stderr != "" {
+		t.Error(r)
+	}
+}
+
+func TestSimulatePrintsOneLine(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 5)
+	var printed map[string]string
+	if err := json.Unmarshal([]byte(s.p.stdout.String()), &printed); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"api_url", "auth_url", "token_url", "client_id", "client_secret", "webhook_secret", "control_url"} {
+		if printed[key] == "" {
+			t.Errorf("no %s in %v", key, printed)
+		}
+	}
+	if code := s.p.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM: %s", code, s.p.stderr)
+	}
+	r := damsync(t, "simulate", "--listen", "nowhere:x").wantCode(t, 1)
+	if strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("not one line: %s", r)
+	}
+}
+
+const badConfig = `cmp:
+  api_url: http://cmp.example.com/v3
+  client_id: ${NOT_THERE}
+  client_secret: geheim
+  request_per_second: 3
+data_dir: ./data
+data_dir: ./data2
+schedule: {incremental: "every minute"}
+targets:
+  - name: one
+    adapter: filesystem
+    options: {rot: ./out}
+    select: {when: 'asset.titel == "x"'}
+    path: '{asset.folder'
+  - name: one
+    adapter: carrier-pigeon
+`
+
+// Every command refuses a bad configuration, names all of its problems with their
+// place, and has touched nothing.
+func TestBadConfigurationTouchesNothing(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"serve", "resync", "plan", "status", "check", "login", "migrate", "approve --target one", "retry"} {
+		t.Run(strings.Fields(command)[0], func(t *testing.T) {
+			t.Parallel()
+			dir := tempDir(t)
+			file := filepath.Join(dir, "damsync.yaml")
+			writeFile(t, file, badConfig)
+			r := finish(start(t, launch{dir: dir, args: append(strings.Fields(command), "--config", file)})).wantCode(t, 2)
+			for _, want := range []string{
+				":2:12: cmp.api_url", ":3:14: cmp.client_id: environment variable NOT_THERE is not set", ":5:3: cmp.request_per_second: unknown key, did you mean",
+				":7:1: data_dir", ":8:25: schedule.incremental", ":12:14: targets[0].options: unknown option rot", "asset has no property titel",
+				"targets[0].path: this brace is never closed", ":15:11: targets[1].name: is taken", "targets[1].adapter: must be one of",
+			} {
+				if !strings.Contains(r.stderr, want) {
+					t.Errorf("%q is not in %s", want, r)
+				}
+			}
+			if strings.Contains(r.all(), "geheim") {
+				t.Errorf("the client secret is printed: %s", r)
+			}
+			for line := range strings.Lines(r.stderr) {
+				if !strings.HasPrefix(line, file+":") {
+					t.Errorf("a problem without its place: %s", line)
+				}
+			}
+			onlyThere(t, dir, "damsync.yaml")
+		})
+	}
+}
+
+// A bad option of an adapter is found before a database is made for it.
+func TestBadOptionTouchesNothing(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeFile(t, filepath.Join(dir, "config.yaml"), `cmp: {client_id: a, client_secret: b}
+targets:
+  - name: one
+    adapter: filesystem
+`)
+	finish(start(t, launch{dir: dir, args: []string{"serve"}})).wantCode(t, 2).wantText(t, "config.yaml:3:5: targets[0]: option root is missing")
+	onlyThere(t, dir, "config.yaml")
+}
+
+func onlyThere(t *testing.T, dir string, want string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != want {
+			t.Errorf("%s was made", e.Name())
+		}
+	}
+}
