@@ -166,7 +166,7 @@ func fillLibrary(t tb, pool *pgxpool.Pool, n int) {
 		FROM generate_series(1, $1::int) i`,
 		`INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height, size,
 			version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
-		SELECT id, '', 'alt text of ' || id, '', '{}', NULL, false, 1, 1, 7, 1, '', '', '{}', hash, read_at, modified_at, true FROM damsync.asset
+		SELECT id, '', 'alt text of ' || id, '', '{}', CASE WHEN id < '01' THEN clock_timestamp() WHEN id < '02' THEN '2100-01-01' END, false, 1, 1, 7, 1, '', '', '{}', hash, read_at, modified_at, true FROM damsync.asset
 			WHERE $1::int > 0`,
 		`INSERT INTO damsync.placement (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
 			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, gate, applied_state, applied_path, applied_version,

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -60,98 +59,6 @@ func levelOf(k state.Known) library.Level {
 type assetChange struct {
 	asset string
 	state.Change
-}
-
-const knownColumns = `
-	a.id, a.type, a.title, a.mime_type, a.file_extension, a.created_at, a.modified_at, a.folder_id, a.file_location,
-	a.archived, a.labels, a.owner_organization_id, a.self, a.source_task, a.removed_at IS NOT NULL,
-	coalesce(f.path, a.file_location),
-	d.asset_id IS NOT NULL, coalesce(d.description, ''), coalesce(d.alt_text, ''), coalesce(d.attribution, ''), d.tags,
-	d.expires_at, coalesce(d.public, false), coalesce(d.width, 0), coalesce(d.height, 0), coalesce(d.size, 0),
-	coalesce(d.version_number, 0), coalesce(d.version_id, ''), coalesce(d.owner_id, ''),
-	x.asset_id IS NOT NULL, x.values,
-	p.targets, clock_timestamp()`
-
-// The asset's own row decides whether what was read before still describes it.
-const knownFrom = `
-	FROM damsync.asset a
-	LEFT JOIN damsync.folder f ON f.id = a.folder_id
-	LEFT JOIN damsync.asset_detail d ON d.asset_id = a.id AND d.of_modified_at = a.modified_at
-	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at
-	LEFT JOIN LATERAL (
-		SELECT jsonb_agg(jsonb_build_object('target', target, 'present', desired_present, 'path', desired_path,
-			'version', desired_version, 'hash', encode(desired_metadata_hash, 'hex'), 'applied', applied_state,
-			'gate', gate, 'at', applied_path, 'holds', applied_version, 'with', encode(applied_metadata_hash, 'hex'))) AS targets
-		FROM damsync.placement WHERE asset_id = a.id) p ON true`
-
-func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
-	rows, err := q.Query(ctx, `SELECT `+knownColumns+knownFrom+` WHERE `+where+` ORDER BY a.id`, args...)
-	if err != nil {
-		return time.Time{}, nil, fmt.Errorf("load assets: %w", err)
-	}
-	var now time.Time
-	var known []state.Known
-	for rows.Next() {
-		k, at, err := scanKnown(rows)
-		if err != nil {
-			rows.Close()
-			return now, nil, fmt.Errorf("load assets: %w", err)
-		}
-		now, known = at, append(known, k)
-	}
-	if err := rows.Err(); err != nil {
-		return now, nil, fmt.Errorf("load assets: %w", err)
-	}
-	return now, known, nil
-}
-
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-type desiredRow struct {
-	Target  string
-	Present bool
-	Path    string
-	Version string
-	Hash    string
-	Applied string
-	Gate    string
-	At      string
-	Holds   string
-	With    string
-}
-
-func scanKnown(rows pgx.Rows) (state.Known, time.Time, error) {
-	var (
-		k                    state.Known
-		d                    library.Detail
-		hasDetail, hasFields bool
-		values               []library.FieldValue
-		desired              []desiredRow
-		now                  time.Time
-	)
-	a := &k.Asset
-	err := rows.Scan(&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.CreatedAt, &a.ModifiedAt, &a.FolderID, &a.FileLocation,
-		&a.Archived, &a.Labels, &a.OwnerOrganizationID, &a.Self, &k.SourceTask, &k.Gone, &k.Folder,
-		&hasDetail, &d.Description, &d.AltText, &d.Attribution, &d.Tags, &d.ExpiresAt, &d.Public, &d.Width, &d.Height, &d.Size,
-		&d.VersionNumber, &d.VersionID, &d.OwnerID, &hasFields, &values, &desired, &now)
-	if err != nil {
-		return k, now, err
-	}
-	if hasDetail {
-		k.Detail = &d
-	}
-	if hasFields {
-		k.Fields = &library.Fields{Values: values}
-	}
-	k.Desired = make(map[string]state.Desired, len(desired))
-	k.Applied = make(map[string]state.Object, len(desired))
-	for _, row := range desired {
-		k.Applied[row.Target] = state.Object{State: row.Applied, Path: row.At, Version: row.Holds, MetadataHash: hashFromHex(row.With)}
-		k.Desired[row.Target] = state.Desired{Present: row.Present, Path: row.Path, Version: row.Version, MetadataHash: hashFromHex(row.Hash), Gate: row.Gate}
-	}
-	return k, now, nil
 }
 
 const writePlacementsSQL = `
@@ -224,11 +131,6 @@ func classUrgency(class grant.Class) int {
 		}
 	}
 	return len(grant.Classes())
-}
-
-// KnownAssets reads what the mirror knows of ids, with the database's time.
-func (s *Store) KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error) {
-	return loadKnown(ctx, s.pool, `a.id = ANY($1)`, ids)
 }
 
 // PlanAssets judges ids anew. Each is locked while it is judged.
@@ -305,8 +207,8 @@ func (s *Store) judge(ctx context.Context, after string, limit int, dirty func(t
 // the rule fails or the detail has to be read first, the asset is left out.
 func (s *Store) Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT d.asset_id FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id AND a.modified_at = d.of_modified_at
-		WHERE d.expires_at <= clock_timestamp() AND EXISTS (
+		SELECT d.asset_id FROM damsync.asset_detail d
+		WHERE d.expires_at <= clock_timestamp() AND d.of_modified_at = (SELECT a.modified_at FROM damsync.asset a WHERE a.id = d.asset_id) AND EXISTS (
 			SELECT 1 FROM damsync.placement p WHERE p.asset_id = d.asset_id AND p.desired_present AND p.target = ANY($1)
 			AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = p.asset_id AND f.target = p.target))
 		ORDER BY d.asset_id LIMIT $2`, targets, limit)
@@ -324,14 +226,4 @@ func (s *Store) Expired(ctx context.Context, targets []string, limit int) (ids [
 		next = *at
 	}
 	return ids, next, nil
-}
-
-func hashFromHex(text string) library.Hash {
-	var h library.Hash
-	if len(text) == hex.EncodedLen(len(h)) {
-		if _, err := hex.Decode(h[:], []byte(text)); err != nil {
-			return library.Hash{}
-		}
-	}
-	return h
 }

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// KnownAssets reads what the mirror knows of ids, with the database's time.
+func (s *Store) KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error) {
+	return loadKnown(ctx, s.pool, `a.id = ANY($1)`, ids)
+}
+
+const knownColumns = `
+	a.id, a.type, a.title, a.mime_type, a.file_extension, a.created_at, a.modified_at, a.folder_id, a.file_location,
+	a.archived, a.labels, a.owner_organization_id, a.self, a.source_task, a.removed_at IS NOT NULL,
+	coalesce(f.path, a.file_location),
+	d.asset_id IS NOT NULL, coalesce(d.description, ''), coalesce(d.alt_text, ''), coalesce(d.attribution, ''), d.tags,
+	d.expires_at, coalesce(d.public, false), coalesce(d.width, 0), coalesce(d.height, 0), coalesce(d.size, 0),
+	coalesce(d.version_number, 0), coalesce(d.version_id, ''), coalesce(d.owner_id, ''),
+	x.asset_id IS NOT NULL, x.values, clock_timestamp()`
+
+// The asset's own row decides whether what was read before still describes it.
+const knownFrom = `
+	FROM damsync.asset a
+	LEFT JOIN damsync.folder f ON f.id = a.folder_id
+	LEFT JOIN damsync.asset_detail d ON d.asset_id = a.id AND d.of_modified_at = a.modified_at
+	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at`
+
+// loadKnown reads what is known of the assets that where selects, in the order
+// of their ids, with the database's time.
+func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
+	var now time.Time
+	rows, err := q.Query(ctx, `SELECT `+knownColumns+knownFrom+` WHERE `+where+` ORDER BY a.id`, args...)
+	if err != nil {
+		return now, nil, fmt.Errorf("load assets: %w", err)
+	}
+	labels := labelCache{}
+	known, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Known, error) { return scanKnown(row, labels, &now) })
+	if err != nil {
+		return now, nil, fmt.Errorf("load assets: %w", err)
+	}
+	if err := loadPlacements(ctx, q, known); err != nil {
+		return now, nil, fmt.Errorf("load placements: %w", err)
+	}
+	return now, known, nil
+}
+
+// loadPlacements adds what should be and what is at the targets. A second
+// query takes half the time of an aggregate in the first, and what is judged
+// without a lock is judged again with one before anything is written.
+func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
+	ids := make([]string, len(known))
+	byID := make(map[string]*state.Known, len(known))
+	for i := range known {
+		k := &known[i]
+		k.Desired, k.Applied = map[string]state.Desired{}, map[string]state.Object{}
+		ids[i], byID[k.Asset.ID] = k.Asset.ID, k
+	}
+	rows, err := q.Query(ctx, `SELECT asset_id, target, desired_present, desired_path, desired_version, desired_metadata_hash, gate,
+		applied_state, applied_path, applied_version, applied_metadata_hash FROM damsync.placement WHERE asset_id = ANY($1)`, ids)
+	if err != nil {
+		return err
+	}
+	var (
+		id, target       string
+		d                state.Desired
+		a                state.Object
+		desired, applied []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &target, &d.Present, &d.Path, &d.Version, &desired, &d.Gate, &a.State, &a.Path, &a.Version, &applied}, func() error {
+		d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
+		byID[id].Desired[target], byID[id].Applied[target] = d, a
+		return nil
+	})
+	return err
+}
+
+// labelCache decodes each set of labels once: most assets of a library share a few.
+type labelCache map[string][]library.Label
+
+func (c labelCache) decode(text []byte) ([]library.Label, error) {
+	if labels, known := c[string(text)]; known {
+		return labels, nil
+	}
+	var labels []library.Label
+	if err := json.Unmarshal(text, &labels); err != nil {
+		return nil, fmt.Errorf("decode labels: %w", err)
+	}
+	c[string(text)] = labels
+	return labels, nil
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func scanKnown(row pgx.CollectableRow, cache labelCache, now *time.Time) (state.Known, error) {
+	var (
+		k                    state.Known
+		d                    library.Detail
+		hasDetail, hasFields bool
+		labels               []byte
+		values               []library.FieldValue
+	)
+	a := &k.Asset
+	err := row.Scan(&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.CreatedAt, &a.ModifiedAt, &a.FolderID, &a.FileLocation,
+		&a.Archived, &labels, &a.OwnerOrganizationID, &a.Self, &k.SourceTask, &k.Gone, &k.Folder,
+		&hasDetail, &d.Description, &d.AltText, &d.Attribution, &d.Tags, &d.ExpiresAt, &d.Public, &d.Width, &d.Height, &d.Size,
+		&d.VersionNumber, &d.VersionID, &d.OwnerID, &hasFields, &values, now)
+	if err != nil {
+		return k, err
+	}
+	if hasDetail {
+		k.Detail = &d
+	}
+	if hasFields {
+		k.Fields = &library.Fields{Values: values}
+	}
+	a.Labels, err = cache.decode(labels)
+	return k, err
+}
