@@ -263,8 +263,10 @@ func TestLedgerMonth(t *testing.T) {
 		{name: "reserve is not reached", now: "2026-02-10T00:00:00Z", reserve: 20, spent: map[string]int{"2026-02-01": 79}},
 		{name: "rolling counts the last 30 days", now: "2026-03-01T12:00:00Z", rolling: true, spent: map[string]int{"2026-01-31": 100}, deferred: "2026-03-02T00:00:00Z"},
 		{name: "rolling forgets the 31st", now: "2026-03-01T12:00:00Z", rolling: true, spent: map[string]int{"2026-01-30": 100}},
-		{name: "rolling waits for the first day that frees enough", now: "2026-03-01T12:00:00Z", rolling: true, reserve: 49,
-			spent: map[string]int{"2026-02-01": 30, "2026-02-10": 20, "2026-02-20": 50}, deferred: "2026-03-12T00:00:00Z"},
+		{
+			name: "rolling waits for the first day that frees enough", now: "2026-03-01T12:00:00Z", rolling: true, reserve: 49,
+			spent: map[string]int{"2026-02-01": 30, "2026-02-10": 20, "2026-02-20": 50}, deferred: "2026-03-12T00:00:00Z",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
