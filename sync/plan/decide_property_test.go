@@ -171,7 +171,9 @@ func TestDecideLeavesTheViewAlone(t *testing.T) {
 	target := mustCompile(t, Spec{Metadata: []MetadataRule{
 		{"mutate", `asset.expires_at.UnmarshalText(asset.created_at.MarshalText()) == nil and asset.expires_at == asset.created_at`},
 		{"sorted", `sort(asset.tags, "desc")`},
-		{"tags", `asset.tags`}, {"labels", `asset.labels["Audience"]`}, {"regions", `asset.fields["Regions"]`},
+		{"tags", `asset.tags`},
+		{"labels", `asset.labels["Audience"]`},
+		{"regions", `asset.fields["Regions"]`},
 	}})
 	free := mustCompile(t, Spec{Metadata: []MetadataRule{
 		{"tags", `asset.tags`}, {"labels", `asset.labels["Audience"]`}, {"regions", `asset.fields["Regions"]`},
