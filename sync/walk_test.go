@@ -143,7 +143,8 @@ type walked struct {
 func walkAll(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, lib Reader, mirror []cmp.Item) walked {
+}, lib Reader, mirror []cmp.Item,
+) walked {
 	t.Helper()
 	out := walked{seen: map[string]bool{}, suspects: map[string]bool{}}
 	w, c := walker{lib: lib}, walkCursor{}
