@@ -1,0 +1,93 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"damsync/internal/grant"
+)
+
+// A library is mirrored and pushed from nothing.
+func TestFirstSync(t *testing.T) {
+	w := newWorld(t, t, worldOptions{})
+	defer w.close()
+	w.start()
+	w.converge()
+	if len(w.wanted("brand")) < 5 || len(w.wanted("photos")) < 5 {
+		t.Fatal("the library is too small to show anything")
+	}
+}
+
+// converge waits until nothing is left to do and the targets equal the library.
+func (w *world) converge() {
+	w.Helper()
+	w.eventually("convergence", 60*time.Second, func() error {
+		if query[int](w, `SELECT count(*) FROM damsync.observation WHERE kind = 'sweep' AND last_success IS NOT NULL`) == 0 {
+			return errors.New("no sweep is complete")
+		}
+		if err := w.settled(); err != nil {
+			return err
+		}
+		return w.equal()
+	})
+}
+
+// rest lets the library rest and helps what editors and faults have left: the back-offs end, the library
+// is read once more.
+func (w *world) rest() {
+	w.Helper()
+	w.sim.ClearFaults()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := w.sim.WaitDelivered(ctx); err != nil {
+		w.Fatalf("webhooks: %v", err)
+	}
+	r := w.alive()
+	if r == nil {
+		r = w.start()
+	}
+	w.sweep(r)
+	hurried := time.Now()
+	w.eventually("convergence", 60*time.Second, func() error {
+		if time.Since(hurried) > 500*time.Millisecond {
+			w.hurry()
+			hurried = time.Now()
+		}
+		if err := w.settled(); err != nil {
+			return err
+		}
+		return w.equal()
+	})
+}
+
+func (w *world) alive() *replica {
+	for _, r := range w.replicas {
+		if !r.ended && !r.life.ended() {
+			return r
+		}
+	}
+	return nil
+}
+
+// sweep reads the whole library from its top.
+func (w *world) sweep(r *replica) {
+	w.Helper()
+	w.eventually("sweep", 60*time.Second, func() error {
+		w.hurry()
+		if !r.engine.rulesKnown() {
+			return errors.New("the rules are not known")
+		}
+		began := query[time.Time](w, `SELECT clock_timestamp()`)
+		p, err := r.engine.Sweep(context.Background(), SweepOptions{Class: grant.Sweep, RequestedBy: "test", AllSuspects: true})
+		if err != nil {
+			return err
+		}
+		if query[bool](w, `SELECT started_at < $1 FROM damsync.run WHERE id = $2`, began, p.RunID) {
+			return fmt.Errorf("run %d went on with an older one", p.RunID)
+		}
+		return nil
+	})
+}

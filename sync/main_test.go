@@ -1,0 +1,9 @@
+package sync
+
+import (
+	"testing"
+
+	"damsync/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }
