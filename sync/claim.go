@@ -39,6 +39,9 @@ func (e *Engine) claimLoop(ctx context.Context, b bell, workers int, c claimer) 
 		}
 		for _, job := range jobs {
 			wg.Go(func() {
+				// What a job gave back, or what was wanted once more meanwhile, may be due
+				// before anything the loop knew of when it went to sleep.
+				defer b.ring()
 				defer func() { idle <- struct{}{} }()
 				job(ctx)
 			})
