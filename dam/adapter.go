@@ -1,6 +1,9 @@
 package dam
 
-import "context"
+import (
+	"context"
+	"iter"
+)
 
 // Adapter pushes objects to one target. All methods are safe for concurrent
 // use; the core has at most one call in flight for one key, except for a
@@ -15,6 +18,10 @@ import "context"
 // request was sent, no answer came) is ClassUnknown: the core calls Find
 // before it repeats anything. A method returns promptly with the context's
 // error when ctx ends.
+//
+// What only some targets can do is a field of Capabilities: either it changes
+// what the core asks of the methods here, or it stands for a small interface
+// beside this one, as ReadBacker.
 type Adapter interface {
 	// Describe tells what the target can do. It does no I/O and always
 	// gives the same answer.
@@ -25,8 +32,9 @@ type Adapter interface {
 	// again while the target is unavailable. populated says that the core
 	// has recorded objects there, so that a target found untouched (a disk
 	// that is not mounted, an emptied bucket) is ErrUnavailable instead of
-	// new. It writes nothing: what damsync needs at a new target is made by the
-	// first write.
+	// new. It leaves nothing behind: what damsync needs at a new target is
+	// made by the first write. What a person has to change is a Denied each,
+	// joined.
 	Check(ctx context.Context, populated bool) error
 
 	// Find looks for the object of key and writes nothing. It is authoritative:
@@ -43,25 +51,29 @@ type Adapter interface {
 	// current is what Find or the last write answered; after success nothing of
 	// it remains elsewhere, an archived copy included.
 	//
-	// Body is read at most once, and nothing is published before it gave
-	// io.EOF: any other error of it means that the bytes are not those
-	// promised. Put returns that error wrapped. Body may be left unread when
-	// the target already holds these bytes: the same SHA-256, or, where the
-	// core does not know it, the same version and size. The Mark in the
-	// answer is the sealed one, with SHA-256 and size.
+	// Nothing is published before a Source of Open gave io.EOF: any other
+	// error of it means that the bytes are not those promised. Put returns
+	// that error wrapped. Open may go uncalled when the target already holds
+	// these bytes: the same SHA-256, or, where the core does not know it, the
+	// same version and size. The Mark in the answer is the sealed one, with
+	// SHA-256 and size.
 	//
-	// ErrForeign: something without our mark is in the place. Conflict:
-	// another of our assets is. ErrStale, ErrInvalid: see there.
+	// ErrForeign: something without our mark is in the place; see
+	// Object.Adopt. Conflict: another of our assets is. ErrStale, ErrInvalid:
+	// see there. Metadata that the target cannot hold whole is ErrInvalid,
+	// never cut.
 	Put(ctx context.Context, obj Object, current Remote) (Remote, error)
 
 	// SetMetadata replaces title and metadata as a whole and moves no
 	// bytes. Of mark it takes the metadata hash and the generation; the
 	// content's part stays as the target holds it. ErrNotFound: there is no
-	// whole object of ours to change, so the core has to Put.
+	// whole object of ours to change, so the core has to Put. The core does
+	// not call it without Capabilities.MetadataWithoutBytes; it puts.
 	SetMetadata(ctx context.Context, r Remote, mark Mark, title string, md Metadata) (Remote, error)
 
 	// Move gives the object another path, also out of the archive. Of mark
-	// it takes the generation. Errors as Put and SetMetadata.
+	// it takes the generation. Errors as Put and SetMetadata. The core does
+	// not call it without Capabilities.ServerSideMove; it puts.
 	Move(ctx context.Context, r Remote, mark Mark, path string) (Remote, error)
 
 	// Retire takes the object away: RetireDelete for good, RetireArchive to
@@ -73,6 +85,17 @@ type Adapter interface {
 	// An object to be kept is never retired: it stays with its mark, so
 	// that the same asset takes it up again when it comes back.
 	Retire(ctx context.Context, r Remote, mark Mark, mode RetireMode) (Remote, error)
+
+	// List gives everything under the configured root and writes nothing:
+	// each object of ours once, as Find would, archived and incomplete ones
+	// too, and what is foreign with State Foreign and its Path. What the
+	// adapter keeps for itself (sidecars, state) is left out. The order is
+	// unspecified.
+	//
+	// An error ends the sequence, and an unended sequence proves no absence.
+	// What changes meanwhile may be missed or come twice, so the core looks
+	// with Find before it acts on an answer.
+	List(ctx context.Context) iter.Seq2[Remote, error]
 }
 
 // RetireMode says what becomes of an object that no longer belongs at the
@@ -84,17 +107,3 @@ const (
 	RetireDelete  RetireMode = "delete"
 	RetireArchive RetireMode = "archive"
 )
-
-// Capabilities describes a target. The zero value claims nothing.
-type Capabilities struct {
-	Adapter string // name of the adapter as the configuration has it
-
-	Retire []RetireMode // modes that Retire accepts; another is ErrInvalid
-
-	MaxPathBytes int // longest path in bytes, 0 when there is no limit
-	MaxNameBytes int // longest path segment in bytes, 0 when there is no limit
-
-	// RemembersRemoved says that ErrStale also guards a key whose object
-	// was removed: Find then gives its last generation with State Absent.
-	RemembersRemoved bool
-}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -134,20 +135,27 @@ func (r *recorder) Retire(context.Context, Remote, Mark, RetireMode) (Remote, er
 	return r.note("retire")
 }
 
+func (r *recorder) List(context.Context) iter.Seq2[Remote, error] {
+	return func(yield func(Remote, error) bool) { yield(r.note("list")) }
+}
+
 func TestDryRunWritesNothing(t *testing.T) {
 	next := &recorder{}
 	d := DryRun(next)
 	ctx := t.Context()
 	m := Mark{AssetID: "A", Generation: 2, MetadataHash: "new"}
 	there := Remote{Ref: "7", Path: "a", State: Present, Mark: Mark{AssetID: "A", Generation: 1, MetadataHash: "old"}}
-	body := NewSource(iotest.ErrReader(errors.New("the body was read")), 1, "")
+	open := func(context.Context, Checkpoint) (*Source, error) {
+		t.Error("the body was opened")
+		return nil, ErrSource
+	}
 
 	for name, c := range map[string]struct {
 		call func() (Remote, error)
 		want Remote
 	}{
 		"put": {
-			func() (Remote, error) { return d.Put(ctx, Object{Mark: m, Path: "b", Body: body}, there) },
+			func() (Remote, error) { return d.Put(ctx, Object{Mark: m, Path: "b", Open: open}, there) },
 			Remote{Ref: "7", Path: "b", State: Present, Mark: m},
 		},
 		"set metadata": {

@@ -1,9 +1,13 @@
 package dam
 
-import "context"
+import (
+	"context"
+	"io"
+	"iter"
+)
 
 // DryRun lets reads through to next and answers writes with what would be
-// there, without passing them on. It reads no body, so a sealed mark's digest
+// there, without passing them on. It opens no body, so a sealed mark's digest
 // is only what the core knew beforehand.
 func DryRun(next Adapter) Adapter { return dryRun{next} }
 
@@ -19,6 +23,12 @@ func (d dryRun) Check(ctx context.Context, populated bool) error {
 
 func (d dryRun) Find(ctx context.Context, key Key, hints []string) (Remote, error) {
 	return d.next.Find(ctx, key, hints)
+}
+
+func (d dryRun) List(ctx context.Context) iter.Seq2[Remote, error] { return d.next.List(ctx) }
+
+func (d dryRun) ReadBack(ctx context.Context, r Remote) (io.ReadCloser, error) {
+	return ReadBack(ctx, d.next, r)
 }
 
 func (d dryRun) Put(_ context.Context, obj Object, current Remote) (Remote, error) {

@@ -21,7 +21,9 @@ var (
 	// ErrInvalid: the target will never accept this object as it is. The
 	// wrapping text says why.
 	ErrInvalid = errors.New("not acceptable to the target")
-	// ErrAuth: credentials or permissions do not suffice. The target waits.
+	// ErrAuth: credentials, permissions or the configured place do not
+	// suffice, and a person has to change something; Denied says what. The
+	// target waits.
 	ErrAuth = errors.New("not permitted by the target")
 	// ErrUnavailable: the target cannot be used now, whichever the asset.
 	// The target waits, not the asset.
@@ -35,6 +37,9 @@ var (
 	// ErrSource: the body broke off or is not what was promised. The target
 	// is not to blame; the core fetches the bytes anew.
 	ErrSource = errors.New("source")
+	// ErrCheckpoint is ErrSource because the content cannot be continued from
+	// a Checkpoint. From the beginning it can.
+	ErrCheckpoint = fmt.Errorf("%w: no such checkpoint", ErrSource)
 )
 
 // Conflict says that another asset of ours, Holder, has the path.
@@ -54,6 +59,45 @@ type Throttled struct {
 
 func (e *Throttled) Error() string {
 	return fmt.Sprintf("throttled by the target, retry after %s", e.RetryAfter)
+}
+
+// Denied is ErrAuth that names what is missing and what to change. Check joins
+// (errors.Join) one for each thing it finds missing.
+type Denied struct {
+	Need   Need
+	Advice string // what a person can change, as a clause in the imperative
+	Err    error  // the target's own answer; may be nil
+}
+
+// Need is what the use of a target takes.
+type Need string
+
+// The needs. Those behind NeedRegion are permissions.
+const (
+	NeedCredentials Need = "valid credentials"
+	NeedContainer   Need = "the configured bucket, root or folder"
+	NeedRegion      Need = "the right region or endpoint"
+	NeedList        Need = "permission to list"
+	NeedRead        Need = "permission to read"
+	NeedWrite       Need = "permission to write"
+	NeedDelete      Need = "permission to delete"
+	NeedTag         Need = "permission to tag"
+)
+
+func (e *Denied) Error() string {
+	text := fmt.Sprintf("the target wants %s: %s", e.Need, e.Advice)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap gives the class and the target's own answer.
+func (e *Denied) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrAuth}
+	}
+	return []error{ErrAuth, e.Err}
 }
 
 // Class is the name of an error class, fit for records and metrics.

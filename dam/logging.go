@@ -2,6 +2,8 @@ package dam
 
 import (
 	"context"
+	"io"
+	"iter"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -63,6 +65,29 @@ func (l logging) Retire(ctx context.Context, r Remote, mark Mark, mode RetireMod
 	now, err := l.next.Retire(ctx, r, mark, mode)
 	l.write(start, mark, now, err).Str("from", r.Path).Str("mode", string(mode)).Msg("object retired")
 	return now, err
+}
+
+func (l logging) List(ctx context.Context) iter.Seq2[Remote, error] {
+	return func(yield func(Remote, error) bool) {
+		start, n := time.Now(), 0
+		var failure error
+		for r, err := range l.next.List(ctx) {
+			if failure = err; err == nil {
+				n++
+			}
+			if !yield(r, err) {
+				break
+			}
+		}
+		l.line(zerolog.DebugLevel, start, failure).Int("objects", n).Msg("target listed")
+	}
+}
+
+func (l logging) ReadBack(ctx context.Context, r Remote) (io.ReadCloser, error) {
+	start := time.Now()
+	body, err := ReadBack(ctx, l.next, r)
+	l.remote(zerolog.DebugLevel, start, r, err).Str("asset_id", r.Mark.AssetID).Msg("object opened to read back")
+	return body, err
 }
 
 func (l logging) write(start time.Time, mark Mark, r Remote, err error) *zerolog.Event {

@@ -1,5 +1,7 @@
 package dam
 
+import "context"
+
 // Key identifies an asset across all targets.
 type Key struct {
 	Instance string // the damsync installation: a random id kept in its database
@@ -41,7 +43,33 @@ type Object struct {
 	Title    string
 	MIMEType string // empty when not known
 	Metadata Metadata
-	Body     *Source
+
+	// Open opens the bytes, from the beginning for the zero Checkpoint. It
+	// may be called again, each time after the Source before was closed, so
+	// that a failed transfer can be repeated within one call. ErrCheckpoint: the
+	// bytes cannot be continued from there, only read from the beginning.
+	Open func(ctx context.Context, from Checkpoint) (*Source, error)
+
+	// Adopt allows to take over what is in the place without any mark when
+	// its bytes are those of the object: it gets the mark. Otherwise, and
+	// for what another installation or target has marked, it is ErrForeign.
+	Adopt bool
+
+	Upload Upload
+}
+
+// Upload lets a Put go on where an earlier one broke off, where Capabilities
+// has ResumableUpload. Other adapters ignore it.
+type Upload struct {
+	// Session is what the last unfinished Put of this key saved, also when
+	// that was for another content: a session has to say which version and
+	// size it is of, and one that does not fit is given up at the target.
+	Session []byte
+
+	// Save keeps a session, at most 64 KiB of it, durably before it returns;
+	// an empty one forgets. nil when the caller keeps none. Whatever is
+	// saved is dropped when Put succeeds.
+	Save func(ctx context.Context, session []byte) error
 }
 
 // Remote is what the target holds for a key.
@@ -57,6 +85,16 @@ type Remote struct {
 	// Mark is what the object carries. When the target remembers a removed
 	// object only its generation is set; when State is Foreign it is zero.
 	Mark Mark
+
+	// Token is what the target changes whenever the bytes change (an ETag,
+	// a modification time with the size): compared for equality and nothing
+	// else. Empty when the target has none.
+	Token string
+
+	// Hash is what the target itself computed over the bytes it holds now,
+	// as "<algorithm>:<lower-case hex>"; see Capabilities.ContentHash.
+	// Empty when it offers none for this object.
+	Hash string
 }
 
 // State says how much of an object is there.

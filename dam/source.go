@@ -1,7 +1,9 @@
 package dam
 
 import (
+	"context"
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,10 +24,70 @@ type Source struct {
 	err        error
 }
 
-// NewSource wraps r. size is the promised length in bytes, UnknownSize when
-// nobody promised one; sha256 the promised digest in lower-case hex or empty.
+// NewSource wraps r, which Close closes when it is an io.Closer. size is the
+// promised length in bytes, UnknownSize when nobody promised one; sha256hex the
+// promised digest in lower-case hex or empty.
 func NewSource(r io.Reader, size int64, sha256hex string) *Source {
 	return &Source{r: r, hash: sha256.New(), wantSize: size, wantSHA256: sha256hex}
+}
+
+// ResumeSource is NewSource for a stream that goes on at from.Offset; promises,
+// digest and Seal are still of the whole content. ErrCheckpoint: from is none.
+func ResumeSource(r io.Reader, from Checkpoint, size int64, sha256hex string) (*Source, error) {
+	s := NewSource(r, size, sha256hex)
+	if from.Offset == 0 {
+		return s, nil
+	}
+	state, ok := s.hash.(encoding.BinaryUnmarshaler)
+	if !ok || from.Offset < 0 || size >= 0 && from.Offset > size {
+		return nil, fmt.Errorf("%w: offset %d of %d bytes", ErrCheckpoint, from.Offset, size)
+	}
+	if err := state.UnmarshalBinary(from.SHA256State); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	s.size = from.Offset
+	return s, nil
+}
+
+// Checkpoint is a position in the content with the state of the digest up to
+// it. An adapter keeps it in its session, to Open the content from there later.
+// The zero value is the beginning.
+type Checkpoint struct {
+	Offset      int64  `json:"offset"` // bytes
+	SHA256State []byte `json:"sha256_state,omitempty"`
+}
+
+// Checkpoint gives the position after the bytes read so far.
+func (s *Source) Checkpoint() (Checkpoint, error) {
+	if s.err != nil && s.err != io.EOF { //nolint:errorlint // verify gives io.EOF itself
+		return Checkpoint{}, s.err
+	}
+	state, ok := s.hash.(encoding.BinaryMarshaler)
+	if !ok {
+		return Checkpoint{}, fmt.Errorf("%w: no state of the digest", ErrCheckpoint)
+	}
+	raw, err := state.MarshalBinary()
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return Checkpoint{Offset: s.size, SHA256State: raw}, nil
+}
+
+// Opener makes Object.Open of a function that opens the content at an offset
+// in bytes. Its errors become ErrSource.
+func Opener(
+	size int64, sha256hex string, at func(ctx context.Context, offset int64) (io.ReadCloser, error),
+) func(context.Context, Checkpoint) (*Source, error) {
+	return func(ctx context.Context, from Checkpoint) (*Source, error) {
+		if _, err := ResumeSource(nil, from, size, sha256hex); err != nil {
+			return nil, err // before anything is opened
+		}
+		r, err := at(ctx, from.Offset)
+		if err != nil {
+			return nil, fmt.Errorf("%w: open at byte %d: %w", ErrSource, from.Offset, err)
+		}
+		return ResumeSource(r, from, size, sha256hex)
+	}
 }
 
 // Size is the promised length in bytes or UnknownSize.
@@ -71,4 +133,15 @@ func (s *Source) Seal(m Mark) (Mark, error) {
 	}
 	m.SHA256, m.Size = s.digest(), s.size
 	return m, nil
+}
+
+// Close gives the stream up, whether it was read to its end or not.
+func (s *Source) Close() error {
+	if s.err == nil {
+		s.err = fmt.Errorf("%w: closed", ErrSource)
+	}
+	if c, ok := s.r.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }

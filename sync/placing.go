@@ -66,7 +66,7 @@ func (j *placing) step(ctx context.Context, op plan.Op, mode dam.RetireMode) err
 	adapter := j.p.target.Adapter
 	var r dam.Remote
 	var err error
-	switch op {
+	switch puttingInstead(op, adapter.Describe()) {
 	case plan.OpPut:
 		return j.put(ctx)
 	case plan.OpMove:
@@ -83,6 +83,14 @@ func (j *placing) step(ctx context.Context, op plan.Op, mode dam.RetireMode) err
 		r, err = adapter.Retire(ctx, j.remote, j.mark(), mode)
 	}
 	return j.accept(ctx, op, r, err)
+}
+
+// puttingInstead is op, or a put where the target can do op in no other way.
+func puttingInstead(op plan.Op, can dam.Capabilities) plan.Op {
+	if op == plan.OpMove && !can.ServerSideMove || op == plan.OpSetMetadata && !can.MetadataWithoutBytes {
+		return plan.OpPut
+	}
+	return op
 }
 
 // accept notes what the target answered. An object that is not there as

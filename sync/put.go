@@ -32,21 +32,18 @@ func (j *placing) put(ctx context.Context) error {
 	if same, err := j.sameBytes(ctx); err != nil || same {
 		return err
 	}
-	d, err := j.open(ctx)
+	content := &body{j: j}
+	defer content.close()
+	size, err := content.prepare(ctx)
 	if err != nil {
-		return asSource(err)
-	}
-	defer func() { _ = d.Body.Close() }() // read to its end or given up
-	size := d.Size
-	if j.w.ExpectedSize >= 0 {
-		size = j.w.ExpectedSize
+		return err
 	}
 	mark := j.mark()
 	mark.Size = size
 	j.touched = true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
-		Body: dam.NewSource(d.Body, size, ""),
+		Open: dam.Opener(size, "", content.at),
 	}, j.remote)
 	return j.accept(ctx, plan.OpPut, r, err)
 }
@@ -56,7 +53,8 @@ func (j *placing) put(ctx context.Context) error {
 // are those already in place.
 func (j *placing) sameBytes(ctx context.Context) (bool, error) {
 	a := j.applied
-	if !strings.HasPrefix(j.w.Desired.Version, "modified:") || a.State != string(dam.Present) || a.SHA256 == "" {
+	unsure := strings.HasPrefix(j.w.Desired.Version, "modified:") && a.Version != j.w.Desired.Version
+	if !unsure || a.State != string(dam.Present) || a.SHA256 == "" {
 		return false, nil
 	}
 	d, err := j.open(ctx)
@@ -165,7 +163,7 @@ func (j *placing) claimPath(ctx context.Context) error {
 		return err
 	}
 	conflict := &dam.Conflict{Path: j.w.Desired.Path, Holder: holder}
-	if !leaving || j.applied.State != string(dam.Present) {
+	if !leaving || j.applied.State != string(dam.Present) || !j.p.target.Adapter.Describe().ServerSideMove {
 		return conflict
 	}
 	wanted, err := store.PathWanted(ctx, j.w)

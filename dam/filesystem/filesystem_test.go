@@ -1,10 +1,12 @@
 package filesystem
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +36,17 @@ func sum(body string) string {
 	return hex.EncodeToString(h[:])
 }
 
+func opens(body string) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
+	return dam.Opener(int64(len(body)), sum(body), func(_ context.Context, at int64) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(body[at:])), nil
+	})
+}
+
+// once gives a source that nobody else makes.
+func once(s *dam.Source) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
+	return func(context.Context, dam.Checkpoint) (*dam.Source, error) { return s, nil }
+}
+
 // object is asset id at path with body as content and version.
 func object(id, path, body string, generation int64) dam.Object {
 	return dam.Object{
@@ -43,7 +56,7 @@ func object(id, path, body string, generation int64) dam.Object {
 		},
 		Path: path, Title: "Title of " + id, MIMEType: "image/png",
 		Metadata: dam.Metadata{"alt": "<a & b>", "tags": []any{"x", "y"}},
-		Body:     dam.NewSource(strings.NewReader(body), int64(len(body)), sum(body)),
+		Open:     opens(body),
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRepeatedCallsWriteNothing(t *testing.T) {
 	before := inventory(t, root)
 
 	obj := object("A", "d/a.png", "one", 1)
-	obj.Body = dam.NewSource(unreadable{t}, 3, "")
+	obj.Open = once(dam.NewSource(unreadable{t}, 3, ""))
 	again := mustPut(t, a, obj, r)
 	if diff := gocmp.Diff(r, again); diff != "" {
 		t.Errorf("second put answered otherwise (-first +second):\n%s", diff)
@@ -86,7 +86,7 @@ func TestSameBytesElsewhereAreMovedNotRead(t *testing.T) {
 	a := open(t, root)
 	r := mustPut(t, a, object("A", "d/a.png", "one", 1), dam.Remote{})
 	obj := object("A", "e/a.png", "one", 2)
-	obj.Title, obj.Body = "Another", dam.NewSource(unreadable{t}, 3, "")
+	obj.Title, obj.Open = "Another", once(dam.NewSource(unreadable{t}, 3, ""))
 	mustPut(t, a, obj, r)
 	wantFiles(t, root, map[string]string{"e/a.png": "one", "e/a.png.damsync.json": "A " + sum("one")})
 }
@@ -291,12 +291,12 @@ func TestLateWorkerAfterRemoval(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	obj := object("A", "a.png", "one", 1)
-	obj.Body = dam.NewSource(readerFunc(func(p []byte) (int, error) {
+	obj.Open = once(dam.NewSource(readerFunc(func(p []byte) (int, error) {
 		if _, err := a.Retire(t.Context(), dam.Remote{}, mark("A", 2), dam.RetireDelete); err != nil {
 			t.Error(err)
 		}
 		return copy(p, "one"), io.EOF
-	}), 3, "")
+	}), 3, ""))
 	_, err := a.Put(t.Context(), obj, dam.Remote{})
 	wantClass(t, err, dam.ClassStale)
 	wantFiles(t, root, map[string]string{})
@@ -318,7 +318,7 @@ func TestBrokenBodyIsNotPublished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := object("A", "b.png", "two", 2)
-			obj.Body = body
+			obj.Open = once(body)
 			_, err := a.Put(t.Context(), obj, r)
 			wantClass(t, err, dam.ClassSource)
 		})
@@ -333,7 +333,7 @@ func TestImpossibleMetadataIsInvalidBeforeTheBody(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	obj := object("A", "a.png", "one", 1)
-	obj.Metadata, obj.Body = dam.Metadata{"x": make(chan int)}, dam.NewSource(unreadable{t}, 3, "")
+	obj.Metadata, obj.Open = dam.Metadata{"x": make(chan int)}, once(dam.NewSource(unreadable{t}, 3, ""))
 	_, err := a.Put(t.Context(), obj, dam.Remote{})
 	wantClass(t, err, dam.ClassInvalid)
 	_, err = a.SetMetadata(t.Context(), dam.Remote{}, obj.Mark, "t", obj.Metadata)

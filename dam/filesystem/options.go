@@ -75,5 +75,12 @@ func (a *Adapter) Describe() dam.Capabilities {
 		MaxPathBytes:     maxPathBytes,
 		MaxNameBytes:     maxNameBytes,
 		RemembersRemoved: true,
+		UniquePaths:      true,
+		AtomicCreate:     true,
+
+		MetadataWithoutBytes: true,
+		ServerSideMove:       true,
+		MaxMetadataBytes:     maxMetadataBytes,
+		ReadBack:             true,
 	}
 }

@@ -52,6 +52,9 @@ func (p place) whole() bool {
 
 func (p place) remote() dam.Remote {
 	r := dam.Remote{Ref: p.path, Path: p.sidecar.Path, State: dam.Incomplete, Mark: p.sidecar.mark()}
+	if p.file != nil {
+		r.Token = fmt.Sprintf("%d-%d", p.file.Size(), p.file.ModTime().UnixNano())
+	}
 	if len(r.Ref) > maxRefBytes {
 		r.Ref = ""
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -42,19 +43,36 @@ func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if at, ok := f.whole(); ok && at.sidecar.holds(obj.Mark) {
 		return s.reuse(f, at, obj)
 	}
-	if obj.Body == nil {
-		return dam.Remote{}, fmt.Errorf("%w: no body", dam.ErrSource)
-	}
 	s.release()
-	temp, err := s.writeTemp(contextReader{ctx, obj.Body})
+	temp, sealed, err := s.receive(ctx, obj)
 	if err != nil {
 		return dam.Remote{}, classed("receive body", err)
 	}
-	r, err := s.install(ctx, obj, current, temp)
+	r, err := s.install(ctx, obj, sealed, current, temp)
 	if err != nil {
 		err = s.drop(temp, obj.Mark.AssetID, err)
 	}
 	return r, err
+}
+
+// receive streams the body to a file, outside the lock.
+func (s *session) receive(ctx context.Context, obj dam.Object) (temp string, sealed dam.Mark, err error) {
+	if obj.Open == nil {
+		return "", dam.Mark{}, fmt.Errorf("%w: no body", dam.ErrSource)
+	}
+	body, err := obj.Open(ctx, dam.Checkpoint{})
+	if err != nil {
+		return "", dam.Mark{}, err
+	}
+	defer body.Close() //nolint:errcheck // read to its end or given up
+	if temp, err = s.writeTemp(contextReader{ctx, body}); err != nil {
+		return "", dam.Mark{}, err
+	}
+	sealed, err = body.Seal(obj.Mark)
+	if err != nil {
+		return "", dam.Mark{}, errors.Join(err, s.remove(temp))
+	}
+	return temp, sealed, nil
 }
 
 // prepare settles the asset's last step and checks whether the next may be.
@@ -75,11 +93,9 @@ func (s *session) prepare(mark dam.Mark, p string, current dam.Remote) (found, e
 
 // install commits a received body. What was checked before it was received is
 // checked again, since others had the lock meanwhile.
-func (s *session) install(ctx context.Context, obj dam.Object, current dam.Remote, temp string) (dam.Remote, error) {
-	sealed, err := obj.Body.Seal(obj.Mark)
-	if err != nil {
-		return dam.Remote{}, err
-	}
+func (s *session) install(
+	ctx context.Context, obj dam.Object, sealed dam.Mark, current dam.Remote, temp string,
+) (dam.Remote, error) {
 	c, err := newSidecar(obj, sealed)
 	if err != nil {
 		return dam.Remote{}, err
