@@ -174,11 +174,11 @@ func fillLibrary(t tb, pool *pgxpool.Pool, n int) {
 		SELECT target, id, true, '/' || id, '1', jsonb_build_object('title', title), hash, 1, '', now(), 5, 'open', 'present', '/' || id, '1', hash, 1, now(), 7
 		FROM damsync.asset, (VALUES ('brand'), ('shop')) v (target) WHERE $1::int > 0`,
 	} {
-		if _, err := pool.Exec(background(t), sql, n); err != nil {
+		if _, err := pool.Exec(t.Context(), sql, n); err != nil {
 			t.Fatalf("fill library: %v", err)
 		}
 	}
-	if _, err := pool.Exec(background(t), `VACUUM ANALYZE`); err != nil {
+	if _, err := pool.Exec(t.Context(), `VACUUM ANALYZE`); err != nil {
 		t.Fatalf("analyze library: %v", err)
 	}
 }

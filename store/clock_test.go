@@ -48,7 +48,7 @@ func (c *clock) advance(d time.Duration) {
 	exec(c.t, c.pool, `UPDATE fake.clock SET shows = shows + $1::interval`, d)
 }
 
-func exec(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {
+func exec(t tb, pool *pgxpool.Pool, sql string, args ...any) {
 	t.Helper()
 	if _, err := pool.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -56,7 +56,7 @@ func exec(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {
 }
 
 // query returns the one value that sql selects.
-func query[T any](t *testing.T, pool *pgxpool.Pool, sql string, args ...any) T {
+func query[T any](t tb, pool *pgxpool.Pool, sql string, args ...any) T {
 	t.Helper()
 	var v T
 	if err := pool.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {

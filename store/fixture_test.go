@@ -17,6 +17,7 @@ import (
 // tb is what helpers need of a test, a benchmark or a rapid check.
 type tb interface {
 	Helper()
+	Context() context.Context
 	Fatalf(format string, args ...any)
 }
 
@@ -55,7 +56,7 @@ func modified(at time.Time) func(*library.Asset) {
 
 func apply(t tb, s *Store, readAt time.Time, decide state.Decide, rows ...library.Asset) state.Applied {
 	t.Helper()
-	applied, err := s.ApplySummaries(background(t), swept(), readAt, rows, decide)
+	applied, err := s.ApplySummaries(t.Context(), swept(), readAt, rows, decide)
 	if err != nil {
 		t.Fatalf("apply summaries: %v", err)
 	}
@@ -146,7 +147,7 @@ func applyReading(t *testing.T, s *Store, l state.Lookup, r state.Reading, decid
 
 func claimWork(t tb, s *Store, target string, n int) []state.Work {
 	t.Helper()
-	work, err := s.ClaimPlacements(background(t), target, n, time.Minute)
+	work, err := s.ClaimPlacements(t.Context(), target, n, time.Minute)
 	if err != nil {
 		t.Fatalf("claim placements: %v", err)
 	}
@@ -179,7 +180,7 @@ func place(t tb, s *Store, target string) {
 	for {
 		work := claimWork(t, s, target, 100)
 		for _, w := range work {
-			must(t, s.FinishPlacement(background(t), w, done(w)))
+			must(t, s.FinishPlacement(t.Context(), w, done(w)))
 		}
 		if len(work) == 0 {
 			return
@@ -219,8 +220,3 @@ func rowsOf(t *testing.T, pool *pgxpool.Pool, columns string) []string {
 // soon is where a fake clock starts, a little after the times that columns
 // have by default, which it does not rule.
 func soon() time.Time { return time.Now().Add(time.Hour).Truncate(time.Second) }
-
-// background is the context of t, which a rapid check has too.
-func background(t tb) context.Context {
-	return t.(interface{ Context() context.Context }).Context()
-}

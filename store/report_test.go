@@ -11,7 +11,7 @@ import (
 )
 
 // lines returns the one text column that sql selects.
-func lines(t *testing.T, pool *pgxpool.Pool, sql string) []string {
+func lines(t tb, pool *pgxpool.Pool, sql string) []string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), sql)
 	if err != nil {

@@ -1,0 +1,400 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// machine plays a library that changes, two replicas that read it and push to
+// one target, and everything that may happen in between: claims that are dropped
+// as by a kill, leases that end, readings and pages that are applied late and in
+// any order.
+type machine struct {
+	t     *rapid.T
+	pool  *pgxpool.Pool
+	clock *clock
+	ids   []string
+
+	holds    map[string]string // the library: id to title, which tells path and version
+	version  int
+	readings []readingInHand
+	pages    []pageInHand
+	work     []workInHand
+	claims   int
+	owner    map[string]int  // which claim a placement was last given to
+	released map[string]bool // generations that the gate has let through
+	files    map[string]string
+}
+
+type readingInHand struct {
+	s     *Store
+	l     state.Lookup
+	at    time.Time // zero: not read yet
+	title string    // empty: not found
+}
+
+type pageInHand struct {
+	s    *Store
+	at   time.Time
+	rows []library.Asset
+}
+
+type workInHand struct {
+	s     *Store
+	w     state.Work
+	claim int
+}
+
+func newMachine(t *rapid.T, pool *pgxpool.Pool, clock *clock) *machine {
+	t.Helper()
+	exec(t, pool, `TRUNCATE damsync.asset, damsync.asset_detail, damsync.asset_fields, damsync.lookup, damsync.inbox, damsync.placement,
+		damsync.path_claim, damsync.removal, damsync.change, damsync.decision_failure`)
+	return &machine{
+		t: t, pool: pool, clock: clock, ids: []string{"v", "w", "x", "y"},
+		holds: map[string]string{}, owner: map[string]int{}, released: map[string]bool{}, files: map[string]string{},
+	}
+}
+
+// decide places an asset where its title says.
+func (m *machine) decide(now time.Time, k state.Known) state.Verdict {
+	v := at("brand", func(k state.Known) string { return pathOf(k.Asset.Title) })(now, k)
+	if k.Detail == nil && !k.Gone {
+		v.Needs = library.LevelDetail
+	}
+	return v
+}
+
+// pathOf is the first character of a title; assets titled "-" belong nowhere.
+func pathOf(title string) string {
+	if title == "" || title[0] == '-' {
+		return ""
+	}
+	return "/" + title[:1]
+}
+
+func (m *machine) now() time.Time {
+	return query[time.Time](m.t, m.pool, `SELECT shows FROM fake.clock`)
+}
+
+func (m *machine) replica(rt *rapid.T) *Store {
+	return New(m.pool, rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "replica"))
+}
+
+func (m *machine) row(id, title string) library.Asset {
+	return summary(id, titled(title))
+}
+
+// edit changes an asset of the library, which reports it.
+func (m *machine) edit(rt *rapid.T) {
+	m.clock.advance(time.Millisecond)
+	id := rapid.SampledFrom(m.ids).Draw(rt, "asset")
+	m.version++
+	name := "asset_modified"
+	if path := rapid.SampledFrom([]string{"1", "2", "3", "-", ""}).Draw(rt, "path"); path != "" {
+		m.holds[id] = fmt.Sprint(path, " v", m.version)
+	} else {
+		delete(m.holds, id)
+		name = "asset_removed"
+	}
+	must(m.t, m.replica(rt).StoreEvent(m.t.Context(), Event{Name: name, AssetID: id, AssetType: "image"}))
+}
+
+func (m *machine) claimLookups(rt *rapid.T) {
+	s := m.replica(rt)
+	claims, err := s.ClaimLookups(m.t.Context(), rapid.IntRange(1, 3).Draw(rt, "n"), time.Minute)
+	must(m.t, err)
+	for _, l := range claims {
+		m.readings = append(m.readings, readingInHand{s: s, l: l})
+	}
+}
+
+func (m *machine) read(rt *rapid.T) {
+	if i, ok := pick(rt, m.readings); ok {
+		m.readings[i].at, m.readings[i].title = m.now(), m.holds[m.readings[i].l.AssetID]
+	}
+}
+
+func (m *machine) applyReading(rt *rapid.T) {
+	i, ok := pick(rt, m.readings)
+	if !ok {
+		return
+	}
+	r := m.readings[i]
+	m.readings = slices.Delete(m.readings, i, i+1)
+	switch outcome := rapid.SampledFrom([]string{"apply", "apply", "fail", "killed"}).Draw(rt, "outcome"); {
+	case outcome == "killed":
+	case outcome == "fail" || r.at.IsZero():
+		must(m.t, r.s.FailLookup(m.t.Context(), r.l, "temporary", "timeout", time.Second, true))
+	default:
+		m.finishReading(r)
+	}
+}
+
+func (m *machine) finishReading(r readingInHand) {
+	if r.title == "" {
+		must(m.t, r.s.ApplyGone(m.t.Context(), r.l, r.at, m.decide))
+		return
+	}
+	_, err := r.s.ApplyReading(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.decide)
+	must(m.t, err)
+}
+
+func (m *machine) readPage(rt *rapid.T) {
+	p := pageInHand{s: m.replica(rt), at: m.now()}
+	for _, id := range m.ids {
+		if title := m.holds[id]; title != "" {
+			p.rows = append(p.rows, m.row(id, title))
+		}
+	}
+	m.pages = append(m.pages, p)
+}
+
+func (m *machine) applyPage(rt *rapid.T) {
+	if i, ok := pick(rt, m.pages); ok {
+		p := m.pages[i]
+		m.pages = slices.Delete(m.pages, i, i+1)
+		_, err := p.s.ApplySummaries(m.t.Context(), swept(), p.at, p.rows, m.decide)
+		must(m.t, err)
+	}
+}
+
+func (m *machine) claimPlacements(rt *rapid.T) {
+	m.claim(m.replica(rt), rapid.IntRange(1, 3).Draw(rt, "n"))
+}
+
+func (m *machine) claim(s *Store, n int) {
+	for _, w := range claimWork(m.t, s, "brand", n) {
+		if !w.Desired.Present && w.Applied.State == "present" && !m.released[fmt.Sprint(w.AssetID, w.Generation)] {
+			m.t.Fatalf("%s is removed though the gate did not let generation %d through", w.AssetID, w.Generation)
+		}
+		m.claims++
+		m.owner[w.AssetID] = m.claims
+		m.work = append(m.work, workInHand{s: s, w: w, claim: m.claims})
+	}
+}
+
+func (m *machine) finishPlacement(rt *rapid.T) {
+	i, ok := pick(rt, m.work)
+	if !ok {
+		return
+	}
+	h := m.work[i]
+	m.work = slices.Delete(m.work, i, i+1)
+	switch rapid.SampledFrom([]string{"finish", "finish", "fail", "return", "killed"}).Draw(rt, "outcome") {
+	case "finish":
+		m.push(h)
+	case "fail":
+		m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, "temporary", "timeout", time.Second, false))
+	case "return":
+		must(m.t, h.s.ReturnPlacement(m.t.Context(), h.w, 0))
+	}
+}
+
+// push does the work as the engine does it.
+func (m *machine) push(h workInHand) {
+	if h.w.Desired.Present {
+		holder, leaving, err := h.s.ClaimPath(m.t.Context(), h.w, h.w.Desired.Path)
+		must(m.t, err)
+		if holder != "" {
+			m.refused(h, leaving)
+			return
+		}
+	}
+	if !m.outcome(h, h.s.FinishPlacement(m.t.Context(), h.w, done(h.w))) {
+		return
+	}
+	delete(m.files, h.w.AssetID)
+	if h.w.Desired.Present {
+		m.files[h.w.AssetID] = h.w.Desired.Path
+	}
+	clean := query[bool](m.t, m.pool, `SELECT desired_generation = applied_generation FROM damsync.placement WHERE asset_id = $1`, h.w.AssetID)
+	planned := query[int64](m.t, m.pool, `SELECT desired_generation FROM damsync.placement WHERE asset_id = $1`, h.w.AssetID)
+	if clean != (planned == h.w.Generation) {
+		m.t.Fatalf("finished generation %d of %d: in sync %t", h.w.Generation, planned, clean)
+	}
+}
+
+// refused steps aside when the holder of the path waits for ours.
+func (m *machine) refused(h workInHand, leaving bool) {
+	if leaving && h.w.Applied.State == "present" {
+		wanted, err := h.s.PathWanted(m.t.Context(), h.w)
+		must(m.t, err)
+		if wanted {
+			aside := h.w.Applied
+			aside.Path = "/aside/" + h.w.AssetID
+			if m.outcome(h, h.s.RecordStep(m.t.Context(), h.w, aside)) {
+				m.files[h.w.AssetID] = aside.Path
+				must(m.t, h.s.ReleasePaths(m.t.Context(), h.w, ""))
+			}
+		}
+	}
+	m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, "conflict", "held", time.Second, false))
+}
+
+// outcome checks that exactly who lost the placement is told so.
+func (m *machine) outcome(h workInHand, err error) bool {
+	lost := m.owner[h.w.AssetID] != h.claim
+	if errors.Is(err, state.ErrLeaseLost) != lost {
+		m.t.Fatalf("claim %d of %s, last claimed by %d: %v", h.claim, h.w.AssetID, m.owner[h.w.AssetID], err)
+	}
+	if !lost {
+		must(m.t, err)
+	}
+	return !lost
+}
+
+func (m *machine) gate(rt *rapid.T) {
+	m.judge(rapid.SampledFrom([]state.GateAnswer{state.GateRelease, state.GateHold, state.GateWait}).Draw(rt, "answer"))
+}
+
+func (m *machine) judge(answer state.GateAnswer) {
+	if answer == state.GateRelease {
+		m.release("waiting")
+	}
+	_, _, err := New(m.pool, "a").JudgeRemovals(m.t.Context(), "brand", answering(answer))
+	must(m.t, err)
+}
+
+func (m *machine) approve(*rapid.T) {
+	m.release("held")
+	_, err := New(m.pool, "b").Approve(m.t.Context(), "brand")
+	must(m.t, err)
+}
+
+func (m *machine) release(gate string) {
+	for _, line := range lines(m.t, m.pool, `SELECT asset_id || desired_generation FROM damsync.placement WHERE gate = '`+gate+`'`) {
+		m.released[line] = true
+	}
+}
+
+func (m *machine) wait(rt *rapid.T) {
+	m.clock.advance(time.Duration(rapid.IntRange(1, 90).Draw(rt, "seconds")) * time.Second)
+}
+
+// check is what holds at every moment.
+func (m *machine) check(rt *rapid.T) {
+	for what, sql := range map[string]string{
+		"applied what was not planned":        `SELECT count(*) FROM damsync.placement WHERE applied_generation > desired_generation`,
+		"looked up more than was wanted":      `SELECT count(*) FROM damsync.lookup WHERE done > wanted`,
+		"two assets recorded at one path":     `SELECT count(*) - count(DISTINCT applied_path) FROM damsync.placement WHERE applied_state = 'present'`,
+		"a path in use that its asset lacks":  `SELECT count(*) FROM damsync.placement p WHERE applied_state = 'present' AND applied_path NOT LIKE '/aside/%' AND NOT EXISTS (SELECT 1 FROM damsync.path_claim c WHERE c.path = p.applied_path AND c.asset_id = p.asset_id)`,
+		"an event acted on before its asset":  `SELECT count(*) FROM damsync.inbox i WHERE processed_at IS NULL AND NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = i.asset_id AND l.wanted > l.done)`,
+		"something desired held at the gate":  `SELECT count(*) FROM damsync.placement WHERE desired_present AND gate <> 'open'`,
+		"a removal of nothing or kept behind": `SELECT count(*) FROM damsync.placement WHERE gate <> 'open' AND desired_generation = applied_generation`,
+	} {
+		if n := query[int](m.t, m.pool, sql); n != 0 {
+			rt.Fatalf("%s: %d", what, n)
+		}
+	}
+	at := map[string]string{}
+	for id, path := range m.files {
+		if other := at[path]; other != "" {
+			rt.Fatalf("%s and %s are both at %s", id, other, path)
+		}
+		at[path] = id
+	}
+}
+
+// settle lets everything in hand go, as after a kill of all replicas, and
+// works until there is nothing to do.
+func (m *machine) settle(rt *rapid.T) {
+	m.readings, m.pages, m.work = nil, nil, nil
+	s := New(m.pool, "c")
+	m.lookForLost(s)
+	for range 20 {
+		m.clock.advance(time.Hour)
+		claims, err := s.ClaimLookups(m.t.Context(), 100, time.Minute)
+		must(m.t, err)
+		for _, l := range claims {
+			m.finishReading(readingInHand{s: s, l: l, at: m.now(), title: m.holds[l.AssetID]})
+		}
+		m.judge(state.GateRelease)
+		m.approve(rt)
+		m.claim(s, 100)
+		for _, h := range m.work {
+			m.push(h)
+		}
+		m.work = nil
+	}
+	m.checkSettled(rt)
+}
+
+// lookForLost is what a sweep does: a page that came after the news of a
+// removal may have brought an asset back that the mirror had not known.
+func (m *machine) lookForLost(s *Store) {
+	var refs []state.Ref
+	for _, id := range lines(m.t, m.pool, `SELECT id FROM damsync.asset WHERE removed_at IS NULL`) {
+		if m.holds[id] == "" {
+			refs = append(refs, state.Ref{ID: id})
+		}
+	}
+	must(m.t, s.WantLookups(m.t.Context(), swept(), "sweep", true, refs))
+}
+
+func (m *machine) checkSettled(rt *rapid.T) {
+	if n := query[int](m.t, m.pool, `SELECT (SELECT count(*) FROM damsync.lookup) + (SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL)`); n != 0 {
+		rt.Fatalf("%d lookups and events are left", n)
+	}
+	wanted := map[string][]string{}
+	for id, title := range m.holds {
+		if got := query[string](m.t, m.pool, `SELECT coalesce((SELECT title || ' ' || description FROM damsync.asset JOIN damsync.asset_detail ON asset_id = id
+			WHERE id = $1 AND removed_at IS NULL AND of_modified_at = modified_at), '')`, id); got != title+" "+title {
+			rt.Fatalf("the mirror has %q of %s, the library %q", got, id, title)
+		}
+		if path := pathOf(title); path != "" {
+			wanted[path] = append(wanted[path], id)
+		}
+	}
+	for path, ids := range wanted {
+		there := 0
+		for _, id := range ids {
+			if m.files[id] == path {
+				there++
+			}
+		}
+		if there != 1 {
+			rt.Fatalf("%v want %s, %d are there", ids, path, there)
+		}
+	}
+	for id, path := range m.files {
+		if want := pathOf(m.holds[id]); path != want && (want == "" || len(wanted[want]) == 1) {
+			rt.Fatalf("%s is at %s, want %q", id, path, want)
+		}
+	}
+}
+
+// pick draws one of what is in hand, if anything is.
+func pick[T any](rt *rapid.T, in []T) (int, bool) {
+	if len(in) == 0 {
+		return 0, false
+	}
+	return rapid.IntRange(0, len(in)-1).Draw(rt, "which"), true
+}
+
+// Whatever is lost, doubled, late, reordered or killed: nothing is recorded
+// twice or by who lost it, nothing is removed that the gate did not let through,
+// and in the end mirror and target are what the library says.
+func TestHistoriesConverge(t *testing.T) {
+	pool, clock := fakeClock(t, soon())
+	rapid.Check(t, func(rt *rapid.T) {
+		m := newMachine(rt, pool, clock)
+		rt.Repeat(map[string]func(*rapid.T){
+			"edit": m.edit, "edit again": m.edit,
+			"claim lookups": m.claimLookups, "read": m.read, "apply reading": m.applyReading,
+			"read page": m.readPage, "apply page": m.applyPage,
+			"claim placements": m.claimPlacements, "finish placement": m.finishPlacement, "finish another": m.finishPlacement,
+			"gate": m.gate, "approve": m.approve, "wait": m.wait,
+			"": m.check,
+		})
+		m.settle(rt)
+	})
+}
