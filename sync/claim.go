@@ -32,7 +32,7 @@ func (e *Engine) claimLoop(ctx context.Context, b bell, workers int, c claimer) 
 			return nil
 		}
 		jobs, err := c.claim(ctx, free)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			failures++
 			e.log.Warn().Err(err).Msg("work cannot be claimed")
 			jobs = nil
@@ -59,6 +59,12 @@ func (e *Engine) claimLoop(ctx context.Context, b bell, workers int, c claimer) 
 		}
 	}
 	return nil
+}
+
+// claiming bounds a claim that is not broken off when ctx ends: the database may
+// have made it already, and what nobody knows of cannot be given back.
+func claiming(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }
 
 // takeIdle waits for one idle worker and takes all that are.

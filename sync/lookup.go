@@ -21,7 +21,9 @@ func (e *Engine) lookups(ctx context.Context) error {
 			if !e.rulesKnown() {
 				return nil, nil // what is read is planned, once
 			}
-			claims, err := e.store.ClaimLookups(ctx, n, lookupLease)
+			atomic, cancel := claiming(ctx)
+			defer cancel()
+			claims, err := e.store.ClaimLookups(atomic, n, lookupLease)
 			jobs := make([]func(context.Context), len(claims))
 			for i, l := range claims {
 				jobs[i] = func(ctx context.Context) { e.lookup(ctx, l) }

@@ -49,7 +49,9 @@ func (p *pusher) claim(ctx context.Context, n int) ([]func(context.Context), err
 	if !p.active() {
 		return nil, nil
 	}
-	work, err := p.e.store.ClaimPlacements(ctx, p.target.Rule.Name(), n, pushLease)
+	atomic, cancel := claiming(ctx)
+	defer cancel()
+	work, err := p.e.store.ClaimPlacements(atomic, p.target.Rule.Name(), n, pushLease)
 	if err != nil || len(work) == 0 {
 		return nil, err
 	}
