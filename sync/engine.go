@@ -66,6 +66,7 @@ type Engine struct {
 	opts     Options
 
 	active   atomic.Pointer[[]*plan.Target] // rules that may run
+	deciding sync.RWMutex                   // read-held by who writes what the rules decide
 	urls     *urlCache
 	bells    bells
 	deferred atomic.Pointer[grant.Deferred] // the last refusal by the quota
@@ -73,6 +74,7 @@ type Engine struct {
 
 	leading    atomic.Bool
 	sweepAsked atomic.Bool
+	unstable   atomic.Int32 // failures of a sweep in a row because nothing added up
 	references refreshing
 	problems   problems
 }
@@ -115,21 +117,39 @@ func (e *Engine) rules() []*plan.Target {
 // before would be planned for nothing.
 func (e *Engine) rulesKnown() bool { return e.active.Load() != nil }
 
-// setActive lets the rules run that have no problem, and wakes who waits for them.
-func (e *Engine) setActive(problems map[string]string) {
+// withRules runs a write of what the rules decide. The rules change before it or
+// after it, so that a full planning under the new ones sees what was
+// written under the old.
+func (e *Engine) withRules(write func() error) error {
+	e.deciding.RLock()
+	defer e.deciding.RUnlock()
+	return write()
+}
+
+// setActive lets the rules run that have no problem, and wakes who waits for
+// them. It returns those that did not run while others did.
+func (e *Engine) setActive(problems map[string]string) (gained []*plan.Target) {
 	rules := make([]*plan.Target, 0, len(e.targets))
 	for _, t := range e.targets {
 		if problems[t.Rule.Name()] == "" {
 			rules = append(rules, t.Rule)
 		}
 	}
-	before := e.active.Swap(&rules)
+	before := e.active.Load()
 	if before != nil && slices.Equal(*before, rules) {
-		return
+		return nil
 	}
+	e.deciding.Lock()
+	e.active.Store(&rules)
+	e.deciding.Unlock()
 	for _, t := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
 		e.Wake(t)
 	}
+	e.bells.ringLeader()
+	if before == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r *plan.Target) bool { return slices.Contains(*before, r) })
 }
 
 // LibraryFailure is nil while the library can be read.

@@ -2,15 +2,17 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"damsync/cmp"
+	"damsync/internal/state"
 )
 
 const (
-	leaderLease  = "leader"
-	leaderTTL    = 15 * time.Second
-	leaderRenew  = 5 * time.Second
-	leaderPoll   = time.Second
-	leaderErrors = 30 * time.Second
+	leaderLease = "leader"
+	leaderTTL   = 15 * time.Second
+	leaderRenew = 5 * time.Second
 )
 
 // lead keeps the leader's lease while it can; e.leading tells the loops.
@@ -55,7 +57,7 @@ func (e *Engine) onLeader(ctx context.Context, b bell, doing string, step func(c
 			wait, err = step(ctx)
 			if err != nil && ctx.Err() == nil {
 				failures++
-				wait = retryDelay(failures, leaderErrors)
+				wait = leaderDelay(failures, err)
 				e.log.Warn().Err(err).Dur("retry_in", wait).Msgf("cannot %s", doing)
 			} else {
 				failures = 0
@@ -66,4 +68,29 @@ func (e *Engine) onLeader(ctx context.Context, b bell, doing string, step func(c
 		}
 	}
 	return nil
+}
+
+// leaderDelay is how long to wait after failures in a row. An attempt that fails at the
+// library has cost requests, of which a long outage must not eat the month.
+func leaderDelay(failures int, err error) time.Duration {
+	switch {
+	case errors.Is(err, ErrTooManySuspects):
+		return retryDelay(8+failures, 12*time.Hour) // it has cost a whole sweep
+	case atLibrary(err):
+		return retryDelay(failures, 5*time.Minute)
+	default:
+		return retryDelay(failures, 30*time.Second)
+	}
+}
+
+// atLibrary tells failures of the CMP from those of the database.
+func atLibrary(err error) bool {
+	for _, class := range []error{
+		cmp.ErrTemporary, cmp.ErrAuth, cmp.ErrForbidden, cmp.ErrNotFound, cmp.ErrBadRequest, cmp.ErrForeignHost, errUnstable, state.ErrEmptyListing,
+	} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
 }

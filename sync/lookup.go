@@ -77,7 +77,7 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 	}
 	d, err := e.lib.Asset(ctx, cmp.Ref{ID: l.AssetID, Type: l.Type, Self: l.Self})
 	if errors.Is(err, cmp.ErrNotFound) {
-		return e.store.ApplyGone(ctx, l, readAt, e.decide)
+		return e.withRules(func() error { return e.store.ApplyGone(ctx, l, readAt, e.decide) })
 	}
 	if err != nil {
 		return err
@@ -87,9 +87,13 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 	if r.Fields, err = e.fieldsOf(ctx, l, r); err != nil {
 		return err
 	}
-	applied, err := e.store.ApplyReading(ctx, l, r, e.decide)
+	var applied state.Applied
+	err = e.withRules(func() (err error) {
+		applied, err = e.store.ApplyReading(ctx, l, r, e.decide)
+		return err
+	})
 	if applied.FolderUnknown {
-		e.references.want(e)
+		e.wantReferences(ctx)
 	}
 	return err
 }

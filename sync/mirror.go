@@ -19,7 +19,11 @@ func (e *Engine) applySpan(ctx context.Context, obs state.Observation, readAt ti
 		rows[i] = it.Asset
 		e.urls.put(it.ID, it.URL)
 	}
-	applied, err := e.store.ApplySummaries(ctx, obs, readAt, rows, e.decide)
+	var applied state.Applied
+	err := e.withRules(func() (err error) {
+		applied, err = e.store.ApplySummaries(ctx, obs, readAt, rows, e.decide)
+		return err
+	})
 	if err != nil {
 		return applied, nil, err
 	}

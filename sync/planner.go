@@ -67,13 +67,29 @@ func (e *Engine) staleRules(ctx context.Context, epoch int64) ([]*plan.Target, e
 // planning keeps every target planned, on the leader.
 func (e *Engine) planning(ctx context.Context) error {
 	return e.onLeader(ctx, e.bells.plan, "plan targets", func(ctx context.Context) (time.Duration, error) {
+		// Rules whose names are gone must not be planned without them.
+		if err := e.CheckRules(ctx); err != nil {
+			return e.opts.SlowPoll, err
+		}
 		return e.opts.SlowPoll, e.PlanStale(ctx)
 	})
 }
 
+// expiryGap is how long after looking for expired assets nobody looks again: every
+// placement that is written wakes the look.
+const expiryGap = 500 * time.Millisecond
+
 // expiring plans assets anew when their expiry comes: no event tells of it.
 func (e *Engine) expiring(ctx context.Context) error {
-	return e.onLeader(ctx, e.bells.expiry, "act on expiry", e.actOnExpiry)
+	var last time.Time
+	return e.onLeader(ctx, e.bells.expiry, "act on expiry", func(ctx context.Context) (time.Duration, error) {
+		if rest := expiryGap - time.Since(last); rest > 0 {
+			return rest, nil
+		}
+		wait, err := e.actOnExpiry(ctx)
+		last = time.Now()
+		return max(wait, 0), err
+	})
 }
 
 func (e *Engine) actOnExpiry(ctx context.Context) (time.Duration, error) {
@@ -92,7 +108,8 @@ func (e *Engine) actOnExpiry(ctx context.Context) (time.Duration, error) {
 		return e.opts.SlowPoll, err
 	}
 	if len(ids) > 0 {
-		if err := e.store.PlanAssets(ctx, state.Observation{Kind: "expiry"}, ids, e.decide); err != nil {
+		err := e.withRules(func() error { return e.store.PlanAssets(ctx, state.Observation{Kind: "expiry"}, ids, e.decide) })
+		if err != nil {
 			return e.opts.SlowPoll, err
 		}
 		e.log.Info().Int("assets", len(ids)).Msg("assets have expired")

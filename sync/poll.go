@@ -14,18 +14,21 @@ const overlap = 300 * time.Second
 
 // pollCursor is what a poll hands to the next.
 type pollCursor struct {
-	Newest time.Time `json:"newest"` // the highest modified_at seen; inclusive
+	Newest time.Time `json:"newest"` // the highest modified_at seen, not later than the time it was seen; inclusive
 	// Counts that differ on two polls ask for a sweep. Baseline is the
 	// difference that a sweep has looked into and could not explain.
 	Baseline  int       `json:"baseline"`
 	Differing int       `json:"differing"` // polls in a row
 	Since     time.Time `json:"since"`     // of the first of them, on the database's clock
+	// What sweeps that counts asked for have cost on that day, in requests.
+	Day   string `json:"day,omitempty"`
+	Spent int    `json:"spent,omitempty"`
 }
 
 // Poll is the incremental observation: an unfiltered page of the newest assets is change
 // feed and count of the whole library in one request. It reads further by key
-// until it meets what the last poll saw, less an overlap. The first poll
-// of an empty mirror sweeps.
+// until it meets what the last poll saw, less an overlap. The first poll reads one page: what is
+// below is left to the first sweep, which begins after it.
 func (e *Engine) Poll(ctx context.Context) error {
 	ctx = grant.WithClass(ctx, grant.Incremental)
 	if err := e.store.BeginObservation(ctx, kindIncremental); err != nil {
@@ -72,7 +75,7 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 	return e.compareCounts(ctx, cursor, total)
 }
 
-// readNews reads from the top down to since less the overlap.
+// readNews reads from the top down to since less the overlap; one page when since is zero.
 func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newest time.Time, err error) {
 	obs := observed(grant.Incremental)
 	walk, c := walker{lib: e.lib}, walkCursor{}
@@ -90,8 +93,9 @@ func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newe
 				return 0, newest, err
 			}
 			total = s.Total
-			if len(s.Items) > 0 {
-				newest = s.Items[0].ModifiedAt
+			newest = newestOf(s, readAt)
+			if since.IsZero() {
+				since = newest.Add(overlap)
 			}
 		}
 		applied, missing, err := e.applySpan(ctx, obs, readAt, s)
@@ -99,7 +103,7 @@ func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newe
 			return 0, newest, err
 		}
 		if applied.FolderUnknown {
-			e.references.want(e)
+			e.wantReferences(ctx)
 		}
 		if err := e.store.WantLookups(ctx, obs, grant.Incremental, true, refs(missing)); err != nil {
 			return 0, newest, err
@@ -111,51 +115,80 @@ func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newe
 	}
 }
 
+// newestOf is the top of the library. A time in the future, which an asset may have, would
+// hide every change until then.
+func newestOf(s span, readAt time.Time) time.Time {
+	if len(s.Items) == 0 {
+		return time.Time{}
+	}
+	if top := s.Items[0].ModifiedAt; top.Before(readAt) {
+		return top
+	}
+	return readAt
+}
+
 // compareCounts asks for a sweep when the library and the mirror count
-// differently on two polls and no sweep has looked into it since.
+// differently on two polls, once for each difference.
 func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int) (pollCursor, error) {
 	count, err := e.store.CountAssets(ctx)
 	if err != nil || total < 0 {
 		return cursor, err
 	}
 	difference := total - count
+	if difference == 0 {
+		cursor.Baseline = 0
+	}
 	if difference == cursor.Baseline {
 		cursor.Differing = 0
 		return cursor, nil
 	}
+	now, err := e.store.Now(ctx)
+	if err != nil {
+		return cursor, err
+	}
 	if cursor.Differing == 0 {
-		if cursor.Since, err = e.store.Now(ctx); err != nil {
-			return cursor, err
-		}
+		cursor.Since = now
 	}
 	cursor.Differing++
 	if cursor.Differing < 2 {
 		return cursor, nil
 	}
+	backlog, err := e.store.Backlog(ctx, nil, now)
+	if err != nil || backlog.Lookups > 0 {
+		return cursor, err // what is being read may explain it
+	}
+	return e.explainDifference(ctx, cursor, total, difference, now)
+}
+
+// explainDifference looks what a sweep has said since the counts differ, and asks for one when none has
+// been tried.
+func (e *Engine) explainDifference(ctx context.Context, cursor pollCursor, total, difference int, now time.Time) (pollCursor, error) {
 	swept, err := e.store.Observation(ctx, kindSweep)
 	if err != nil {
 		return cursor, err
 	}
-	backlog, err := e.store.Backlog(ctx, nil, cursor.Since.Add(24*time.Hour))
-	if err != nil || backlog.Lookups > 0 {
-		return cursor, err // what is being read may explain it
+	day, cost := now.UTC().Format(time.DateOnly), total/97+1
+	if cursor.Day != day {
+		cursor.Day, cursor.Spent = day, 0
 	}
-	if swept.LastSuccess.After(cursor.Since) {
+	switch {
+	case swept.LastSuccess.After(cursor.Since):
 		e.log.Warn().Int("difference", difference).Msg("the library counts other than it lists; the difference is taken as given")
 		cursor.Baseline, cursor.Differing = difference, 0
-		return cursor, nil
-	}
-	if e.sweepAffordable(total) {
-		e.log.Info().Int("library", total).Int("mirror", count).Msg("counts differ; the whole library is read")
+	case swept.LastAttempt.After(cursor.Since):
+		// One is under way, or has failed: then its schedule decides.
+	case e.sweepAffordable(cursor.Spent + cost):
+		e.log.Info().Int("library", total).Int("difference", difference).Msg("counts differ; the whole library is read")
+		cursor.Spent += cost
 		e.askSweep()
-	} else {
-		e.log.Warn().Int("library", total).Int("mirror", count).Msg("counts differ; the next scheduled sweep or damsync resync will find out")
+	case cursor.Differing == 2:
+		e.log.Warn().Int("library", total).Int("difference", difference).Msg("counts differ; the next scheduled sweep or damsync resync will find out")
 	}
 	return cursor, nil
 }
 
-// sweepAffordable lets counts that differ start a sweep by themselves when it costs at
-// most one percent of the month.
-func (e *Engine) sweepAffordable(total int) bool {
-	return e.opts.MonthLimit <= 0 || int64(total/97+1) <= max(e.opts.MonthLimit/100, 20)
+// sweepAffordable lets counts that differ start sweeps by themselves while these cost at
+// most one percent of the month's requests a day.
+func (e *Engine) sweepAffordable(requests int) bool {
+	return e.opts.MonthLimit <= 0 || int64(requests) <= max(e.opts.MonthLimit/100, 20)
 }

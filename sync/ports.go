@@ -118,5 +118,6 @@ type LeaseStore interface {
 	AcquireLease(ctx context.Context, name string, ttl time.Duration) (bool, error)
 	ReleaseLease(ctx context.Context, name string) error
 	Listen(ctx context.Context, wake func(state.Topic)) error
+	Notify(ctx context.Context, topic state.Topic) error
 	PruneInbox(ctx context.Context, olderThan time.Duration) (int64, error)
 }

@@ -3,6 +3,8 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,7 +21,7 @@ type pusher struct {
 	e      *Engine
 	target Target
 	log    zerolog.Logger
-	usable bool // Check has passed since the target last failed
+	usable atomic.Bool // Check has passed since the target last failed
 }
 
 func (e *Engine) pusher(t Target) *pusher {
@@ -80,56 +82,77 @@ func (p *pusher) active() bool {
 
 // check asks the target whether it can be used, once until it fails again.
 func (p *pusher) check(ctx context.Context) error {
-	if p.usable {
+	if p.usable.Load() {
 		return nil
 	}
 	populated, err := p.e.store.HasPlacements(ctx, p.target.Rule.Name())
 	if err != nil {
 		return err
 	}
-	if err := p.target.Adapter.Check(ctx, populated); err != nil {
+	switch err := p.target.Adapter.Check(ctx, populated); {
+	case err == nil:
+		p.usable.Store(true)
+		return nil
+	case pausing(dam.Classify(err)), ctx.Err() != nil:
 		return err
+	default: // whatever it is, it is no single asset's
+		return fmt.Errorf("%w: %w", dam.ErrUnavailable, err)
 	}
-	p.usable = true
-	return nil
 }
 
 // work does one placement and records what became of it.
 func (p *pusher) work(ctx context.Context, w state.Work) {
 	started := time.Now()
 	log := p.log.With().Str("asset_id", w.AssetID).Int64("generation", w.Generation).Logger()
-	ctx, stop := p.keepLease(ctx, w)
+	leased, stop := p.keepLease(ctx, w)
 	job := &placing{p: p, w: w, log: log}
-	err := job.do(ctx)
+	err := job.do(leased)
+	if lost := context.Cause(leased); err != nil && errors.Is(lost, state.ErrLeaseLost) {
+		err = lost
+	}
 	stop()
 	if err == nil {
 		log.Info().Str("did", job.did()).Str("path", job.applied.Path).Str("state", job.applied.State).
 			Dur("took", time.Since(started)).Dur("since_planned", time.Since(w.DesiredAt)).Msg("placement in sync")
 		return
 	}
-	p.giveBack(context.WithoutCancel(ctx), w, err, !job.touched)
+	p.giveBack(ctx, w, err, !job.touched)
 }
 
-// keepLease renews the lease while a long upload goes on, and ends ctx when
-// another worker has taken it. The function returned waits for the renewal to end.
+// keepLease renews the lease while a long upload goes on, and ends the context
+// when another worker has taken it or may have, since it could not be renewed.
+// The function returned waits for the renewal to end.
 func (p *pusher) keepLease(ctx context.Context, w state.Work) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for newBell().wait(ctx, pushLease/3) == nil {
-			if err := p.e.store.ExtendPlacement(ctx, w, pushLease); errors.Is(err, state.ErrLeaseLost) {
+		until := time.Now().Add(pushLease)
+		for newBell().wait(ctx, pushLease/4) == nil {
+			asked := time.Now()
+			switch err := p.extend(ctx, w); {
+			case err == nil:
+				until = asked.Add(pushLease)
+			case errors.Is(err, state.ErrLeaseLost):
 				cancel(err)
-				return
+			case time.Now().Add(pushLease / 4).After(until):
+				cancel(fmt.Errorf("%w: it cannot be renewed: %w", state.ErrLeaseLost, err))
 			}
 		}
 	}()
 	return ctx, func() { cancel(nil); <-done }
 }
 
+func (p *pusher) extend(ctx context.Context, w state.Work) error {
+	ctx, cancel := context.WithTimeout(ctx, pushLease/4)
+	defer cancel()
+	return p.e.store.ExtendPlacement(ctx, w, pushLease)
+}
+
 // giveBack records a failure by its class: some make the target wait, some the
 // asset alone. untouched says that the target holds what it held before.
 func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouched bool) {
+	ending := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var deferred *grant.Deferred
@@ -142,7 +165,7 @@ func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouche
 	case errors.As(err, &deferred):
 		p.e.deferred.Store(deferred)
 		recorded = p.e.store.ReturnPlacement(ctx, w, untilDeferred(deferred))
-	case errors.Is(err, context.Canceled):
+	case ending:
 		recorded = p.e.store.ReturnPlacement(ctx, w, 0)
 	default:
 		recorded = p.recordFailure(ctx, w, err, untouched, log)
@@ -158,8 +181,8 @@ func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 		p.e.urls.drop(w.AssetID)
 	}
 	after := placementDelay(class, w.Attempts)
-	if class == dam.ClassUnavailable || class == dam.ClassAuth || class == dam.ClassThrottled {
-		p.usable = false
+	if pausing(class) {
+		p.usable.Store(false)
 		var throttled *dam.Throttled
 		least := time.Duration(0)
 		if errors.As(err, &throttled) {
@@ -173,6 +196,11 @@ func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 	}
 	log.Warn().Err(err).Str("error_class", string(class)).Int("attempt", w.Attempts).Dur("retry_in", after).Msg("placement failed")
 	return p.e.store.FailPlacement(ctx, w, string(class), err.Error(), after, untouched)
+}
+
+// pausing tells the classes that concern the whole target.
+func pausing(class dam.Class) bool {
+	return class == dam.ClassUnavailable || class == dam.ClassAuth || class == dam.ClassThrottled
 }
 
 // placementDelay backs off by class: what passes by itself soon, what waits for a

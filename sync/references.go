@@ -34,11 +34,29 @@ type refreshing struct {
 }
 
 // want asks for a reading, at once or when the gap since the last is over.
-func (r *refreshing) want(e *Engine) {
+func (r *refreshing) want() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wanted = true
-	e.bells.references.ring()
+}
+
+// begin takes the wish: one that comes from now on is for another reading.
+func (r *refreshing) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted = false
+}
+
+// wantReferences asks the leader, whoever that is, to read folders, labels and
+// fields again.
+func (e *Engine) wantReferences(ctx context.Context) {
+	e.Wake(state.TopicReferences)
+	if e.leading.Load() {
+		return
+	}
+	if err := e.store.Notify(ctx, state.TopicReferences); err != nil {
+		e.log.Warn().Err(err).Msg("the leader cannot be asked to read the folders")
+	}
 }
 
 // due says how long to wait for the reading somebody wants.
@@ -52,7 +70,6 @@ func (r *refreshing) due() (time.Duration, bool) {
 func (r *refreshing) done(changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wanted = false
 	if changed || r.gap == 0 {
 		r.gap = minGap
 	} else {
@@ -68,9 +85,11 @@ func (e *Engine) RefreshReferences(ctx context.Context, class grant.Class) error
 	if err := e.store.BeginObservation(ctx, kindReferences); err != nil {
 		return err
 	}
+	e.references.begin()
 	changed, err := e.refreshReferences(ctx)
 	e.noteLibrary(err)
 	if err != nil {
+		e.references.want()
 		return errors.Join(fmt.Errorf("read folders, labels and fields: %w", err),
 			e.store.EndObservation(context.WithoutCancel(ctx), kindReferences, nil, err.Error()))
 	}
@@ -125,8 +144,13 @@ func (e *Engine) CheckRules(ctx context.Context) error {
 			e.log.Error().Str("target", name).Str("problem", problems[name]).Msg("target does not run")
 		}
 	}
-	e.setActive(problems)
-	e.bells.plan.ring()
+	for _, rule := range e.setActive(problems) {
+		// While it did not run here, assets were decided without it.
+		if err := e.store.SetTargetPlanned(ctx, rule.Name(), []byte{}, 0); err != nil {
+			return err
+		}
+		e.bells.plan.ring()
+	}
 	return nil
 }
 

@@ -104,6 +104,9 @@ func (e *Engine) sweepByHand(ctx context.Context, o ResyncOptions) (SweepProgres
 			Class: grant.Manual, RequestedBy: "resync", AllSuspects: o.Full,
 			Progress: func(p SweepProgress) { o.Progress(ResyncProgress{Phase: "sweep", Sweep: p}) },
 		})
+		if err == nil && p.Resumed {
+			continue // it has read only what was left over
+		}
 		if !errors.Is(err, state.ErrRunning) {
 			return p, err
 		}

@@ -34,7 +34,7 @@ func (e *Engine) observing(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.references, "read folders, labels and fields", e.referencesStep)
 	})
 	g.run("incremental", func(ctx context.Context) error {
-		return e.onLeader(ctx, newBell(), "poll the library", func(ctx context.Context) (time.Duration, error) {
+		return e.onLeader(ctx, e.bells.poll, "poll the library", func(ctx context.Context) (time.Duration, error) {
 			return e.scheduled(ctx, kindIncremental, poll, false, e.Poll)
 		})
 	})
@@ -64,6 +64,9 @@ func parseSchedule(name, spec string) (cron.Schedule, error) {
 // scheduled runs do when its time has come since the last success, and says how
 // long to wait for the next.
 func (e *Engine) scheduled(ctx context.Context, kind string, s cron.Schedule, asked bool, do func(context.Context) error) (time.Duration, error) {
+	if !e.rulesKnown() {
+		return leaderCheck, nil // what is read is planned, once; the bell tells when
+	}
 	last, err := e.store.Observation(ctx, kind)
 	if err != nil {
 		return leaderCheck, err
@@ -112,12 +115,13 @@ func (e *Engine) sweepStepLeader(ctx context.Context, s cron.Schedule) (time.Dur
 		return leaderCheck, err
 	}
 	first := last.LastSuccess.IsZero()
-	asked := first || unfinished || e.sweepAsked.Swap(false)
+	asked := first || unfinished || e.sweepAsked.Load()
 	class := grant.Sweep
 	if first {
 		class = grant.Incremental // first light: all summaries, then their details
 	}
 	return e.scheduled(ctx, kindSweep, s, asked, func(ctx context.Context) error {
+		e.sweepAsked.Store(false)
 		_, err := e.Sweep(ctx, SweepOptions{Class: class, RequestedBy: "schedule"})
 		return err
 	})

@@ -53,7 +53,7 @@ func (e *Engine) Work(ctx context.Context) error {
 }
 
 func (e *Engine) housekeeping(ctx context.Context) error {
-	return e.onLeader(ctx, newBell(), "prune the inbox", func(ctx context.Context) (time.Duration, error) {
+	return e.onLeader(ctx, e.bells.prune, "prune the inbox", func(ctx context.Context) (time.Duration, error) {
 		n, err := e.store.PruneInbox(ctx, inboxKept)
 		if n > 0 {
 			e.log.Debug().Int64("events", n).Msg("inbox pruned")
@@ -67,6 +67,11 @@ func (e *Engine) CurrentBacklog(ctx context.Context, targets []string) (state.Ba
 	now, err := e.store.Now(ctx)
 	if err != nil {
 		return state.Backlog{}, err
+	}
+	if len(targets) == 0 {
+		for _, t := range e.targets {
+			targets = append(targets, t.Rule.Name())
+		}
 	}
 	return e.store.Backlog(ctx, targets, now)
 }

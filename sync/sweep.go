@@ -39,6 +39,7 @@ type SweepProgress struct {
 	Suspects int64
 	Requests int64
 	Done     bool
+	Resumed  bool // it went on where another process had left off
 }
 
 // ErrTooManySuspects is the class of a sweep that missed so many assets that
@@ -51,7 +52,10 @@ var ErrTooManySuspects = errors.New("too many assets were not found where they s
 // and only when the whole sweep is complete.
 func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (SweepProgress, error) {
 	ctx = grant.WithClass(ctx, o.Class)
-	run, err := e.store.StartRun(ctx, kindSweep, o.RequestedBy, runLease)
+	if err := e.pollBefore(ctx); err != nil {
+		return SweepProgress{}, err
+	}
+	run, err := e.startSweep(ctx, o)
 	if err != nil {
 		return SweepProgress{}, err
 	}
@@ -63,6 +67,35 @@ func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (SweepProgress, erro
 	p, err := e.sweepRun(ctx, run, o)
 	e.noteLibrary(err)
 	return p, e.endSweep(ctx, run, p, err)
+}
+
+// pollBefore gives the poll its starting point before the first sweep: what editors move to the
+// top while a sweep reads is the poll's to find.
+func (e *Engine) pollBefore(ctx context.Context) error {
+	polled, err := e.store.Observation(ctx, kindIncremental)
+	if err != nil || !polled.LastSuccess.IsZero() {
+		return err
+	}
+	return e.Poll(ctx)
+}
+
+// staleRun is the age at which an unfinished sweep is begun anew: it says nothing of deletions
+// above its cursor since.
+const staleRun = 24 * time.Hour
+
+func (e *Engine) startSweep(ctx context.Context, o SweepOptions) (state.Run, error) {
+	run, err := e.store.StartRun(ctx, kindSweep, o.RequestedBy, runLease)
+	if err != nil || !run.Resumed {
+		return run, err
+	}
+	now, err := e.store.Now(ctx)
+	if err != nil || now.Sub(run.StartedAt) < staleRun {
+		return run, err
+	}
+	if err := e.store.FailRun(ctx, run, "left unfinished for too long"); err != nil {
+		return run, err
+	}
+	return e.store.StartRun(ctx, kindSweep, o.RequestedBy, runLease)
 }
 
 // endSweep leaves a sweep that was interrupted for somebody to go on with, and fails one
@@ -81,11 +114,27 @@ func (e *Engine) endSweep(ctx context.Context, run state.Run, p SweepProgress, e
 		return errors.Join(err, e.store.LeaveRun(ctx, run))
 	case errors.Is(err, state.ErrLeaseLost):
 		return err
-	case errors.Is(err, errUnstable), errors.Is(err, ErrTooManySuspects), errors.Is(err, state.ErrEmptyListing):
+	case errors.Is(err, ErrTooManySuspects), errors.Is(err, state.ErrEmptyListing), e.stuck(err):
 		return errors.Join(err, e.store.FailRun(ctx, run, err.Error()), e.store.EndObservation(ctx, kindSweep, nil, err.Error()))
 	default:
 		return errors.Join(err, e.store.LeaveRun(ctx, run), e.store.EndObservation(ctx, kindSweep, nil, err.Error()))
 	}
+}
+
+// maxUnstable is how often in a row a sweep is tried at a cursor where nothing adds up, before it
+// begins anew.
+const maxUnstable = 5
+
+// stuck counts failures of that kind and tells when there are too many.
+func (e *Engine) stuck(err error) bool {
+	if !errors.Is(err, errUnstable) {
+		return false
+	}
+	if e.unstable.Add(1) < maxUnstable {
+		return false
+	}
+	e.unstable.Store(0)
+	return true
 }
 
 func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (SweepProgress, error) {
@@ -93,7 +142,7 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 	if err := json.Unmarshal(run.Cursor, &cursor); err != nil {
 		return SweepProgress{}, fmt.Errorf("read cursor of sweep %d: %w", run.ID, err)
 	}
-	p := SweepProgress{RunID: run.ID, Total: -1}
+	p := SweepProgress{RunID: run.ID, Total: -1, Resumed: run.Resumed}
 	if err := e.addTotals(ctx, &p); err != nil {
 		return p, err
 	}
@@ -105,6 +154,7 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 			return p, err
 		}
 		cursor = next
+		e.unstable.Store(0)
 		if o.Progress != nil {
 			o.Progress(p)
 		}
@@ -154,7 +204,7 @@ func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observa
 		return cursor, err
 	}
 	if applied.FolderUnknown {
-		e.references.want(e)
+		e.wantReferences(ctx)
 	}
 	seen := max(applied.Seen-len(cursor.AtTo), 0)
 	text, err := json.Marshal(next)
