@@ -50,7 +50,13 @@ func settled(served, readAt, modified time.Time) bool {
 	if served.IsZero() {
 		served = readAt
 	}
-	return !served.Before(modified.Truncate(time.Second).Add(2 * time.Second))
+	return !served.Before(settledAt(modified))
+}
+
+// settledAt is when the second of modified is surely over: times have whole seconds, and the
+// clock that wrote them may be a little behind.
+func settledAt(modified time.Time) time.Time {
+	return modified.Truncate(time.Second).Add(2 * time.Second)
 }
 
 // clockedReading asks the database for the time before the library is read.

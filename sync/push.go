@@ -156,6 +156,7 @@ func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouche
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var deferred *grant.Deferred
+	var again *recheck
 	var recorded error
 	log := p.log.With().Str("asset_id", w.AssetID).Int64("generation", w.Generation).Logger()
 	switch {
@@ -165,6 +166,8 @@ func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouche
 	case errors.As(err, &deferred):
 		p.e.deferred.Store(deferred)
 		recorded = p.e.store.ReturnPlacement(ctx, w, untilDeferred(deferred))
+	case errors.As(err, &again):
+		recorded = p.e.store.ReturnPlacement(ctx, w, again.after)
 	case ending:
 		recorded = p.e.store.ReturnPlacement(ctx, w, 0)
 	default:

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"damsync/cmp"
 	"damsync/dam"
@@ -38,14 +39,50 @@ func (j *placing) put(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wait, err := j.unsettled(ctx)
+	if err != nil {
+		return err
+	}
 	mark := j.mark()
 	mark.Size = size
+	if wait > 0 {
+		mark.Version += unproven
+	}
 	j.touched = true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
 		Open: dam.Opener(size, "", content.at),
 	}, j.remote)
-	return j.accept(ctx, plan.OpPut, r, err)
+	if err := j.accept(ctx, plan.OpPut, r, err); err != nil || wait == 0 {
+		return err
+	}
+	j.applied.Version = mark.Version
+	if err := j.p.e.store.RecordStep(ctx, j.w, j.applied); err != nil {
+		return err
+	}
+	return &recheck{after: wait}
+}
+
+// unproven follows the version of bytes that were fetched so soon after the
+// change which names them that another in the same second would have the same name.
+const unproven = "?"
+
+// recheck gives a placement back that is in place, to be looked at once more.
+type recheck struct{ after time.Duration }
+
+func (r *recheck) Error() string { return "the bytes are as new as the second of their last change" }
+
+// unsettled tells how long bytes fetched now may yet change without a new version: never
+// when the version is the CMP's own.
+func (j *placing) unsettled(ctx context.Context) (time.Duration, error) {
+	if !strings.HasPrefix(j.w.Desired.Version, "modified:") {
+		return 0, nil
+	}
+	now, err := j.p.e.store.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return max(0, settledAt(j.w.ModifiedAt).Sub(now)), nil
 }
 
 // sameBytes is for rules that read only the summary, where any edit looks like
