@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -344,32 +345,33 @@ func (m *machine) checkSettled(rt *rapid.T) {
 	if n := query[int](m.t, m.pool, `SELECT (SELECT count(*) FROM damsync.lookup) + (SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL)`); n != 0 {
 		rt.Fatalf("%d lookups and events are left", n)
 	}
-	wanted := map[string][]string{}
+	occupied := map[string]bool{}
+	for _, path := range m.files {
+		occupied[path] = true
+	}
 	for id, title := range m.holds {
 		if got := query[string](m.t, m.pool, `SELECT coalesce((SELECT title || ' ' || description FROM damsync.asset JOIN damsync.asset_detail ON asset_id = id
 			WHERE id = $1 AND removed_at IS NULL AND of_modified_at = modified_at), '')`, id); got != title+" "+title {
 			rt.Fatalf("the mirror has %q of %s, the library %q", got, id, title)
 		}
-		if path := pathOf(title); path != "" {
-			wanted[path] = append(wanted[path], id)
-		}
-	}
-	for path, ids := range wanted {
-		there := 0
-		for _, id := range ids {
-			if m.files[id] == path {
-				there++
-			}
-		}
-		if there != 1 {
-			rt.Fatalf("%v want %s, %d are there", ids, path, there)
+		// Who is not where it belongs waits for somebody who is there.
+		if path := pathOf(title); path != "" && m.files[id] != path && !occupied[path] {
+			rt.Fatalf("%s is at %q, and nobody is at %s\n%s", id, m.files[id], path, m.dump())
 		}
 	}
 	for id, path := range m.files {
-		if want := pathOf(m.holds[id]); path != want && (want == "" || len(wanted[want]) == 1) {
-			rt.Fatalf("%s is at %s, want %q", id, path, want)
+		if pathOf(m.holds[id]) == "" {
+			rt.Fatalf("%s is still at %s\n%s", id, path, m.dump())
 		}
 	}
+}
+
+// dump tells what keeps placements from arriving.
+func (m *machine) dump() string {
+	return strings.Join(append(
+		lines(m.t, m.pool, `SELECT concat_ws(' ', asset_id, desired_present, desired_path, gate, desired_generation, applied_generation, applied_state, applied_path,
+			'intent', intent_generation, intent_path, error_class, lease_owner, next_attempt_at) FROM damsync.placement ORDER BY 1`),
+		lines(m.t, m.pool, `SELECT concat_ws(' ', path, 'is held by', asset_id) FROM damsync.path_claim ORDER BY 1`)...), "\n")
 }
 
 // pick draws one of what is in hand, if anything is.

@@ -13,7 +13,8 @@ import (
 // ClaimPath reserves path at the target for the asset, so that two assets that
 // ask for one path never overwrite each other. It is idempotent. Holder is empty
 // when the asset has it now, else the id of the asset that holds it; leaving
-// says that the holder is itself about to move away.
+// says that the holder is itself about to move away. Who is refused lets go of
+// the paths where it has nothing, lest two that never arrived wait for each other.
 func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error) {
 	err = s.inTx(ctx, "claim path", func(tx pgx.Tx) error {
 		// The update changes nothing but returns the holder there is.
@@ -21,6 +22,12 @@ func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holde
 			ON CONFLICT (target, path) DO UPDATE SET asset_id = c.asset_id RETURNING asset_id`, w.Target, path, w.AssetID).Scan(&holder)
 		if err != nil {
 			return fmt.Errorf("reserve path: %w", err)
+		}
+		if holder == w.AssetID {
+			return nil
+		}
+		if err := releaseUnused(ctx, tx, w); err != nil {
+			return err
 		}
 		err = tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT 1 FROM damsync.placement
 			WHERE target = $1 AND asset_id = $2 AND desired_present AND desired_path = $3)`, w.Target, holder, path).Scan(&leaving)
@@ -66,9 +73,25 @@ func (s *Store) PathWanted(ctx context.Context, w state.Work) (bool, error) {
 	return wanted, nil
 }
 
+// releaseUnused lets go of the paths at which the asset neither is nor, after an
+// attempt whose outcome nobody knows, may be.
+func releaseUnused(ctx context.Context, tx pgx.Tx, w state.Work) error {
+	keep := []string{w.IntentPath}
+	var applied string
+	err := tx.QueryRow(ctx, `SELECT applied_path FROM damsync.placement WHERE target = $1 AND asset_id = $2 AND applied_state = 'present'`,
+		w.Target, w.AssetID).Scan(&applied)
+	switch {
+	case err == nil:
+		keep = append(keep, applied)
+	case !errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("look where the asset is: %w", err)
+	}
+	return releasePaths(ctx, tx, w.Target, w.AssetID, keep...)
+}
+
 // releasePaths lets go of every path of the asset but keep, and wakes who waits for one.
-func releasePaths(ctx context.Context, tx pgx.Tx, target, assetID, keep string) error {
-	rows, err := tx.Query(ctx, `DELETE FROM damsync.path_claim WHERE target = $1 AND asset_id = $2 AND path <> $3 RETURNING path`,
+func releasePaths(ctx context.Context, tx pgx.Tx, target, assetID string, keep ...string) error {
+	rows, err := tx.Query(ctx, `DELETE FROM damsync.path_claim WHERE target = $1 AND asset_id = $2 AND path <> ALL($3) RETURNING path`,
 		target, assetID, keep)
 	if err != nil {
 		return fmt.Errorf("release paths: %w", err)
