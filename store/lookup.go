@@ -153,6 +153,14 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([
 	return claims, nil
 }
 
+// ExtendLookup renews the lease of a reading that takes long. ErrLeaseLost: another
+// worker has it.
+func (s *Store) ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error {
+	tag, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_until = clock_timestamp() + $3::interval
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, lease)
+	return oneRow(tag.RowsAffected(), err, "extend lease of "+l.AssetID)
+}
+
 // NextLookup tells when the next lookup that waits comes due: how long from
 // now, and whether there is any.
 func (s *Store) NextLookup(ctx context.Context) (time.Duration, bool, error) {

@@ -12,7 +12,8 @@ import (
 	"damsync/internal/state"
 )
 
-const lookupLease = 3 * time.Minute
+// lookupLease is how long the lookups of a killed process wait for another.
+const lookupLease = 20 * time.Second
 
 // lookups reads assets singly, several at once, until ctx ends.
 func (e *Engine) lookups(ctx context.Context) error {
@@ -43,7 +44,9 @@ func (e *Engine) lookups(ctx context.Context) error {
 // a removal.
 func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
 	log := e.log.With().Str("asset_id", l.AssetID).Str("class", string(l.Class)).Int64("run_id", l.Observation.RunID).Logger()
+	stop := e.holdLookup(ctx, l)
 	err := e.readAsset(grant.WithClass(ctx, l.Class), l)
+	stop()
 	e.noteLookup(err)
 	if err == nil {
 		log.Debug().Msg("asset read")
@@ -59,6 +62,23 @@ func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
 	if err := e.store.FailLookup(back, l, class, err.Error(), after, counts); err != nil {
 		log.Warn().Err(err).Msg("lookup cannot be given back; its lease will end")
 	}
+}
+
+// holdLookup renews the lease while a reading waits for its grant or its answer.
+// One that is lost all the same costs a second request and nothing else. The
+// function returned waits for the renewal to end.
+func (e *Engine) holdLookup(ctx context.Context, l state.Lookup) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for newBell().wait(ctx, lookupLease/4) == nil {
+			if err := e.store.ExtendLookup(ctx, l, lookupLease); err != nil && ctx.Err() == nil {
+				e.log.Debug().Err(err).Str("asset_id", l.AssetID).Msg("lease of a lookup cannot be renewed")
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 // noteLookup tells readiness of a login that fails; what concerns one asset is

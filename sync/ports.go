@@ -55,6 +55,7 @@ type LookupStore interface {
 	WantUnsettled(ctx context.Context, obs state.Observation) (int, error)
 	ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error)
 	NextLookup(ctx context.Context) (time.Duration, bool, error)
+	ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error
 	ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error)
 	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error
 	FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error

@@ -14,7 +14,8 @@ import (
 	"damsync/internal/state"
 )
 
-const pushLease = time.Minute
+// pushLease is how long the work of a killed process waits for another.
+const pushLease = 20 * time.Second
 
 // pusher brings the placements of one target into their place.
 type pusher struct {

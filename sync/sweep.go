@@ -19,7 +19,7 @@ const (
 	kindResync      = "resync"
 )
 
-const runLease = 2 * time.Minute
+const runLease = 30 * time.Second
 
 // SweepOptions says how to read the whole library.
 type SweepOptions struct {
