@@ -53,6 +53,9 @@ const defaultTarget = `
     metadata: {title: asset.title, alt: asset.alt_text}
 `
 
+// noLimit lets a small library lose what it likes.
+const noLimit = "    removal_limit: {count: 1000, percent: 100}\n"
+
 // newSite lays an installation next to a simulated library of its own.
 func newSite(t *testing.T, assets int, conf settings) *site {
 	t.Helper()
@@ -104,7 +107,7 @@ func (s *site) configure(change func(*settings)) {
 	c := s.conf
 	targets := c.targets
 	if targets == "" {
-		targets = fmt.Sprintf("\n  - name: brand\n    adapter: filesystem\n    options: {root: %q}%s", s.root, or(c.target, defaultTarget))
+		targets = fmt.Sprintf("\n  - name: brand\n    adapter: filesystem\n    options: {root: %q}%s", s.root, or(c.target, defaultTarget+noLimit))
 	}
 	writeFile(s.t, s.file(), fmt.Sprintf(`
 cmp:

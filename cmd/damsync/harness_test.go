@@ -142,8 +142,20 @@ func start(t *testing.T, l launch) *proc {
 		defer close(p.done)
 		_ = p.cmd.Wait() // the state tells
 	}()
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("damsync %s printed:\n%s", p.name, tail(p.stderr.String(), 6000))
+		}
+	})
 	return p
+}
+
+func tail(text string, n int) string {
+	if len(text) > n {
+		return "…" + text[len(text)-n:]
+	}
+	return text
 }
 
 // cleanEnv is the environment without what would change damsync.

@@ -79,7 +79,7 @@ func TestResyncOneAsset(t *testing.T) {
 func twoTargets(s *site) string {
 	var b strings.Builder
 	for _, name := range []string{"one", "two"} {
-		fmt.Fprintf(&b, "\n  - name: %s\n    adapter: filesystem\n    options: {root: %q}%s", name, filepath.Join(s.dir, name), defaultTarget)
+		fmt.Fprintf(&b, "\n  - name: %s\n    adapter: filesystem\n    options: {root: %q}%s", name, filepath.Join(s.dir, name), defaultTarget+noLimit)
 	}
 	return b.String()
 }

@@ -38,4 +38,3 @@ func TestWebhookReachesTheFiles(t *testing.T) {
 	s.sim.edit("delete_asset", M{"id": id})
 	s.equal()
 }
-
