@@ -25,7 +25,7 @@ func (e *Engine) claimLoop(ctx context.Context, b bell, workers int, c claimer) 
 	for range workers {
 		idle <- struct{}{}
 	}
-	failures := 0
+	failures, empty := 0, 0
 	for ctx.Err() == nil {
 		free, err := takeIdle(ctx, idle)
 		if err != nil {
@@ -50,10 +50,11 @@ func (e *Engine) claimLoop(ctx context.Context, b bell, workers int, c claimer) 
 			idle <- struct{}{}
 		}
 		if len(jobs) > 0 {
-			failures = 0
+			failures, empty = 0, 0
 			continue
 		}
-		wait := e.nextWait(ctx, c, err != nil, failures)
+		wait := e.nextWait(ctx, c, err != nil, failures, empty)
+		empty++
 		if err := b.wait(ctx, wait); err != nil {
 			return nil
 		}
@@ -85,7 +86,9 @@ func takeIdle(ctx context.Context, idle chan struct{}) (int, error) {
 	}
 }
 
-func (e *Engine) nextWait(ctx context.Context, c claimer, failed bool, failures int) time.Duration {
+// nextWait is how long to sleep. What seems due and cannot be claimed, again and again, is
+// looked for less and less often.
+func (e *Engine) nextWait(ctx context.Context, c claimer, failed bool, failures, empty int) time.Duration {
 	if failed {
 		return retryDelay(failures, e.opts.SlowPoll)
 	}
@@ -93,5 +96,5 @@ func (e *Engine) nextWait(ctx context.Context, c claimer, failed bool, failures 
 	if err != nil || !any {
 		return e.opts.SlowPoll
 	}
-	return min(max(due, 5*time.Millisecond), e.opts.SlowPoll)
+	return min(max(due, 5*time.Millisecond<<min(empty, 8)), e.opts.SlowPoll)
 }

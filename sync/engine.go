@@ -77,6 +77,7 @@ type Engine struct {
 	unstable   atomic.Int32 // failures of a sweep in a row because nothing added up
 	references refreshing
 	problems   problems
+	trouble    breaker
 }
 
 // Failure is what keeps the library from being read, for readiness.

@@ -3,7 +3,9 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"damsync/cmp"
@@ -22,6 +24,9 @@ func (e *Engine) lookups(ctx context.Context) error {
 			if !e.rulesKnown() {
 				return nil, nil // what is read is planned, once
 			}
+			if n, _ = e.trouble.allow(n); n == 0 {
+				return nil, nil
+			}
 			atomic, cancel := claiming(ctx)
 			defer cancel()
 			claims, err := e.store.ClaimLookups(atomic, n, lookupLease)
@@ -35,7 +40,11 @@ func (e *Engine) lookups(ctx context.Context) error {
 			if !e.rulesKnown() {
 				return 0, false, nil
 			}
-			return e.store.NextLookup(ctx)
+			due, any, err := e.store.NextLookup(ctx)
+			if n, wait := e.trouble.allow(1); n == 0 {
+				due = max(due, wait)
+			}
+			return due, any, err
 		},
 	})
 }
@@ -48,6 +57,7 @@ func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
 	err := e.readAsset(grant.WithClass(ctx, l.Class), l)
 	stop()
 	e.noteLookup(err)
+	e.trouble.note(l.Class, err)
 	if err == nil {
 		log.Debug().Msg("asset read")
 		return
@@ -97,7 +107,7 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 	}
 	d, err := e.lib.Asset(ctx, cmp.Ref{ID: l.AssetID, Type: l.Type, Self: l.Self})
 	if errors.Is(err, cmp.ErrNotFound) {
-		return e.withRules(func() error { return e.store.ApplyGone(ctx, l, readAt, e.decide) })
+		return e.applyGone(ctx, l, readAt)
 	}
 	if err != nil {
 		return err
@@ -116,6 +126,50 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 		e.wantReferences(ctx)
 	}
 	return err
+}
+
+// applyGone marks an asset removed. When nothing but its own 404 says so, the list has to
+// agree: an asset that it shows is not gone, whatever its detail says.
+func (e *Engine) applyGone(ctx context.Context, l state.Lookup, readAt time.Time) error {
+	if !l.Gone {
+		listed, err := e.listed(ctx, l.AssetID)
+		if err != nil {
+			return fmt.Errorf("look for asset %s, whose detail is not found, in the list: %w", l.AssetID, err)
+		}
+		if listed {
+			return fmt.Errorf("asset %s: %w", l.AssetID, errContradiction)
+		}
+	}
+	return e.withRules(func() error { return e.store.ApplyGone(ctx, l, readAt, e.decide) })
+}
+
+// errContradiction is the class of an asset that the list shows and whose detail is not found.
+var errContradiction = errors.New("the library lists it, but its detail is not found")
+
+// listed tells whether the list shows an asset where the mirror has it.
+func (e *Engine) listed(ctx context.Context, id string) (bool, error) {
+	_, known, err := e.store.KnownAssets(ctx, []string{id})
+	if err != nil || len(known) == 0 || known[0].Gone {
+		return false, err
+	}
+	at := known[0].Asset.ModifiedAt
+	q := cmp.AssetQuery{PageSize: pageSize, ModifiedFrom: at.Add(-time.Second), ModifiedTo: at.Add(time.Second)} // inclusive or not
+	for {
+		page, err := e.lib.Assets(ctx, q)
+		if err != nil {
+			return false, err
+		}
+		shows := func(it cmp.Item) bool { return it.ID == id }
+		unread := func(row cmp.RowError) bool { return row.ID == id || row.ID == "" }
+		if slices.ContainsFunc(page.Items, shows) || slices.ContainsFunc(page.Bad, unread) {
+			return true, nil
+		}
+		n := len(page.Items) + len(page.Bad)
+		if !page.More || n == 0 {
+			return false, nil
+		}
+		q.Offset += n
+	}
 }
 
 // fieldsOf reads the fields when, knowing the detail, some rule still needs
@@ -149,16 +203,27 @@ func lookupRetry(ctx context.Context, l state.Lookup, err error) (class string, 
 	case ctx.Err() != nil:
 		return "", 0, false
 	case errors.As(err, &deferred):
-		return "deferred", untilDeferred(deferred), false
+		return "deferred", spread(l.Class, untilDeferred(deferred)), false
 	case errors.Is(err, cmp.ErrAuth):
 		return "auth", retryDelay(3+l.Attempts, 5*time.Minute), false
 	case errors.Is(err, cmp.ErrForbidden):
 		return "forbidden", retryDelay(6+l.Attempts, time.Hour), true
+	case errors.Is(err, errContradiction):
+		return "contradiction", retryDelay(6+l.Attempts, 6*time.Hour), true
 	case errors.Is(err, cmp.ErrTemporary):
 		return "temporary", retryDelay(l.Attempts, 5*time.Minute), true
 	default:
 		return "unknown", retryDelay(l.Attempts, 15*time.Minute), true
 	}
+}
+
+// spread draws from d to five times d for bulk work, so that all of it that a spent quota defers does not
+// come back at once, again and again.
+func spread(class grant.Class, d time.Duration) time.Duration {
+	if class == grant.Webhook || class == grant.Manual {
+		return d
+	}
+	return d + rand.N(4*d)
 }
 
 // untilDeferred looks again now and then, in case the limit was raised.

@@ -166,7 +166,7 @@ func (p *pusher) giveBack(ctx context.Context, w state.Work, err error, untouche
 		return
 	case errors.As(err, &deferred):
 		p.e.deferred.Store(deferred)
-		recorded = p.e.store.ReturnPlacement(ctx, w, untilDeferred(deferred))
+		recorded = p.e.store.ReturnPlacement(ctx, w, spread(w.Class, untilDeferred(deferred)))
 	case errors.As(err, &again):
 		recorded = p.e.store.ReturnPlacement(ctx, w, again.after)
 	case ending:

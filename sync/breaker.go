@@ -1,0 +1,58 @@
+package sync
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"damsync/cmp"
+	"damsync/internal/grant"
+)
+
+// breaker keeps many lookups from being tried, one after the other, while the
+// library answers none: each would cost requests of the month. It lets one
+// through now and then to find out.
+type breaker struct {
+	mu       sync.Mutex
+	failures int // in a row, whichever the asset
+	until    time.Time
+}
+
+// breakAfter failures in a row it is the library and not the assets. More than one asset can be
+// broken for good, so it takes some.
+const breakAfter = 10
+
+// note takes how one lookup of class ended.
+func (b *breaker) note(class grant.Class, err error) {
+	var deferred *grant.Deferred
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case errors.As(err, &deferred):
+		if class != grant.Webhook {
+			return // the most urgent may still have its reserve
+		}
+		b.failures = max(b.failures, breakAfter)
+		b.until = time.Now().Add(untilDeferred(deferred))
+	case errors.Is(err, cmp.ErrTemporary), errors.Is(err, cmp.ErrAuth):
+		if b.failures++; b.failures >= breakAfter {
+			b.until = time.Now().Add(retryDelay(b.failures-breakAfter+1, time.Minute))
+		}
+	default: // an answer, or a failure that is not the library's
+		b.failures, b.until = 0, time.Time{}
+	}
+}
+
+// allow tells how many of n lookups may be tried now, and if none, how long that
+// lasts.
+func (b *breaker) allow(n int) (int, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < breakAfter {
+		return n, 0
+	}
+	if wait := time.Until(b.until); wait > 0 {
+		return 0, wait
+	}
+	return 1, 0
+}
