@@ -149,6 +149,27 @@ func (m *machine) finishReading(r readingInHand) {
 	must(m.t, err)
 }
 
+// observe reads what is wanted without anything in between.
+func (m *machine) observe(rt *rapid.T) {
+	s := m.replica(rt)
+	m.clock.advance(time.Millisecond)
+	claims, err := s.ClaimLookups(m.t.Context(), 9, time.Minute)
+	must(m.t, err)
+	for _, l := range claims {
+		m.finishReading(readingInHand{s: s, l: l, at: m.now(), title: m.holds[l.AssetID]})
+	}
+}
+
+// pushAll does what is dirty without anything in between.
+func (m *machine) pushAll(rt *rapid.T) {
+	inHand := len(m.work)
+	m.claim(m.replica(rt), 9)
+	for _, h := range m.work[inHand:] {
+		m.push(h)
+	}
+	m.work = m.work[:inHand]
+}
+
 func (m *machine) readPage(rt *rapid.T) {
 	p := pageInHand{s: m.replica(rt), at: m.now()}
 	for _, id := range m.ids {
@@ -394,6 +415,7 @@ func TestHistoriesConverge(t *testing.T) {
 			"claim lookups": m.claimLookups, "read": m.read, "apply reading": m.applyReading,
 			"read page": m.readPage, "apply page": m.applyPage,
 			"claim placements": m.claimPlacements, "finish placement": m.finishPlacement, "finish another": m.finishPlacement,
+			"observe": m.observe, "push all": m.pushAll,
 			"gate": m.gate, "approve": m.approve, "wait": m.wait,
 			"": m.check,
 		})
