@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -17,9 +18,11 @@ const drainPasses = 3
 // drain reads every row of one second that holds more than a page, by offset. A
 // pass is accepted when nothing moved meanwhile: first total = last total =
 // unique ids. Else the second is read again; of the last pass it is enough that
-// rows only left it, see second.
+// rows only left it, see second, or that it is the pass before once more: then
+// the count takes in what the list does not show.
 func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (span, walkCursor, error) {
 	bounds := c
+	var before secondRead
 	for pass := 1; ; pass++ {
 		got, err := w.second(ctx, bounds, at, &s)
 		if err != nil {
@@ -27,7 +30,7 @@ func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (
 		}
 		last := pass >= drainPasses
 		switch {
-		case len(got.items) > 0 && (got.exact() || last && got.onlyShrank()):
+		case len(got.items) > 0 && (got.exact() || last && (got.onlyShrank() || got.repeats(before))):
 			c.Exclusive = bounds.Exclusive
 			s, c = drained(s, c, at, got)
 			return s, c, nil
@@ -39,6 +42,7 @@ func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (
 		case last:
 			return s, c, fmt.Errorf("%w: the second %s did not hold still", errUnstable, at.UTC().Format(time.RFC3339))
 		}
+		before = got
 	}
 }
 
@@ -63,6 +67,7 @@ type secondRead struct {
 	unique      map[string]bool
 	first, last int  // totals; -1 unknown
 	grew        bool // between two requests
+	uncounted   bool // the totals are not to be believed
 }
 
 func (r *secondRead) exact() bool {
@@ -75,7 +80,15 @@ func (r *secondRead) onlyShrank() bool {
 	return !r.grew && r.last >= 0 && r.last <= len(r.unique) && len(r.unique) <= r.first
 }
 
+// repeats tells that both passes, undisturbed, counted and showed the same.
+func (r *secondRead) repeats(before secondRead) bool {
+	return r.first == r.last && before.first == before.last && r.first == before.first && maps.Equal(r.unique, before.unique)
+}
+
 func (r *secondRead) add(page cmp.AssetPage, at time.Time, offset int) {
+	if r.uncounted {
+		page.Total = -1
+	}
 	if r.last >= 0 && page.Total > r.last {
 		r.grew = true
 	}
@@ -120,6 +133,11 @@ func (w walker) second(ctx context.Context, c walkCursor, at time.Time, s *span)
 		page, err := w.offset(ctx, c, at, offset, s)
 		if err != nil {
 			return r, err
+		}
+		if offset+size >= top.Total && page.Total == top.Total && (page.More || len(page.Items)+len(page.Bad) == 0) {
+			// The count has an upper limit, or is of something else.
+			r.uncounted, r.first, r.last = true, -1, -1
+			return r, w.secondForward(ctx, c, at, &r, size, s)
 		}
 		r.add(page, at, offset)
 	}

@@ -69,6 +69,9 @@ func (w walker) step(ctx context.Context, c walkCursor) (span, walkCursor, error
 		// One answer that breaks off the walk is not enough to believe its end.
 		page, err = w.page(ctx, c, &s)
 	}
+	if err == nil && page.short() {
+		page, err = w.confirmEnd(ctx, next, page, &s)
+	}
 	if err != nil {
 		return s, c, err
 	}
@@ -86,9 +89,6 @@ func (w walker) advance(ctx context.Context, c walkCursor, page walkPage, s span
 	s.Seen = append(s.Seen, idsOf(page.Items)...)
 	c.Fraction = c.Fraction || slices.ContainsFunc(page.Items, hasFraction)
 	if !page.More {
-		if page.Total > page.rows {
-			return s, c, fmt.Errorf("%w: the last page has %d rows of %d", errUnstable, page.rows, page.Total)
-		}
 		s.End, s.Inclusive = true, true
 		return s, c, nil
 	}
@@ -112,6 +112,23 @@ type walkPage struct {
 }
 
 func (p walkPage) empty() bool { return len(p.Items) == 0 && !p.More }
+
+// short is true of a last page that has fewer rows than it counts.
+func (p walkPage) short() bool { return !p.More && p.Total > p.rows }
+
+// confirmEnd reads a short last page again. Half an answer is not given twice
+// alike; a count that takes in what the app may not see is, and then the rows
+// are all there are.
+func (w walker) confirmEnd(ctx context.Context, c walkCursor, page walkPage, s *span) (walkPage, error) {
+	again, err := w.page(ctx, c, s)
+	if err != nil {
+		return page, err
+	}
+	if again.short() && (again.Total != page.Total || !slices.Equal(idsOf(again.Items), idsOf(page.Items))) {
+		return page, fmt.Errorf("%w: the last page has %d rows of %d", errUnstable, again.rows, again.Total)
+	}
+	return again, nil
+}
 
 // page reads the rows up to the cursor.
 func (w walker) page(ctx context.Context, c walkCursor, s *span) (walkPage, error) {

@@ -284,6 +284,44 @@ func TestWalkDoesNotBelieveOneBrokenAnswer(t *testing.T) {
 	}
 }
 
+// miscounting is a library whose total_count is not of the rows it lists.
+type miscounting struct {
+	*shelf
+	count func(n int) int
+}
+
+func (l miscounting) Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error) {
+	page, err := l.shelf.Assets(ctx, q)
+	page.Total = l.count(page.Total)
+	return page, err
+}
+
+// A count that takes in what the app may not see, or has an upper limit, hides no asset and
+// costs no endless reading.
+func TestWalkWhereTheCountIsNotOfTheList(t *testing.T) {
+	for name, count := range map[string]func(int) int{
+		"more":    func(n int) int { return n + 7 },
+		"capped":  func(n int) int { return min(n, 120) },
+		"nothing": func(int) int { return 0 },
+		"absurd":  func(int) int { return 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &shelf{totals: true, touched: map[string]bool{}}
+			start := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+			for i := range 150 {
+				l.add(fmt.Sprintf("a%03d", i), start.Add(-time.Duration(i)*time.Second))
+			}
+			for i := range 350 {
+				l.add(fmt.Sprintf("b%03d", i), start.Add(-time.Hour))
+			}
+			got := walkAll(t, miscounting{l, count}, l.rows)
+			if len(got.seen) != len(l.rows) || len(got.suspects) > 0 || got.requests > 25 {
+				t.Errorf("%d of %d assets found, %d suspects, %d requests", len(got.seen), len(l.rows), len(got.suspects), got.requests)
+			}
+		})
+	}
+}
+
 // A row that cannot be read makes its page incomplete, and nothing else.
 func TestWalkWithAnUnreadableRow(t *testing.T) {
 	l := &shelf{totals: true, touched: map[string]bool{}, lies: map[int]func(*cmp.AssetPage){}}
