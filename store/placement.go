@@ -214,12 +214,12 @@ func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]strin
 	return ids, nil
 }
 
-// Retry makes failed placements of target (all targets when empty) due at once, and unpauses them. It
-// returns how many.
+// Retry makes failed placements of target (all targets when empty) due at once, as if never tried, and
+// unpauses them. It returns how many.
 func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "retry", func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0
+		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
 			WHERE desired_generation > applied_generation AND error_class <> '' AND ($1 = '' OR target = $1)`, target)
 		if err != nil {
 			return err
@@ -230,7 +230,7 @@ func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 			return err
 		}
 		if target == "" {
-			tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0
+			tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
 				WHERE wanted > done AND error_class <> ''`)
 			if err != nil {
 				return err
