@@ -136,7 +136,8 @@ func newLog(p process, c config.Log, quiet bool) zerolog.Logger {
 		level = max(level, zerolog.WarnLevel)
 	}
 	if c.Format == "console" || quiet {
-		return zerolog.New(zerolog.ConsoleWriter{Out: p.stderr, TimeFormat: time.TimeOnly}).Level(level).With().Timestamp().Logger()
+		w := zerolog.ConsoleWriter{Out: p.stderr, TimeFormat: time.TimeOnly, NoColor: !terminal(p.stderr)}
+		return zerolog.New(w).Level(level).With().Timestamp().Logger()
 	}
 	return zerolog.New(zerolog.SyncWriter(p.stderr)).Level(level).With().Timestamp().Logger()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,8 @@ func newResync(p process) *cobra.Command {
 		Use:   "resync",
 		Short: "Read the library by hand and wait until the targets equal it",
 		Long: `resync reads every summary of the library, looks up what is not found, plans and
-pushes, and returns when the work this caused is done. It runs beside a serving
-daemon and without one.
+pushes, and returns when the work this caused is done. Placements that failed
+before are tried again. It runs beside a serving daemon and without one.
 
 --full also reads anew every detail that a rule needs: one request an asset that
 is selected, two where a custom field is read.`,
@@ -44,6 +45,10 @@ is selected, two where a custom field is read.`,
 			}
 			if dryRun {
 				return a.dryRun(cmd.Context(), p, o)
+			}
+			// Called by hand after an incident: what failed is tried again now.
+			if _, err := a.store.Retry(cmd.Context(), target); err != nil {
+				return err
 			}
 			return a.resync(cmd.Context(), p, o)
 		},
@@ -72,7 +77,26 @@ func (a *app) resync(ctx context.Context, p process, o sync.ResyncOptions) error
 	if err != nil {
 		return err
 	}
+	if err := a.targetsRun(ctx, o.Targets); err != nil {
+		return err
+	}
 	return a.conclude(p.stdout, result)
+}
+
+// targetsRun says which targets were left out, since a rule names what the
+// library does not have.
+func (a *app) targetsRun(ctx context.Context, names []string) error {
+	st, err := a.store.Status(ctx, a.quota(), names...)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, t := range st.Targets {
+		if t.Problem != "" && slices.Contains(names, t.Name) {
+			problems = append(problems, fmt.Errorf("target %s does not run: %s", t.Name, t.Problem))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // describe is one line of progress.
