@@ -60,13 +60,27 @@ func lockHolder(ctx context.Context, tx pgx.Tx, w state.Work) (bool, error) {
 	return true, nil
 }
 
-// PathWanted reports whether another asset waits for a path that w holds.
+// maxCycle bounds how far PathWanted follows who waits for whom.
+const maxCycle = 100
+
+// PathWanted reports whether w should step aside: somebody was refused a path that w holds,
+// or w itself waits, over however many assets, for one that wants such a path.
 func (s *Store) PathWanted(ctx context.Context, w state.Work) (bool, error) {
 	var wanted bool
-	err := s.pool.QueryRow(ctx, `SELECT EXISTS (
-		SELECT 1 FROM damsync.placement p JOIN damsync.path_claim c ON c.target = p.target AND c.path = p.desired_path
-		WHERE p.target = $1 AND p.asset_id <> $2 AND p.error_class = 'conflict' AND p.desired_generation > p.applied_generation
-		AND c.asset_id = $2)`, w.Target, w.AssetID).Scan(&wanted)
+	err := s.pool.QueryRow(ctx, `
+		WITH RECURSIVE holder AS (
+			SELECT asset_id, 1 AS depth FROM damsync.path_claim WHERE target = $1 AND path = $3
+			UNION ALL
+			SELECT c.asset_id, depth + 1 FROM holder h
+			JOIN damsync.placement p ON p.target = $1 AND p.asset_id = h.asset_id
+			JOIN damsync.path_claim c ON c.target = $1 AND c.path = p.desired_path AND c.asset_id <> p.asset_id
+			WHERE h.asset_id <> $2 AND depth < $4 AND p.desired_present AND p.desired_generation > p.applied_generation
+		)
+		SELECT EXISTS (
+			SELECT 1 FROM damsync.placement p JOIN damsync.path_claim c ON c.target = p.target AND c.path = p.desired_path
+			WHERE p.target = $1 AND p.asset_id <> $2 AND p.error_class = 'conflict' AND p.desired_generation > p.applied_generation
+			AND c.asset_id = $2
+		) OR EXISTS (SELECT 1 FROM holder WHERE asset_id = $2)`, w.Target, w.AssetID, w.Desired.Path, maxCycle).Scan(&wanted)
 	if err != nil {
 		return false, fmt.Errorf("look who waits for the path: %w", err)
 	}

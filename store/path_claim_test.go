@@ -103,9 +103,6 @@ func TestSwappedPaths(t *testing.T) {
 	replan(t, s, "y", "/x")
 	x := workOn(t, s, "x")
 	claimPath(t, s, x, "/y", "y", true)
-	if wanted, err := s.PathWanted(t.Context(), x); err != nil || wanted {
-		t.Errorf("nobody has been refused yet: %t, %v", wanted, err)
-	}
 	must(t, s.FailPlacement(t.Context(), x, "conflict", "y is there", time.Hour, true))
 	y := workOn(t, s, "y")
 	claimPath(t, s, y, "/x", "x", true)
@@ -125,6 +122,46 @@ func TestSwappedPaths(t *testing.T) {
 	clock.advance(time.Hour)
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed %+v", got)
+	}
+}
+
+// A circle whose members are all in work at the same time, each refused before another's
+// refusal is recorded: nobody waits for a back-off to end.
+func TestCircleOfPaths(t *testing.T) {
+	_, _, s := planned(t, "x", "y", "z", "other")
+	next := map[string]string{"x": "y", "y": "z", "z": "x"}
+	for id := range next {
+		placed(t, s, id)
+	}
+	placed(t, s, "other")
+	replan(t, s, "other", "/x") // waits for one of them, and is in nobody's way
+	for id, to := range next {
+		replan(t, s, id, "/"+to)
+	}
+	other := workOn(t, s, "other")
+	claimPath(t, s, other, "/x", "x", true)
+	if wanted, err := s.PathWanted(t.Context(), other); err != nil || wanted {
+		t.Errorf("the path of who only waits is wanted: %t, %v", wanted, err)
+	}
+	work := map[string]state.Work{}
+	for id, to := range next {
+		work[id] = workOn(t, s, id)
+		claimPath(t, s, work[id], "/"+to, to, true)
+	}
+	for id, w := range work {
+		if wanted, err := s.PathWanted(t.Context(), w); err != nil || !wanted {
+			t.Fatalf("the path of %s is wanted: %t, %v", id, wanted, err)
+		}
+	}
+	for id, w := range work {
+		aside := w.Applied
+		aside.Path = "/damsync-moving/" + id
+		must(t, s.RecordStep(t.Context(), w, aside))
+		must(t, s.ReleasePaths(t.Context(), w, ""))
+		must(t, s.FailPlacement(t.Context(), w, "conflict", "held", time.Hour, false))
+	}
+	for id := range next {
+		placed(t, s, id)
 	}
 }
 
