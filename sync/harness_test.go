@@ -210,7 +210,7 @@ func (w *world) eventually(what string, patience time.Duration, check func() err
 			return
 		}
 		if time.Now().After(deadline) {
-			w.Fatalf("%s: not within %s: %v\n%s", what, patience, err, w.state())
+			w.Fatalf("%s: not within %s: %v\n%s", what, patience, err, head(w.state(), 4000))
 		}
 		_ = pause.wait(context.Background(), 20*time.Millisecond) // never ends with an error
 	}

@@ -53,7 +53,7 @@ type history struct {
 // every target equals it, nothing is there twice, what is foreign is as it was, and nothing
 // was ever taken away that had not left the selection.
 func TestHistories(t *testing.T) {
-	histories(t, 10, func(rt *rapid.T) {
+	histories(t, 6, func(rt *rapid.T) {
 		w := newWorld(t, rt, worldOptions{sim: cmpsim.Options{
 			Seed: rapid.Int64Range(1, 50).Draw(rt, "seed"), Assets: rapid.IntRange(20, 260).Draw(rt, "assets"),
 			TokenLifetime: time.Duration(rapid.SampledFrom([]int{8, 3600}).Draw(rt, "token seconds")) * time.Second,

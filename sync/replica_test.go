@@ -256,8 +256,29 @@ func (c mortal) Close() error {
 type watchedAdapters struct {
 	calls   atomic.Int64
 	mu      sync.Mutex
-	retired []string                           // target and asset id
-	hold    func(asset string) <-chan struct{} // before a put; nil: does not hold
+	retired []string // target and asset id
+	hold    map[string]hold
+}
+
+// hold stops one put: it says so, and waits.
+type hold struct{ held, release chan struct{} }
+
+// holdOnce stops the next put of asset before it begins.
+func (a *watchedAdapters) holdOnce(asset string, held, release chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hold = map[string]hold{asset: {held, release}}
+}
+
+func (a *watchedAdapters) wait(asset string) {
+	a.mu.Lock()
+	h, holds := a.hold[asset]
+	delete(a.hold, asset)
+	a.mu.Unlock()
+	if holds {
+		close(h.held)
+		<-h.release
+	}
 }
 
 func (a *watchedAdapters) retire(target, asset string) {
@@ -306,12 +327,7 @@ func (a watchedAdapter) Put(ctx context.Context, obj dam.Object, current dam.Rem
 	if err := a.call(); err != nil {
 		return dam.Remote{}, err
 	}
-	a.all.mu.Lock()
-	hold := a.all.hold
-	a.all.mu.Unlock()
-	if hold != nil {
-		<-hold(obj.Mark.AssetID)
-	}
+	a.all.wait(obj.Mark.AssetID)
 	return a.Adapter.Put(ctx, obj, current)
 }
 

@@ -163,5 +163,6 @@ func (w *world) hurry() {
 		w.Fatalf("%v", err)
 	}
 	w.exec(`UPDATE damsync.lookup SET next_attempt_at = clock_timestamp() WHERE wanted > done`)
+	w.exec(`UPDATE damsync.placement SET next_attempt_at = clock_timestamp() WHERE desired_generation > applied_generation`)
 	w.exec(`UPDATE damsync.pace SET paused_until = NULL`)
 }

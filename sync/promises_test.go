@@ -1,0 +1,371 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"damsync/cmp/cmpsim"
+	"damsync/store"
+	"damsync/sync/plan"
+)
+
+// quiet is a world without schedules, in which a test does each observation itself.
+func quiet(t *testing.T, o worldOptions) (*world, *replica) {
+	t.Helper()
+	o.schedule = &Schedule{}
+	w := newWorld(t, t, o)
+	t.Cleanup(w.close)
+	r := w.start()
+	w.converge()
+	return w, r
+}
+
+// Promise 4: an upstream that lists nothing, or fails, removes nothing, whatever reads it.
+func TestFailingUpstreamRemovesNothing(t *testing.T) {
+	for _, f := range []cmpsim.Fault{
+		{Kind: cmpsim.FaultEmptyList, Path: "/v3/assets"},
+		{Kind: cmpsim.FaultEmptyList, Path: "/v3/assets", Skip: 1},
+		{Kind: cmpsim.FaultEmptyList, Path: "/v3/{folders,label-groups,fields}"},
+		{Kind: cmpsim.FaultHalfPage, Path: "/v3/assets"},
+		{Kind: cmpsim.FaultStatus, Status: 404, Body: "html"},
+		{Kind: cmpsim.FaultStatus, Status: 404, Path: "/v3/images/*"}, // the details alone, in JSON
+		{Kind: cmpsim.FaultStatus, Status: 403, Path: "/v3/images/*"},
+		{Kind: cmpsim.FaultHTML},
+	} {
+		t.Run(fmt.Sprint(f.Kind, f.Status, f.Path, f.Skip), func(t *testing.T) {
+			t.Parallel()
+			w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 330}})
+			if _, err := w.sim.AddFault(f); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // the client is patient
+			defer cancel()
+			brand := anyOf(w.wanted("brand"))
+			if err := w.sim.EditTitle(brand, "New title"); err != nil { // a webhook leads to its detail
+				t.Fatal(err)
+			}
+			outcomes := []error{
+				r.engine.Poll(ctx), r.engine.RefreshReferences(ctx, "manual"),
+				second(r.engine.Sweep(ctx, SweepOptions{Class: "sweep"})),
+			}
+			if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n > 0 {
+				t.Errorf("%d assets were taken for removed (%v)", n, outcomes)
+			}
+			if got := w.adapters.retirements(); len(got) > 0 {
+				t.Errorf("retired %v (%v)", got, outcomes)
+			}
+			w.rest()
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func anyOf(files map[string]file) string {
+	ids := make([]string, 0, len(files))
+	for id := range files {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids[len(ids)/2]
+}
+
+// Promise 4: a wave over the limit is held whole until somebody approves it; what comes later is
+// judged anew.
+func TestRemovalWaveIsHeldWhole(t *testing.T) {
+	histories(t, 3, func(rt *rapid.T) {
+		limit := rapid.IntRange(1, 6).Draw(rt, "limit")
+		spec := brandSpec()
+		spec.RemovalLimit = plan.RemovalLimit{Count: limit}
+		w := newWorld(t, rt, worldOptions{specs: []plan.Spec{spec}})
+		defer w.close()
+		r := w.start()
+		w.converge()
+		ids := make([]string, 0, 40)
+		for id := range w.wanted("brand") {
+			ids = append(ids, id)
+		}
+		slices.Sort(ids)
+		wave := ids[:min(len(ids), limit+rapid.IntRange(1, 12).Draw(rt, "more"))]
+		lost := rapid.Bool().Draw(rt, "webhooks lost")
+		if lost {
+			w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})
+		}
+		if err := w.sim.BulkDelete(slices.Clone(wave)); err != nil {
+			rt.Fatal(err)
+		}
+		if lost {
+			w.sweep(r)
+		}
+		w.eventually("hold", 20*time.Second, func() error {
+			if n := query[int](w, `SELECT count(*) FROM damsync.placement WHERE gate = 'held'`); n != len(wave) {
+				return fmt.Errorf("%d removals of %d are held", n, len(wave))
+			}
+			return nil
+		})
+		if got := w.adapters.retirements(); len(got) > 0 {
+			rt.Fatalf("retired %v before anybody approved", got)
+		}
+		if held, err := w.held("brand"); err != nil || len(held) != len(ids) {
+			rt.Fatalf("%d of %d files are left (%v)", len(held), len(ids), err)
+		}
+		if n, err := w.store.Approve(rt.Context(), "brand"); err != nil || n != int64(len(wave)) {
+			rt.Fatalf("approved %d of %d (%v)", n, len(wave), err)
+		}
+		w.converge()
+	})
+}
+
+// Promise 5, in real time: the pace is shared, no 429 comes, and most of it is used.
+func TestPaceOfReplicas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes real time: the pace is the simulator's")
+	}
+	for _, replicas := range []int{1, 3} {
+		t.Run(fmt.Sprint(replicas), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, t, worldOptions{
+				sim:    cmpsim.Options{Assets: 600, RequestsPerSecond: cmpsim.DefaultRequestsPerSecond},
+				ledger: store.LedgerConfig{PerSecond: cmpsim.DefaultRequestsPerSecond, PerMonth: 100_000},
+			})
+			defer w.close()
+			for range replicas {
+				w.start()
+			}
+			const span = 6 * time.Second
+			_ = newBell().wait(t.Context(), span+500*time.Millisecond) // ends with the test
+			var arrivals []time.Time
+			for _, q := range w.sim.Requests() {
+				if q.Host == "api" {
+					arrivals = append(arrivals, q.At)
+				}
+			}
+			if len(arrivals) < 20 {
+				t.Fatalf("%d requests: there was no work", len(arrivals))
+			}
+			busy := arrivals[len(arrivals)-1].Sub(arrivals[0]).Seconds()
+			t.Logf("%d replicas: %.2f requests a second, at most %d in any", replicas, float64(len(arrivals))/busy, w.sim.PaceCounters().PeakPerSecond)
+			if n := w.sim.PaceCounters().Refused; n > 0 {
+				t.Errorf("%d requests were answered 429", n)
+			}
+		})
+	}
+}
+
+// Promise 6: the month's requests never exceed the limit, also across kills; running out is a state, and
+// urgent work goes on when there is more.
+func TestQuota(t *testing.T) {
+	histories(t, 4, func(rt *rapid.T) {
+		limit := rapid.Int64Range(8, 60).Draw(rt, "limit")
+		w := newWorld(t, rt, worldOptions{ledger: store.LedgerConfig{PerSecond: 5000, PerMonth: limit}})
+		defer w.close()
+		for range rapid.IntRange(1, 2).Draw(rt, "replicas") {
+			w.start()
+		}
+		for range rapid.IntRange(0, 3).Draw(rt, "kills") {
+			r := w.alive()
+			r.life.endAfter(rapid.Int64Range(20, 600).Draw(rt, "writes left"))
+			w.eventually("kill", 10*time.Second, func() error {
+				if r.life.ended() || query[int64](w, `SELECT coalesce(sum(used), 0)::bigint FROM damsync.quota_day`) >= limit {
+					return nil
+				}
+				return errors.New("it lives, and there is quota")
+			})
+			r.kill()
+			w.start()
+		}
+		w.eventually("deferral", 20*time.Second, func() error {
+			if _, is := w.alive().engine.Deferred(); !is {
+				return errors.New("not deferred")
+			}
+			return nil
+		})
+		id := anyOf(w.wanted("brand"))
+		if err := w.sim.EditTitle(id, "While the quota is spent"); err != nil {
+			rt.Fatal(err)
+		}
+		if err := w.sim.WaitDelivered(rt.Context()); err != nil {
+			rt.Fatal(err)
+		}
+		if n := query[int](w, `SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL`); n == 0 {
+			rt.Fatal("the event is not pending")
+		}
+		if n := query[int](w, `SELECT count(*) FROM damsync.run WHERE state = 'failed'`) +
+			query[int](w, `SELECT count(*) FROM damsync.placement WHERE error_class <> ''`) +
+			query[int](w, `SELECT count(*) FROM damsync.lookup WHERE error_class NOT IN ('', 'deferred')`); n > 0 {
+			rt.Fatalf("%d things are taken for failed\n%s", n, w.state())
+		}
+		if used := int64(w.sim.Counters().Total); used > limit {
+			rt.Fatalf("%d requests of %d", used, limit)
+		}
+		w.ledger.PerMonth = 100_000
+		for _, r := range w.replicas {
+			r.stop()
+		}
+		w.start()
+		w.rest()
+	})
+}
+
+// Promise 7: what finds no change writes no row of the mirror and asks no target.
+func TestUnchangedCostsNothing(t *testing.T) {
+	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 700}})
+	if _, err := w.store.WantUnsettled(t.Context(), observed("incremental")); err != nil {
+		t.Fatal(err)
+	}
+	w.converge()
+	before, calls := w.rows(), w.adapters.calls.Load()
+	w.sim.ResetCounters()
+	p, err := r.engine.Sweep(t.Context(), SweepOptions{Class: "sweep"})
+	if err != nil || p.Changed != 0 || p.Suspects != 0 {
+		t.Fatalf("sweep %+v, %v", p, err)
+	}
+	for range 3 {
+		if err := r.engine.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.engine.RefreshReferences(t.Context(), "manual"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.engine.PlanStale(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := w.rows(); after != before {
+		t.Errorf("rows were written:\nbefore %s\nafter  %s", before, after)
+	}
+	if n := w.adapters.calls.Load() - calls; n > 0 {
+		t.Errorf("the targets were asked %d times", n)
+	}
+	if got := w.sim.Counters().Operations; len(got) > 4 {
+		t.Errorf("requests %v", got)
+	}
+}
+
+// rows tells whether any row of the mirror or the placements was written or locked.
+func (w *world) rows() string {
+	w.Helper()
+	return query[string](w, `SELECT concat_ws(' ', `+
+		`(SELECT md5(string_agg(concat_ws(',', id, ctid, xmin, xmax), ';' ORDER BY id)) FROM damsync.asset),`+
+		`(SELECT md5(string_agg(concat_ws(',', asset_id, ctid, xmin, xmax), ';' ORDER BY asset_id)) FROM damsync.asset_detail),`+
+		`(SELECT md5(string_agg(concat_ws(',', asset_id, ctid, xmin, xmax), ';' ORDER BY asset_id)) FROM damsync.asset_fields),`+
+		`(SELECT md5(string_agg(concat_ws(',', id, ctid, xmin, xmax), ';' ORDER BY id)) FROM damsync.folder),`+
+		`(SELECT md5(string_agg(concat_ws(',', target, asset_id, ctid, xmin, xmax), ';' ORDER BY target, asset_id)) FROM damsync.placement),`+
+		`(SELECT count(*) FROM damsync.change), (SELECT count(*) FROM damsync.lookup))`)
+}
+
+// Promise 9: an event that comes while its asset is being read leads to another reading.
+func TestEventWhileReading(t *testing.T) {
+	w, _ := quiet(t, worldOptions{})
+	id := anyOf(w.wanted("brand"))
+	// The fields are read after the detail: the second edit comes between the two.
+	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultSlow, Path: "/v3/assets/" + id + "/fields", DelayMillis: 400, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sim.EditTitle(id, "First"); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("slow reading", 10*time.Second, func() error {
+		if f := w.sim.Faults(); len(f) != 1 || f[0].Struck == 0 {
+			return errors.New("the fields were not asked for")
+		}
+		return nil
+	})
+	if err := w.sim.EditTitle(id, "Second"); err != nil {
+		t.Fatal(err)
+	}
+	w.converge()
+	if got := w.wanted("brand")[id].Metadata["title"]; got != "Second" {
+		t.Errorf("title %v", got)
+	}
+}
+
+// Promise 9: an event that comes while its asset is being pushed leads to another push.
+func TestEventWhilePushing(t *testing.T) {
+	w, _ := quiet(t, worldOptions{})
+	id := anyOf(w.wanted("brand"))
+	held, release := make(chan struct{}), make(chan struct{})
+	w.adapters.holdOnce(id, held, release)
+	if err := w.sim.NewVersion(id, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-held
+	if err := errors.Join(w.sim.EditTitle(id, "Second"), w.sim.NewVersion(id, 0)); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("reading", 10*time.Second, func() error {
+		if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE title = 'Second'`); n != 1 {
+			return errors.New("the edit is not in the mirror")
+		}
+		return nil
+	})
+	close(release)
+	w.converge()
+}
+
+// Promise 9: the receiver answers 202 only when the event is stored; the CMP sends again what it could
+// not take.
+func TestEventsAreStoredBeforeTheyAreAcknowledged(t *testing.T) {
+	w, r := quiet(t, worldOptions{})
+	r.stop()
+	id := anyOf(w.wanted("brand"))
+	w.exec(`ALTER TABLE damsync.inbox RENAME TO away`)
+	if err := w.sim.EditTitle(id, "While nothing can be stored"); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("refusal", 10*time.Second, func() error {
+		for _, d := range w.sim.Deliveries() {
+			if d.AssetID == id && d.Status == 503 {
+				return nil
+			}
+		}
+		return errors.New("no delivery was answered 503")
+	})
+	w.exec(`ALTER TABLE damsync.away RENAME TO inbox`)
+	if err := w.sim.WaitDelivered(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := query[int](w, `SELECT count(*) FROM damsync.inbox WHERE asset_id = $1 AND processed_at IS NULL`, id); n != 1 {
+		t.Errorf("%d events are stored", n)
+	}
+	w.start()
+	w.converge()
+}
+
+// Promise 10: a sweep whose process was killed goes on at its cursor in another.
+func TestSweepResumesAtItsCursor(t *testing.T) {
+	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 1500}})
+	whole := query[int](w, `SELECT requests::int FROM damsync.run`)
+	var at SweepProgress
+	_, err := r.engine.Sweep(t.Context(), SweepOptions{Class: "sweep", Progress: func(p SweepProgress) {
+		if p.Requests == 8 {
+			at = p
+			r.life.end()
+		}
+	}})
+	if err == nil || at.RunID == 0 {
+		t.Fatalf("the sweep was not killed: %v", err)
+	}
+	r.kill()
+	w.sim.ResetCounters()
+	next := w.replica()
+	p, err := next.engine.Sweep(t.Context(), SweepOptions{Class: "sweep"})
+	if err != nil || !p.Resumed || p.RunID != at.RunID {
+		t.Fatalf("%+v, %v; want run %d to go on", p, err, at.RunID)
+	}
+	if n := w.sim.Counters().Total; n > whole-8+2 {
+		t.Errorf("%d requests for the rest, %d for the whole and 8 before the kill", n, whole)
+	}
+	if p.Suspects != 0 || p.Seen < 1500 || p.Seen > 1650 {
+		t.Errorf("it saw %d assets and missed %d", p.Seen, p.Suspects)
+	}
+	if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n > 0 {
+		t.Errorf("%d assets were removed", n)
+	}
+}
