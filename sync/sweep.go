@@ -163,7 +163,12 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 		return p, fmt.Errorf("%w: %d, and each costs a request; damsync resync --full looks them up", ErrTooManySuspects, p.Suspects)
 	}
 	looked, err := e.store.FinishRun(ctx, run, o.Class)
+	if err != nil {
+		return p, err
+	}
 	p.Suspects = int64(looked)
+	// A summary does not tell whether these have changed once more.
+	_, err = e.store.WantUnsettled(ctx, obs)
 	return p, err
 }
 
