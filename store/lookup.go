@@ -264,6 +264,9 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog
 		if err := upsertDetail(ctx, tx, r); err != nil {
 			return err
 		}
+		if err := wakeExpiry(ctx, tx, detail.detail, r.Detail); err != nil {
+			return err
+		}
 	}
 	if r.Fields == nil {
 		return nil
@@ -274,6 +277,15 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog
 	}
 	log.fields(r.Asset.ID, fields.fields, *r.Fields)
 	return upsertFields(ctx, tx, r)
+}
+
+// wakeExpiry lets the wait for the next expiry begin anew: a date that has moved changes no
+// placement until it comes.
+func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after library.Detail) error {
+	if after.ExpiresAt == nil || before != nil && before.ExpiresAt != nil && before.ExpiresAt.Equal(*after.ExpiresAt) {
+		return nil
+	}
+	return notify(ctx, tx, state.TopicPlacement)
 }
 
 // ApplyGone marks an asset removed after its own 404, plans it and finishes the

@@ -309,3 +309,19 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 		t.Errorf("settled %v", got)
 	}
 }
+
+// An expiry date that comes or moves changes no placement now, yet somebody has to wait for it.
+func TestNewExpiryWakes(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	l := listen(t, s)
+	l.expect(topics()...)
+	now, err := s.Now(t.Context())
+	must(t, err)
+	for i, expires := range []time.Duration{time.Hour, 2 * time.Hour} {
+		want1(t, s, "x")
+		l.expect(state.TopicLookup)
+		at := now.Add(expires)
+		applyReading(t, s, claimOne(t, s), reading(summary("x"), now.Add(time.Duration(i)), func(r *state.Reading) { r.Detail.ExpiresAt = &at }), nothing("brand"))
+		l.expect(state.TopicPlacement)
+	}
+}
