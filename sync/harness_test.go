@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"damsync/cmp"
 	"damsync/cmp/cmpsim"
 	"damsync/internal/httpserver"
 	"damsync/internal/pgtest"
@@ -40,6 +41,7 @@ type world struct {
 	specs    []plan.Spec
 	dir      string
 	ledger   store.LedgerConfig
+	grants   cmp.Grants // nil: the ledger in the database
 	month    int64 // Options.MonthLimit
 	schedule Schedule
 	adapters *watchedAdapters

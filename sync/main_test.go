@@ -1,9 +1,16 @@
 package sync
 
 import (
+	"os"
 	"testing"
 
 	"damsync/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }
+// TestMain is also the simulator that benchmarks run as a process of its own.
+func TestMain(m *testing.M) {
+	if assets := os.Getenv(simulatorEnv); assets != "" {
+		os.Exit(simulate(assets))
+	}
+	pgtest.MainNoLeaks(m)
+}

@@ -92,9 +92,11 @@ func (r *replica) client(s *store.Store) *cmp.Client {
 	if err != nil {
 		r.w.Fatalf("%v", err)
 	}
-	client, err := cmp.New(cmp.Options{
-		APIURL: r.w.at.APIURL, Tokens: login, Transport: r.transport, Grants: grant.NewDispatcher(s.Ledger(r.w.ledger)),
-	})
+	grants := r.w.grants
+	if grants == nil {
+		grants = grant.NewDispatcher(s.Ledger(r.w.ledger))
+	}
+	client, err := cmp.New(cmp.Options{APIURL: r.w.at.APIURL, Tokens: login, Transport: r.transport, Grants: grants})
 	if err != nil {
 		r.w.Fatalf("%v", err)
 	}
