@@ -42,6 +42,20 @@ func (s *Store) ClaimPath(ctx context.Context, w state.Work, path string) (holde
 	return holder, leaving, err
 }
 
+// HeldPaths names the paths that the asset holds at the target: all where an
+// attempt since the last finish may have put it.
+func (s *Store) HeldPaths(ctx context.Context, w state.Work) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT path FROM damsync.path_claim WHERE target = $1 AND asset_id = $2 ORDER BY path`, w.Target, w.AssetID)
+	if err != nil {
+		return nil, fmt.Errorf("list paths of %s: %w", w.AssetID, err)
+	}
+	paths, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list paths of %s: %w", w.AssetID, err)
+	}
+	return paths, nil
+}
+
 // classConflict is the error class of a placement whose path something else
 // holds.
 const classConflict = "conflict"

@@ -299,8 +299,6 @@ func TestPausedTarget(t *testing.T) {
 		t.Errorf("nothing is dirty, yet something is due in %s, %v", wait, err)
 	}
 	pause(0, time.Second) // a success has ended the growth
-	must(t, s.ResumeTarget(t.Context(), "brand"))
-	pause(0, time.Second)
 	if _, err := s.Retry(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}

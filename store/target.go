@@ -94,15 +94,6 @@ func resumeTarget(ctx context.Context, tx pgx.Tx, target string) error {
 	return nil
 }
 
-// ResumeTarget ends the pause of target and makes the next one short again.
-func (s *Store) ResumeTarget(ctx context.Context, target string) error {
-	_, err := s.pool.Exec(ctx, `UPDATE damsync.target SET attempts = 0, paused_until = NULL, pause_reason = '' WHERE name = $1 AND attempts > 0`, target)
-	if err != nil {
-		return fmt.Errorf("resume target %s: %w", target, err)
-	}
-	return nil
-}
-
 // HasPlacements reports whether anything of ours is recorded at target.
 func (s *Store) HasPlacements(ctx context.Context, target string) (bool, error) {
 	var has bool

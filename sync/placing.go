@@ -136,7 +136,11 @@ func (j *placing) overtake(ctx context.Context) error {
 // look asks the target what is there: after an outcome nobody knows, its answer
 // decides.
 func (j *placing) look(ctx context.Context) error {
-	hints := hintsOf(j.w.IntentPath, j.w.Desired.Path, j.applied.Path, j.applied.Ref)
+	held, err := j.p.e.store.HeldPaths(ctx, j.w)
+	if err != nil {
+		return err
+	}
+	hints := hintsOf(append([]string{j.w.IntentPath, j.w.Desired.Path, j.applied.Path, j.applied.Ref, aside(j.w)}, held...)...)
 	r, err := j.p.target.Adapter.Find(ctx, dam.Key{Instance: j.p.e.instance, AssetID: j.w.AssetID}, hints)
 	if err != nil {
 		return fmt.Errorf("look for the object: %w", err)

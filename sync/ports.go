@@ -102,9 +102,9 @@ type PlacementStore interface {
 	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
 	ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error)
 	PathWanted(ctx context.Context, w state.Work) (bool, error)
+	HeldPaths(ctx context.Context, w state.Work) ([]string, error)
 	ReleasePaths(ctx context.Context, w state.Work, keep string) error
 	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
-	ResumeTarget(ctx context.Context, target string) error
 	HasPlacements(ctx context.Context, target string) (bool, error)
 	Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error)
 }

@@ -210,11 +210,14 @@ func (j *placing) claimPath(ctx context.Context) error {
 	return errors.Join(j.park(ctx), conflict)
 }
 
+// aside is where an object waits while others take its path: known from the
+// asset alone, so that it is found there after a crash.
+func aside(w state.Work) string { return plan.SafePath("damsync-moving/" + w.AssetID) }
+
 // park moves the object out of the way of who waits for its path.
 func (j *placing) park(ctx context.Context) error {
-	aside := plan.SafePath("damsync-moving/" + j.w.AssetID + "/" + j.w.Title)
 	j.touched = true
-	r, err := j.p.target.Adapter.Move(ctx, j.remote, j.mark(), aside)
+	r, err := j.p.target.Adapter.Move(ctx, j.remote, j.mark(), aside(j.w))
 	if err := j.accept(ctx, plan.OpMove, r, err); err != nil {
 		return err
 	}
