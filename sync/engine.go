@@ -166,8 +166,7 @@ func (e *Engine) Deferred() (*grant.Deferred, bool) {
 func (e *Engine) noteLibrary(err error) {
 	var deferred *grant.Deferred
 	switch {
-	case err == nil:
-		e.deferred.Store(nil)
+	case err == nil: // says nothing of those that the quota has refused meanwhile
 		e.failure.Store(nil)
 	case errors.As(err, &deferred):
 		e.deferred.Store(deferred)
