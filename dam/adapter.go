@@ -55,8 +55,9 @@ type Adapter interface {
 	// error of it means that the bytes are not those promised. Put returns
 	// that error wrapped. Open may go uncalled when the target already holds
 	// these bytes: the same SHA-256, or, where the core does not know it, the
-	// same version and size. The Mark in the answer is the sealed one, with
-	// SHA-256 and size.
+	// same version and size; but not when current is Incomplete, which says
+	// that the caller has found them to be others. The Mark in the answer is
+	// the sealed one, with SHA-256 and size.
 	//
 	// ErrForeign: something without our mark is in the place; see
 	// Object.Adopt. Conflict: another of our assets is. ErrStale, ErrInvalid:

@@ -30,8 +30,10 @@ type Capabilities struct {
 	// first. Without it there is a moment in which it is lost.
 	AtomicCreate bool
 
-	// ConditionalReplace says the same of replacing: of two writers that saw
-	// the same object one fails.
+	// ConditionalReplace says that a write fails when another worker's came
+	// to the object since the adapter looked, so that a late worker with a
+	// lower generation never lands on a later one's. Without it there is a
+	// moment in which it does.
 	ConditionalReplace bool
 
 	MetadataWithoutBytes bool // SetMetadata is there to be called

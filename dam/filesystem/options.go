@@ -78,6 +78,7 @@ func (a *Adapter) Describe() dam.Capabilities {
 		UniquePaths:      true,
 		AtomicCreate:     true,
 
+		ConditionalReplace:   true,
 		MetadataWithoutBytes: true,
 		ServerSideMove:       true,
 		MaxMetadataBytes:     maxMetadataBytes,

@@ -40,7 +40,7 @@ func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if at, ok := f.whole(); ok && at.sidecar.holds(obj.Mark) {
+	if at, ok := f.whole(); ok && at.sidecar.holds(obj.Mark) && current.State != dam.Incomplete {
 		return s.reuse(f, at, obj)
 	}
 	s.release()

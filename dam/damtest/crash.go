@@ -1,0 +1,185 @@
+package damtest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"damsync/dam"
+)
+
+// maxSteps bounds the steps of one call that are tried to crash at.
+const maxSteps = 100
+
+var errKilled = errors.New("killed")
+
+// countdown lets n-1 steps pass.
+type countdown struct {
+	mu   sync.Mutex
+	left int
+}
+
+func newCountdown(n int) *countdown { return &countdown{left: n} }
+
+// fail is for a single step that fails.
+func (c *countdown) fail(string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left--; c.left == 0 {
+		return errBroken
+	}
+	return nil
+}
+
+// kill is for a process that dies at the nth step: nothing after it
+// happens either.
+func (c *countdown) kill(string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left--; c.left <= 0 {
+		return errKilled
+	}
+	return nil
+}
+
+func (c *countdown) reached() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left <= 0
+}
+
+func label(id string, n int) string { return fmt.Sprintf("%s-%02d", id, n) }
+
+// operation is a call that is killed at each of its steps.
+type operation struct {
+	name  string
+	needs func(dam.Capabilities) bool
+	setUp func(k *kit, id string) dam.Remote
+	do    func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error)
+	state dam.State
+	path  string // below a directory named by the asset
+	body  string
+}
+
+func crashCases() []testCase {
+	var out []testCase
+	for _, op := range operations() {
+		out = append(out, testCase{op.name + ", killed at each step", op.crash})
+	}
+	return out
+}
+
+// crash kills the operation at its first step, its second, and so on; each time
+// another process looks and repeats the call, as the core does.
+func (op operation) crash(k *kit) {
+	k.needs(op.needs(k.can), "the capability")
+	k.needs(k.target.OnStep != nil, "steps to be killed at")
+	objects := 0
+	for n := 1; ; n++ {
+		id := label("A", n)
+		r := op.setUp(k, id)
+		count := newCountdown(n)
+		k.target.OnStep(count.kill)
+		_, err := op.do(k, k.open(instance), id, r)
+		k.target.OnStep(nil)
+		if !count.reached() && err != nil {
+			k.Fatalf("not killed, and yet: %v", err)
+		}
+		op.recover(k, id, n)
+		if op.state != dam.Absent {
+			objects++
+		}
+		k.wantCount(objects)
+		if !count.reached() || n == maxSteps || k.Failed() {
+			return
+		}
+	}
+}
+
+// recover is what the core does about an open intent.
+func (op operation) recover(k *kit, id string, n int) {
+	k.Helper()
+	a := k.open(instance)
+	found := k.findBy(a, id)
+	if found.State == dam.Foreign {
+		k.Errorf("killed at step %d find gives %+v", n, found)
+	}
+	r, err := op.do(k, a, id, found)
+	if errors.Is(err, dam.ErrNotFound) {
+		// The core puts what is not whole, and goes on from there.
+		r, err = a.Put(k.ctx, k.object(id, id+"/a.png", "one", 2), found)
+		if err == nil {
+			r, err = op.do(k, a, id, r)
+		}
+	}
+	if err != nil {
+		k.Errorf("killed at step %d, then: %v", n, err)
+		return
+	}
+	now := k.findBy(k.open(instance), id)
+	k.wantState(fmt.Sprintf("killed at step %d, in the end find gives", n), now, op.state, 2)
+	if !alike(r, now) && op.state != dam.Absent {
+		k.Errorf("killed at step %d, the call answered %+v, find gives %+v", n, r, now)
+	}
+	if op.state == dam.Present && now.Path != id+"/"+op.path {
+		k.Errorf("killed at step %d, it is at %q, want %q", n, now.Path, op.path)
+	}
+	if op.state != dam.Absent {
+		k.wantBody(now, op.body)
+	}
+}
+
+func operations() []operation {
+	any := func(dam.Capabilities) bool { return true }
+	moves := func(can dam.Capabilities) bool { return can.ServerSideMove }
+	mode := func(m dam.RetireMode) func(dam.Capabilities) bool {
+		return func(can dam.Capabilities) bool { return slices.Contains(can.Retire, m) }
+	}
+	put := func(path, body string) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
+		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+			return a.Put(k.ctx, k.object(id, id+"/"+path, body, 2), r)
+		}
+	}
+	move := func(path string) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
+		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+			k.made[k.key(id)] = append([]string{id + "/" + path}, k.made[k.key(id)]...)
+			return a.Move(k.ctx, r, k.mark(id, 2), id+"/"+path)
+		}
+	}
+	retire := func(m dam.RetireMode) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
+		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+			return a.Retire(k.ctx, r, k.mark(id, 2), m)
+		}
+	}
+	return []operation{
+		{"create", any, nothing, put("a.png", "two"), dam.Present, "a.png", "two"},
+		{"replace", any, there, put("a.png", "two"), dam.Present, "a.png", "two"},
+		{"replace elsewhere", any, there, put("b.png", "two"), dam.Present, "b.png", "two"},
+		{"set metadata", func(can dam.Capabilities) bool { return can.MetadataWithoutBytes }, there, setMetadata, dam.Present, "a.png", "one"},
+		{"move", moves, there, move("b.png"), dam.Present, "b.png", "one"},
+		{"delete", mode(dam.RetireDelete), there, retire(dam.RetireDelete), dam.Absent, "", ""},
+		{"archive", mode(dam.RetireArchive), there, retire(dam.RetireArchive), dam.Archived, "", "one"},
+		{"delete from the archive", both(mode(dam.RetireArchive), mode(dam.RetireDelete)), away, retire(dam.RetireDelete), dam.Absent, "", ""},
+		{"move out of the archive", both(mode(dam.RetireArchive), moves), away, move("a.png"), dam.Present, "a.png", "one"},
+		{"put out of the archive", mode(dam.RetireArchive), away, put("a.png", "two"), dam.Present, "a.png", "two"},
+	}
+}
+
+func both(a, b func(dam.Capabilities) bool) func(dam.Capabilities) bool {
+	return func(can dam.Capabilities) bool { return a(can) && b(can) }
+}
+
+func nothing(*kit, string) dam.Remote { return dam.Remote{State: dam.Absent} }
+
+func there(k *kit, id string) dam.Remote {
+	return k.put(k.object(id, id+"/a.png", "one", 1), dam.Remote{})
+}
+
+func away(k *kit, id string) dam.Remote {
+	return k.retire(there(k, id), id, 1, dam.RetireArchive)
+}
+
+func setMetadata(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+	return a.SetMetadata(k.ctx, r, k.mark(id, 2), "Another", dam.Metadata{"alt": "new"})
+}
