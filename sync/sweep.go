@@ -147,13 +147,17 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 		return p, err
 	}
 	obs := state.Observation{Kind: kindSweep, RunID: run.ID}
-	walk := walker{lib: e.lib}
+	ahead, stop := e.readAhead(ctx, cursor)
+	defer stop()
 	for !p.Done {
-		next, err := e.sweepStep(ctx, run, obs, walk, cursor, &p)
+		r, err := ahead.next(ctx)
+		if err == nil {
+			err = e.sweepStep(ctx, run, obs, cursor, r, &p)
+		}
 		if err != nil {
 			return p, err
 		}
-		cursor = next
+		cursor = r.cursor
 		e.unstable.Store(0)
 		if o.Progress != nil {
 			o.Progress(p)
@@ -189,24 +193,18 @@ func (e *Engine) addTotals(ctx context.Context, p *SweepProgress) error {
 	return nil
 }
 
-func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observation, walk walker, cursor walkCursor, p *SweepProgress) (walkCursor, error) {
-	readAt, err := e.clockedReading(ctx)
-	if err != nil {
-		return cursor, err
-	}
-	s, next, err := walk.step(ctx, cursor)
-	if err != nil {
-		return cursor, err
-	}
+// sweepStep writes what one step of the walk has read from the cursor on.
+func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observation, cursor walkCursor, r reading, p *SweepProgress) error {
+	s, next := r.span, r.cursor
 	if cursor.To.IsZero() {
 		if err := e.refuseEmpty(ctx, s); err != nil {
-			return cursor, err
+			return err
 		}
 		p.Total = s.Total
 	}
-	applied, missing, err := e.applySpan(ctx, obs, readAt, s)
+	applied, missing, err := e.applySpan(ctx, obs, r.readAt, s)
 	if err != nil {
-		return cursor, err
+		return err
 	}
 	if applied.FolderUnknown {
 		e.wantReferences(ctx)
@@ -214,7 +212,7 @@ func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observa
 	seen := max(applied.Seen-len(cursor.AtTo), 0)
 	text, err := json.Marshal(next)
 	if err != nil {
-		return cursor, fmt.Errorf("encode cursor: %w", err)
+		return fmt.Errorf("encode cursor: %w", err)
 	}
 	err = e.store.RecordProgress(ctx, run, state.Progress{
 		Requests: s.Requests, Seen: seen, Changed: applied.Changed, Suspects: missing, Cursor: text,
@@ -224,7 +222,7 @@ func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observa
 	p.Changed += int64(applied.Changed)
 	p.Suspects += int64(len(missing))
 	p.Requests += int64(s.Requests)
-	return next, err
+	return err
 }
 
 // refuseEmpty infers nothing from a library that lists nothing while the

@@ -12,7 +12,7 @@ const (
 	// tokens seen last up to two hours, and one that has expired costs one
 	// request for another.
 	urlAge   = 10 * time.Minute
-	urlCount = 20_000
+	urlCount = 5_000
 )
 
 // urlCache keeps the download URLs that readings brought along, in memory
