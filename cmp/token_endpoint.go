@@ -52,7 +52,7 @@ func (e endpoint) next(ctx context.Context, grant string, stored TokenSet) (Toke
 		return TokenSet{}, &AuthError{Login: grant, Message: "nobody has logged in yet: run damsync login", class: ErrAuth}
 	}
 	refresh := stored.Refresh.Reveal()
-	return e.fetch(ctx, "refresh_token", func(ctx context.Context) (*oauth2.Token, error) {
+	return e.fetch(ctx, refreshLogin, func(ctx context.Context) (*oauth2.Token, error) {
 		return e.code.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
 	}, refresh)
 }

@@ -12,6 +12,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
+// refreshLogin names the login with a refresh token.
+const refreshLogin = "refresh_token"
+
 // AuthError is a login that failed. Its class is ErrAuth when the server refused
 // it and ErrTemporary when it could not be asked.
 type AuthError struct {
@@ -55,6 +58,9 @@ func loginFailure(ctx context.Context, login string, err error, secrets ...strin
 		out.Message = shown(sent.Err.Error())
 	default:
 		out.Message = "the answer is not a token"
+	}
+	if login == refreshLogin && out.class == ErrAuth {
+		out.Message = strings.TrimPrefix(out.Message+"; log in again: run damsync login", "; ")
 	}
 	for _, s := range secrets {
 		if s != "" {

@@ -71,9 +71,13 @@ func (e *Engine) onLeader(ctx context.Context, b bell, doing string, step func(c
 }
 
 // leaderDelay is how long to wait after failures in a row. An attempt that fails at the
-// library has cost requests, of which a long outage must not eat the month.
+// library has cost requests, of which a long outage must not eat the month; one at
+// the login has cost none.
 func leaderDelay(failures int, err error) time.Duration {
+	var login *cmp.AuthError
 	switch {
+	case errors.As(err, &login):
+		return retryDelay(failures, 30*time.Second)
 	case errors.Is(err, ErrTooManySuspects):
 		return retryDelay(8+failures, 12*time.Hour) // it has cost a whole sweep
 	case atLibrary(err):
