@@ -58,7 +58,7 @@ func (e *Engine) onLeader(ctx context.Context, b bell, doing string, step func(c
 			if err != nil && ctx.Err() == nil {
 				failures++
 				wait = leaderDelay(failures, err)
-				e.log.Warn().Err(err).Dur("retry_in", wait).Msgf("cannot %s", doing)
+				e.log.Warn().Err(err).Dur("retry_in_ms", wait).Msgf("cannot %s", doing)
 			} else {
 				failures = 0
 			}

@@ -67,7 +67,7 @@ func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
 	defer cancel()
 	class, after, counts := lookupRetry(ctx, l, err)
 	if counts {
-		log.Warn().Err(err).Str("error_class", class).Dur("retry_in", after).Msg("asset cannot be read")
+		log.Warn().Err(err).Str("error_class", class).Dur("retry_in_ms", after).Msg("asset cannot be read")
 	}
 	if err := e.store.FailLookup(back, l, class, err.Error(), after, counts); err != nil {
 		log.Warn().Err(err).Msg("lookup cannot be given back; its lease will end")

@@ -33,7 +33,7 @@ func (e *Engine) PlanStale(ctx context.Context) error {
 			if err := e.store.SetTargetPlanned(ctx, rule.Name(), fingerprint[:], epoch); err != nil {
 				return err
 			}
-			e.log.Info().Str("target", rule.Name()).Int64("epoch", epoch).Dur("took", time.Since(started)).Msg("target planned in full")
+			e.log.Info().Str("target", rule.Name()).Int64("epoch", epoch).Dur("took_ms", time.Since(started)).Msg("target planned in full")
 		}
 	}
 }

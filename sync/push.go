@@ -114,7 +114,7 @@ func (p *pusher) work(ctx context.Context, w state.Work) {
 	stop()
 	if err == nil {
 		log.Info().Str("did", job.did()).Str("path", job.applied.Path).Str("state", job.applied.State).
-			Dur("took", time.Since(started)).Dur("since_planned", time.Since(w.DesiredAt)).Msg("placement in sync")
+			Dur("took_ms", time.Since(started)).Dur("since_planned_ms", time.Since(w.DesiredAt)).Msg("placement in sync")
 		return
 	}
 	p.giveBack(ctx, w, err, !job.touched)
@@ -198,7 +198,7 @@ func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 		}
 		after = pause
 	}
-	log.Warn().Err(err).Str("error_class", string(class)).Int("attempt", w.Attempts).Dur("retry_in", after).Msg("placement failed")
+	log.Warn().Err(err).Str("error_class", string(class)).Int("attempt", w.Attempts).Dur("retry_in_ms", after).Msg("placement failed")
 	return p.e.store.FailPlacement(ctx, w, string(class), err.Error(), after, untouched)
 }
 
