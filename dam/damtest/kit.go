@@ -319,8 +319,8 @@ func alike(a, b dam.Remote) bool {
 }
 
 func short(s string) string {
-	if len(s) <= 40 {
+	if len(s) <= 200 {
 		return fmt.Sprintf("%q", s)
 	}
-	return fmt.Sprintf("%q… (%d bytes)", s[:40], len(s))
+	return fmt.Sprintf("%q… (%d bytes)", s[:200], len(s))
 }

@@ -2,6 +2,7 @@ package damtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -37,7 +38,7 @@ func (k *kit) wantMetadata(path, title string, md dam.Metadata) {
 		k.Errorf("title is %s, want %s", short(seen.Title), short(title))
 	}
 	if got, want := plain(seen.Metadata), plain(md); !reflect.DeepEqual(got, want) {
-		k.Errorf("metadata is %v, want %v", got, want)
+		k.Errorf("metadata is %s, want %s", short(fmt.Sprint(got)), short(fmt.Sprint(want)))
 	}
 }
 

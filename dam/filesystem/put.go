@@ -36,11 +36,11 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 }
 
 func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
-	f, err := s.prepare(obj.Mark, obj.Path, current)
+	f, theirs, err := s.prepare(obj, obj.Mark, current)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if at, ok := f.whole(); ok && at.sidecar.holds(obj.Mark) && current.State != dam.Incomplete {
+	if at, ok := f.whole(); ok && !theirs && at.sidecar.holds(obj.Mark) && current.State != dam.Incomplete {
 		return s.reuse(f, at, obj)
 	}
 	s.release()
@@ -76,19 +76,26 @@ func (s *session) receive(ctx context.Context, obj dam.Object) (temp string, sea
 }
 
 // prepare settles the asset's last step and checks whether the next may be.
-func (s *session) prepare(mark dam.Mark, p string, current dam.Remote) (found, error) {
+// theirs says that the place has a foreign file that may be adopted, as far as
+// mark tells.
+func (s *session) prepare(obj dam.Object, mark dam.Mark, current dam.Remote) (f found, theirs bool, err error) {
 	if err := s.settle(mark.AssetID); err != nil {
-		return found{}, err
+		return found{}, false, err
 	}
-	f, err := s.locate(mark.AssetID, p, current.Ref, current.Path)
-	if err != nil {
-		return found{}, err
+	if f, err = s.locate(mark.AssetID, obj.Path, current.Ref, current.Path); err != nil {
+		return found{}, false, err
 	}
 	if err := f.checkStale(mark.Generation); err != nil {
-		return found{}, err
+		return found{}, false, err
 	}
-	_, err = s.claim(mark.AssetID, p)
-	return f, err
+	at, err := s.claim(mark.AssetID, obj.Path)
+	if obj.Adopt && errors.Is(err, dam.ErrForeign) {
+		var hashErr error
+		if theirs, hashErr = s.adoptable(at, mark); theirs || hashErr != nil {
+			err = hashErr
+		}
+	}
+	return f, theirs, err
 }
 
 // install commits a received body. What was checked before it was received is
@@ -103,9 +110,15 @@ func (s *session) install(
 	if err := s.acquire(ctx); err != nil {
 		return dam.Remote{}, err
 	}
-	f, err := s.prepare(obj.Mark, obj.Path, current)
+	f, theirs, err := s.prepare(obj, sealed, current)
 	if err != nil {
 		return dam.Remote{}, err
+	}
+	if theirs {
+		if err := s.remove(temp); err != nil {
+			return dam.Remote{}, classed("remove body", err)
+		}
+		return s.transfer(f, nil, c, obj.Path)
 	}
 	info, err := s.root.Lstat(temp)
 	if err != nil {
@@ -114,8 +127,8 @@ func (s *session) install(
 	return s.transfer(f, trace(temp, info), c, obj.Path)
 }
 
-// transfer renames the file at from to its new place, describes it there with
-// c, and leaves all other places of the asset.
+// transfer renames the file at from, when there is one, to its new place,
+// describes it there with c, and leaves all other places of the asset.
 func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Remote, error) {
 	rec := record{AssetID: c.AssetID, Generation: c.Generation, Place: to, From: from, To: to, Sidecar: c}
 	for _, at := range f.places {

@@ -34,6 +34,9 @@ func (s *session) release() {
 // read opens a session for looking. A nil session is a root that is still to be
 // made: nothing is there.
 func (a *Adapter) read(ctx context.Context) (*session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s, err := a.open(false)
 	if s == nil || err != nil {
 		return nil, err
@@ -50,6 +53,9 @@ func (a *Adapter) read(ctx context.Context) (*session, error) {
 
 // write opens a session for changing and holds the lock.
 func (a *Adapter) write(ctx context.Context) (*session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s, err := a.open(a.create)
 	if err != nil {
 		return nil, err

@@ -48,6 +48,9 @@ func encodeMetadata(md dam.Metadata) (json.RawMessage, error) {
 	if err := enc.Encode(md); err != nil {
 		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
 	}
+	if buf.Len() > maxMetadataBytes {
+		return nil, fmt.Errorf("%w: metadata of %d bytes, at most %d are kept", dam.ErrInvalid, buf.Len(), maxMetadataBytes)
+	}
 	return bytes.TrimSpace(buf.Bytes()), nil
 }
 

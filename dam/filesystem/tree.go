@@ -19,8 +19,8 @@ import (
 // maxStateBytes limits what is read of a sidecar or record.
 const maxStateBytes = 16 << 20
 
-// maxMetadataBytes leaves room in a record for indentation and a second copy.
-const maxMetadataBytes = 4 << 20
+// maxMetadataBytes leaves room in a record for indentation and old places.
+const maxMetadataBytes = 1 << 20
 
 // tree does single steps under the root. os.Root keeps every path inside,
 // whatever symbolic links there are. fault, when set, is asked before each step
