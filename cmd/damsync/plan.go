@@ -53,6 +53,10 @@ func (a *app) plan(ctx context.Context, p process, asJSON bool) error {
 	if err := engine.Plan(ctx, printer.add); err != nil {
 		return err
 	}
+	if n, err := a.store.CountAssets(ctx); err != nil || n == 0 && !asJSON {
+		fmt.Fprintln(p.stdout, "the mirror is empty: damsync serve or damsync resync fills it")
+		return err
+	}
 	return printer.end()
 }
 

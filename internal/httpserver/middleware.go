@@ -37,7 +37,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				Str("path", r.URL.Path).
 				Str("remote", r.RemoteAddr).
 				Int("status", rec.status).
-				Dur("took", time.Since(start)).
+				Dur("took_ms", time.Since(start)).
 				Msg("request answered")
 		}()
 		s.recovered(rec, r, next)
