@@ -1,0 +1,84 @@
+package s3
+
+import (
+	"fmt"
+	"sync"
+
+	"damsync/dam"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Adapter pushes objects into a bucket. Make one with New.
+type Adapter struct {
+	options
+	target   string
+	instance string
+
+	mu        sync.Mutex // guards api while it is made
+	api       *s3.Client
+	intercept func(s3.HTTPClient) s3.HTTPClient // nil outside of tests
+
+	parts   chan []byte // room for parts; nil until first used
+	cleaned sync.Once   // see clean
+
+	copyLimit    int64 // the largest object that one request copies
+	copyPartSize int64
+}
+
+var (
+	_ dam.Adapter    = (*Adapter)(nil)
+	_ dam.ReadBacker = (*Adapter)(nil)
+)
+
+// New makes the adapter for a target of an installation from its configured
+// options, see the package comment, and does no I/O. All problems are reported
+// at once.
+func New(given map[string]any, target, instance string) (*Adapter, error) {
+	o, err := parse(given)
+	if err != nil {
+		return nil, fmt.Errorf("s3 target %q: %w", target, err)
+	}
+	if target == "" || instance == "" {
+		return nil, fmt.Errorf("s3 target %q: target and instance must not be empty", target)
+	}
+	return &Adapter{
+		options: o, target: target, instance: instance,
+		parts: newBuffers(o.concurrency), copyLimit: maxSinglePut, copyPartSize: gib,
+	}, nil
+}
+
+// Describe implements dam.Adapter.
+func (a *Adapter) Describe() dam.Capabilities {
+	c := dam.Capabilities{
+		Adapter:      "s3",
+		Retire:       []dam.RetireMode{dam.RetireDelete, dam.RetireArchive},
+		MaxPathBytes: a.maxPathBytes(),
+		MaxNameBytes: maxNameBytes,
+		UniquePaths:  true,
+
+		AtomicCreate:       a.conditional,
+		ConditionalReplace: a.conditional,
+
+		MetadataWithoutBytes: true,
+		ServerSideMove:       true,
+		MaxMetadataBytes:     maxMetadataBytes,
+
+		ResumableUpload: true,
+		MinPartBytes:    max(a.threshold, a.partSize),
+		ReadBack:        true,
+	}
+	if a.sha256 {
+		c.ContentHash = "sha256"
+	}
+	return c
+}
+
+// checkMark refuses a mark of another adapter.
+func (a *Adapter) checkMark(m dam.Mark) error {
+	if m.Instance != a.instance || m.Target != a.target || m.AssetID == "" {
+		return fmt.Errorf("%w: mark of instance %q, target %q, asset %q is not one of this adapter",
+			dam.ErrInvalid, m.Instance, m.Target, m.AssetID)
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package s3 is the adapter for buckets.
+package s3

@@ -1,0 +1,153 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"damsync/dam"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+)
+
+// classed wraps err with what was being done and the class that the server's
+// answer stands for. An error that has a class keeps it.
+func classed(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if dam.Classify(err) != dam.ClassUnknown || isContext(err) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if class := classOf(err); class != nil {
+		return fmt.Errorf("%s: %w: %w", doing, class, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isContext reports that the caller gave up.
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// classOf judges by the code, then by the status, then by how far the request
+// came. nil is an outcome nobody knows.
+func classOf(err error) error {
+	status, answer := answered(err)
+	if class := codeClass(errorCode(err), answer); class != nil {
+		return class
+	}
+	if class := statusClass(status, answer); class != nil {
+		return class
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return dam.ErrUnavailable // nothing was sent
+	}
+	return nil
+}
+
+func codeClass(code string, answer *http.Response) error {
+	switch code {
+	case "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "BandwidthLimitExceeded":
+		return &dam.Throttled{RetryAfter: retryAfter(answer)}
+	case "NoSuchBucket":
+		return &dam.Denied{Need: dam.NeedContainer, Advice: "make the bucket, or correct option bucket"}
+	case "InvalidBucketName":
+		return &dam.Denied{Need: dam.NeedContainer, Advice: "correct option bucket"}
+	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect":
+		return &dam.Denied{Need: dam.NeedRegion, Advice: "set region and endpoint to those of the bucket"}
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+		"NotSignedUp", "InvalidSecurity", "AccountProblem":
+		return &dam.Denied{Need: dam.NeedCredentials, Advice: "correct access_key_id and secret_access_key"}
+	case "RequestTimeTooSkewed":
+		return &dam.Denied{Need: dam.NeedCredentials, Advice: "set the clock of this machine right"}
+	case "AccessDenied", "AllAccessDisabled", "MethodNotAllowed":
+		return dam.ErrAuth
+	case "NotImplemented":
+		return &dam.Denied{
+			Need: dam.NeedWrite, Advice: "the server lacks what was asked; set checksum: none, or conditional_writes: false",
+		}
+	case "QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity":
+		return dam.ErrFull
+	case "EntityTooLarge", "KeyTooLongError", "KeyTooLong", "MetadataTooLarge", "InvalidTag", "InvalidArgument",
+		"InvalidStorageClass", "InvalidDigest", "InvalidObjectName", "XMinioInvalidObjectName", "ObjectParentIsFile",
+		"ExistingObjectIsDirectory", "DirectoryObjectContainsData":
+		return dam.ErrInvalid
+	case "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "OperationAborted", "InternalError":
+		return dam.ErrTemporary
+	}
+	return nil
+}
+
+func statusClass(status int, answer *http.Response) error {
+	switch {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return &dam.Throttled{RetryAfter: retryAfter(answer)}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return dam.ErrAuth
+	case status == http.StatusInsufficientStorage:
+		return dam.ErrFull
+	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect, status == http.StatusPermanentRedirect:
+		return &dam.Denied{Need: dam.NeedRegion, Advice: "set region and endpoint to those of the bucket"}
+	case status >= http.StatusInternalServerError:
+		return dam.ErrTemporary
+	case status >= http.StatusBadRequest && status != http.StatusNotFound && !isChange(status):
+		return dam.ErrInvalid
+	}
+	return nil
+}
+
+// isChange is what the next look explains, no fault of the object.
+func isChange(status int) bool {
+	return status == http.StatusPreconditionFailed || status == http.StatusConflict
+}
+
+// answered gives the status of the server's answer, 0 when there was none.
+func answered(err error) (int, *http.Response) {
+	var re *awshttp.ResponseError
+	if !errors.As(err, &re) || re.Response == nil || re.Response.Response == nil {
+		return 0, nil
+	}
+	return re.HTTPStatusCode(), re.Response.Response
+}
+
+func errorCode(err error) string {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return ""
+	}
+	return api.ErrorCode()
+}
+
+// retryAfter reads the header in seconds; servers that throttle rarely send it.
+func retryAfter(answer *http.Response) time.Duration {
+	if answer == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(answer.Header.Get("Retry-After")))
+	if err != nil || n < 0 || n > 86400 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}
+
+// isChanged reports that a condition of the request did not hold: another
+// writer was there first, or at the same moment.
+func isChanged(err error) bool {
+	status, _ := answered(err)
+	return status == http.StatusPreconditionFailed || errorCode(err) == "ConditionalRequestConflict"
+}
+
+// isMissing reports that the object is not there. The bucket may not be either:
+// the answer to HEAD does not tell.
+func isMissing(err error) bool {
+	status, _ := answered(err)
+	return status == http.StatusNotFound && errorCode(err) != "NoSuchBucket"
+}

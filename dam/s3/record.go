@@ -1,0 +1,198 @@
+package s3
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"damsync/dam"
+)
+
+// record is all that is written with an object: in its user metadata as far as
+// that has room, whole in the sidecar. The keys of its JSON are a fixed
+// interface, the same as beside a file of the filesystem adapter.
+type record struct {
+	Instance     string          `json:"instance"`
+	Target       string          `json:"target"`
+	AssetID      string          `json:"asset_id"`
+	Version      string          `json:"version"`
+	SHA256       string          `json:"sha256"`
+	Size         int64           `json:"size"`
+	Generation   int64           `json:"generation"`
+	Path         string          `json:"path"` // as the core asked, also when archived
+	Archived     bool            `json:"archived,omitempty"`
+	Title        string          `json:"title"`
+	MIMEType     string          `json:"mime_type,omitempty"`
+	MetadataHash string          `json:"metadata_hash"`
+	Metadata     json.RawMessage `json:"metadata,omitempty"`
+
+	// from is the place that the object left for this one. It may still be
+	// there when the step broke off.
+	from string
+	// overflow is the digest of title, type and metadata when they are in the
+	// sidecar, otherwise empty.
+	overflow string
+	sidecar  bool // it is the user metadata of a sidecar
+	underID  bool // in the archive, below the asset's id
+}
+
+func newRecord(obj dam.Object) (record, error) {
+	if strings.ContainsFunc(obj.MIMEType, notHeader) {
+		return record{}, fmt.Errorf("type %q: %w: not printable ASCII", obj.MIMEType, dam.ErrInvalid)
+	}
+	r := record{Path: obj.Path, Title: obj.Title, MIMEType: obj.MIMEType}
+	if r.MIMEType == defaultType {
+		r.MIMEType = ""
+	}
+	r.setMark(obj.Mark)
+	var err error
+	r.Metadata, err = encodeMetadata(obj.Metadata)
+	return r, err
+}
+
+func encodeMetadata(md dam.Metadata) (json.RawMessage, error) {
+	if md == nil {
+		md = dam.Metadata{}
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(md); err != nil {
+		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
+	}
+	if buf.Len() > maxMetadataBytes {
+		return nil, fmt.Errorf("metadata of %d bytes: %w: more than %d", buf.Len(), dam.ErrInvalid, maxMetadataBytes)
+	}
+	return bytes.TrimSpace(buf.Bytes()), nil
+}
+
+const maxMetadataBytes = 1 << 20 // of a sidecar; a limit of ours
+
+func (r *record) setMark(m dam.Mark) {
+	r.Instance, r.Target, r.AssetID, r.Version = m.Instance, m.Target, m.AssetID, m.Version
+	r.SHA256, r.Size, r.MetadataHash, r.Generation = m.SHA256, m.Size, m.MetadataHash, m.Generation
+}
+
+func (r record) mark() dam.Mark {
+	return dam.Mark{
+		Instance: r.Instance, Target: r.Target, AssetID: r.AssetID, Version: r.Version,
+		SHA256: r.SHA256, Size: r.Size, MetadataHash: r.MetadataHash, Generation: r.Generation,
+	}
+}
+
+// holds reports whether r is of the content that mark means. A version
+// without a name tells nothing, a digest tells all.
+func (r record) holds(mark dam.Mark) bool {
+	if mark.SHA256 != "" && r.SHA256 != "" {
+		return r.SHA256 == mark.SHA256
+	}
+	sizeFits := mark.Size < 0 || mark.Size == r.Size
+	return mark.Version != "" && r.Version == mark.Version && sizeFits
+}
+
+// description is what the sidecar has and user metadata may have no room for.
+func (r record) description() string {
+	return digest(r.Title, r.MIMEType, string(r.Metadata))[:32]
+}
+
+// says reports whether r was written to say what want says, wherever it keeps
+// the description.
+func (r record) says(want record) bool {
+	described := r.Title == want.Title && bytes.Equal(r.Metadata, want.Metadata)
+	if r.overflow != "" {
+		described = r.overflow == want.description()
+	}
+	return described && r.Path == want.Path && r.Archived == want.Archived && r.MIMEType == want.MIMEType &&
+		r.Version == want.Version && r.MetadataHash == want.MetadataHash && r.Generation == want.Generation
+}
+
+// User metadata: names behind x-amz-meta-.
+const (
+	metaPrefix = "damsync-"
+	metaWire   = "x-amz-meta-" // counted in full, to be on the safe side
+
+	maxUserMetadata = 2048 // bytes of names and values
+)
+
+// userMetadata gives the whole record, or with overflow the essential part.
+// ok says that it is within the limit.
+func (r record) userMetadata() (md map[string]string, ok bool) {
+	md = map[string]string{}
+	add := func(name, value string) {
+		if value != "" {
+			md[metaPrefix+name] = encode(value)
+		}
+	}
+	add("instance", r.Instance)
+	add("target", r.Target)
+	add("asset", r.AssetID)
+	add("version", r.Version)
+	add("sha256", r.SHA256)
+	if r.Size >= 0 {
+		add("size", strconv.FormatInt(r.Size, 10))
+	}
+	add("metadata-hash", r.MetadataHash)
+	add("generation", strconv.FormatInt(r.Generation, 10))
+	add("from", r.from)
+	if r.Archived {
+		add("archived", archivedAs(r.underID))
+	}
+	if r.sidecar {
+		add("kind", "sidecar")
+	}
+	if r.overflow != "" {
+		add("sidecar", r.overflow)
+	} else {
+		add("title", r.Title)
+		add("metadata", string(r.Metadata))
+	}
+	n := 0
+	for name, value := range md {
+		n += len(metaWire) + len(name) + len(value)
+	}
+	return md, n <= maxUserMetadata
+}
+
+// archivedAs says how the place in the archive follows from the path.
+func archivedAs(underID bool) string {
+	if underID {
+		return "id"
+	}
+	return "path"
+}
+
+// parseUserMetadata reads what userMetadata wrote. ok is false when it is no
+// mark, marked says that somebody's damsync wrote it all the same.
+func parseUserMetadata(md map[string]string) (r record, marked, ok bool) {
+	values := map[string]string{}
+	for name, value := range md {
+		name, isOurs := strings.CutPrefix(strings.ToLower(name), metaPrefix)
+		if !isOurs {
+			continue
+		}
+		marked = true
+		text, err := decode(value)
+		if err != nil {
+			return r, true, false
+		}
+		values[name] = text
+	}
+	r = record{
+		Instance: values["instance"], Target: values["target"], AssetID: values["asset"], Version: values["version"],
+		SHA256: values["sha256"], Size: dam.UnknownSize, MetadataHash: values["metadata-hash"],
+		Archived: values["archived"] != "", underID: values["archived"] == archivedAs(true), from: values["from"],
+		Title: values["title"], overflow: values["sidecar"], sidecar: values["kind"] == "sidecar",
+	}
+	if raw := values["metadata"]; raw != "" {
+		r.Metadata = json.RawMessage(raw)
+	}
+	var errGeneration, errSize error
+	r.Generation, errGeneration = strconv.ParseInt(values["generation"], 10, 64)
+	if size, given := values["size"]; given {
+		r.Size, errSize = strconv.ParseInt(size, 10, 64)
+	}
+	ok = marked && errGeneration == nil && errSize == nil && r.Instance != "" && r.AssetID != ""
+	return r, marked, ok
+}

@@ -1,0 +1,200 @@
+// Package s3test starts a real S3 server for tests: versitygw on a directory,
+// on a free loopback port.
+package s3test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// The credentials of the server's root account.
+const (
+	AccessKey = "damsync-test"
+	SecretKey = "damsync-test-secret" //nolint:gosec // of a server on loopback that the test starts
+	Region    = "us-east-1"
+)
+
+// Server is a running versitygw.
+type Server struct {
+	Endpoint string // http://127.0.0.1:port
+
+	addr string
+	dir  string
+	args []string
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	output bytes.Buffer
+	exited chan struct{}
+}
+
+// Start starts a server that ends with the test. args come before the
+// sub-command, such as --readonly.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the S3 server takes minutes to build once: not with -short")
+	}
+	dir := t.TempDir()
+	for _, sub := range []string{"data", "versions", "users"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Endpoint: "http://" + addr, addr: addr, dir: dir, args: args}
+	s.Restart(t, args...)
+	t.Cleanup(func() { s.Kill() })
+	return s
+}
+
+// Restart starts the server again after Kill, on the same port and data.
+func (s *Server) Restart(t testing.TB, args ...string) {
+	t.Helper()
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append([]string{
+		"--quiet", "--port", s.addr, "--region", Region, "--health", "/health",
+		"--iam-dir", filepath.Join(s.dir, "users"), "--iam-cache-disable",
+	}, args...)
+	all = append(all, "posix", "--versioning-dir", filepath.Join(s.dir, "versions"), filepath.Join(s.dir, "data"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd = exec.Command(bin, all...) //nolint:gosec // the binary just built
+	s.cmd.Env = []string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey, "HOME=" + s.dir}
+	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(s.cmd, s.exited)
+	if err := s.ready(); err != nil {
+		t.Fatalf("versitygw: %v\n%s", err, s.output.String())
+	}
+}
+
+// Kill ends the server as kill -9 does. It may be called again.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+	s.cmd = nil
+}
+
+// ready asks for the server's health until it answers.
+func (s *Server) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if answers(ctx, client, s.Endpoint+"/health") {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-s.exited:
+			return errors.New("it ended")
+		case <-ctx.Done():
+			return errors.New("it does not answer")
+		}
+	}
+}
+
+func answers(ctx context.Context, client *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+// freeAddr finds a port that nobody listens on now.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// Client is an S3 client that knows nothing of damsync, for the root account.
+func (s *Server) Client() *s3.Client { return s.ClientAs(AccessKey, SecretKey) }
+
+// ClientAs is Client for another account.
+func (s *Server) ClientAs(accessKey, secretKey string) *s3.Client {
+	return s3.New(s3.Options{
+		Region: Region, BaseEndpoint: aws.String(s.Endpoint), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	})
+}
+
+// Bucket makes a bucket.
+func (s *Server) Bucket(t testing.TB, name string) string {
+	t.Helper()
+	if _, err := s.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Account makes an account that may do nothing until a bucket's policy says
+// otherwise.
+func (s *Server) Account(t testing.TB, accessKey, secretKey string) {
+	t.Helper()
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), bin, "admin", "--access", AccessKey, "--secret", SecretKey, //nolint:gosec // as above
+		"--endpoint-url", s.Endpoint, "create-user", "--access", accessKey, "--secret", secretKey, "--role", "user")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make account: %v\n%s", err, out)
+	}
+}
+
+// Options are those of the adapter for a bucket of this server.
+func (s *Server) Options(bucket string) map[string]any {
+	return map[string]any{
+		"bucket": bucket, "region": Region, "endpoint": s.Endpoint, "path_style": true,
+		"access_key_id": AccessKey, "secret_access_key": SecretKey,
+	}
+}
+
+// DataDir is where the server keeps the objects of a bucket as files.
+func (s *Server) DataDir(bucket string) string { return filepath.Join(s.dir, "data", bucket) }
+
+func (s *Server) String() string { return fmt.Sprintf("versitygw at %s", s.Endpoint) }
