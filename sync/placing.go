@@ -50,7 +50,7 @@ func (j *placing) do(ctx context.Context) error {
 	}
 	mode := j.p.target.Rule.OnRemove()
 	for range maxSteps {
-		op := plan.NextOp(planState(j.w.Desired), j.appliedState(), appliedKind(j.applied.State), mode)
+		op := plan.NextOp(planState(j.w.Desired), j.appliedState(), j.appliedKind(), mode)
 		if op == plan.OpNone {
 			return j.p.e.store.FinishPlacement(ctx, j.w, j.applied)
 		}
@@ -201,6 +201,15 @@ func (j *placing) appliedState() plan.State {
 	return plan.State{Present: true, Path: j.applied.Path, Version: j.applied.Version, MetadataHash: j.applied.MetadataHash}
 }
 
+// appliedKind takes what is incomplete for absent when it is to be put, and for
+// present when it is to be removed.
+func (j *placing) appliedKind() plan.Applied {
+	if j.remote.State == dam.Incomplete && !j.w.Desired.Present {
+		return plan.AppliedPresent
+	}
+	return appliedKind(j.applied.State)
+}
+
 func appliedKind(s string) plan.Applied {
 	switch dam.State(s) {
 	case dam.Present:
@@ -214,7 +223,7 @@ func appliedKind(s string) plan.Applied {
 
 // objectOf is what is recorded of an answer. What is incomplete or foreign
 // counts as absent: the next step is a put, and the target refuses it where it
-// must.
+// must; see appliedKind for the other.
 func objectOf(r dam.Remote) state.Object {
 	o := state.Object{State: string(dam.Absent), Generation: r.Mark.Generation, Ref: r.Ref}
 	if r.State != dam.Present && r.State != dam.Archived {
