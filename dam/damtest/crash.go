@@ -54,12 +54,14 @@ func label(id string, n int) string { return fmt.Sprintf("%s-%02d", id, n) }
 // operation is a call that is killed at each of its steps.
 type operation struct {
 	name  string
-	needs func(dam.Capabilities) bool
+	needs func(*kit) bool
 	setUp func(k *kit, id string) dam.Remote
-	do    func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error)
+	do    call
 	state dam.State
 	path  string // below a directory named by the asset
 	body  string
+
+	foreign bool // what is there before is
 }
 
 func crashCases() []testCase {
@@ -73,7 +75,7 @@ func crashCases() []testCase {
 // crash kills the operation at its first step, its second, and so on; each time
 // another process looks and repeats the call, as the core does.
 func (op operation) crash(k *kit) {
-	k.needs(op.needs(k.can), "the capability")
+	k.needs(op.needs(k), "the capability")
 	k.needs(k.target.OnStep != nil, "steps to be killed at")
 	objects := 0
 	for n := 1; ; n++ {
@@ -81,7 +83,7 @@ func (op operation) crash(k *kit) {
 		r := op.setUp(k, id)
 		count := newCountdown(n)
 		k.target.OnStep(count.kill)
-		_, err := op.do(k, k.open(instance), id, r)
+		_, err := op.do(k, k.open(k.instance), id, r)
 		k.target.OnStep(nil)
 		if !count.reached() && err != nil {
 			k.Fatalf("not killed, and yet: %v", err)
@@ -100,9 +102,9 @@ func (op operation) crash(k *kit) {
 // recover is what the core does about an open intent.
 func (op operation) recover(k *kit, id string, n int) {
 	k.Helper()
-	a := k.open(instance)
+	a := k.open(k.instance)
 	found := k.findBy(a, id)
-	if found.State == dam.Foreign {
+	if found.State == dam.Foreign && !op.foreign {
 		k.Errorf("killed at step %d find gives %+v", n, found)
 	}
 	r, err := op.do(k, a, id, found)
@@ -117,7 +119,7 @@ func (op operation) recover(k *kit, id string, n int) {
 		k.Errorf("killed at step %d, then: %v", n, err)
 		return
 	}
-	now := k.findBy(k.open(instance), id)
+	now := k.findBy(k.open(k.instance), id)
 	k.wantState(fmt.Sprintf("killed at step %d, in the end find gives", n), now, op.state, 2)
 	if !alike(r, now) && op.state != dam.Absent {
 		k.Errorf("killed at step %d, the call answered %+v, find gives %+v", n, r, now)
@@ -131,43 +133,73 @@ func (op operation) recover(k *kit, id string, n int) {
 }
 
 func operations() []operation {
-	any := func(dam.Capabilities) bool { return true }
-	moves := func(can dam.Capabilities) bool { return can.ServerSideMove }
-	mode := func(m dam.RetireMode) func(dam.Capabilities) bool {
-		return func(can dam.Capabilities) bool { return slices.Contains(can.Retire, m) }
-	}
-	put := func(path, body string) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
-		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
-			return a.Put(k.ctx, k.object(id, id+"/"+path, body, 2), r)
-		}
-	}
-	move := func(path string) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
-		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
-			k.made[k.key(id)] = append([]string{id + "/" + path}, k.made[k.key(id)]...)
-			return a.Move(k.ctx, r, k.mark(id, 2), id+"/"+path)
-		}
-	}
-	retire := func(m dam.RetireMode) func(*kit, dam.Adapter, string, dam.Remote) (dam.Remote, error) {
-		return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
-			return a.Retire(k.ctx, r, k.mark(id, 2), m)
-		}
-	}
 	return []operation{
-		{"create", any, nothing, put("a.png", "two"), dam.Present, "a.png", "two"},
-		{"replace", any, there, put("a.png", "two"), dam.Present, "a.png", "two"},
-		{"replace elsewhere", any, there, put("b.png", "two"), dam.Present, "b.png", "two"},
-		{"set metadata", func(can dam.Capabilities) bool { return can.MetadataWithoutBytes }, there, setMetadata, dam.Present, "a.png", "one"},
-		{"move", moves, there, move("b.png"), dam.Present, "b.png", "one"},
-		{"delete", mode(dam.RetireDelete), there, retire(dam.RetireDelete), dam.Absent, "", ""},
-		{"archive", mode(dam.RetireArchive), there, retire(dam.RetireArchive), dam.Archived, "", "one"},
-		{"delete from the archive", both(mode(dam.RetireArchive), mode(dam.RetireDelete)), away, retire(dam.RetireDelete), dam.Absent, "", ""},
-		{"move out of the archive", both(mode(dam.RetireArchive), moves), away, move("a.png"), dam.Present, "a.png", "one"},
-		{"put out of the archive", mode(dam.RetireArchive), away, put("a.png", "two"), dam.Present, "a.png", "two"},
+		{name: "create", needs: always, setUp: nothing, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two"},
+		{name: "replace", needs: always, setUp: there, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two"},
+		{name: "replace elsewhere", needs: always, setUp: there, do: put("b.png", "two"), state: dam.Present, path: "b.png", body: "two"},
+		{name: "adopt", needs: adopts, setUp: foreign, do: adopt, state: dam.Present, path: "a.png", body: "two", foreign: true},
+		{name: "set metadata", needs: setsMetadata, setUp: there, do: setMetadata, state: dam.Present, path: "a.png", body: "one"},
+		{name: "move", needs: canMove, setUp: there, do: move("b.png"), state: dam.Present, path: "b.png", body: "one"},
+		{name: "delete", needs: mode(dam.RetireDelete), setUp: there, do: retire(dam.RetireDelete), state: dam.Absent},
+		{name: "archive", needs: mode(dam.RetireArchive), setUp: there, do: retire(dam.RetireArchive), state: dam.Archived, body: "one"},
+		{
+			name: "delete from the archive", needs: all(mode(dam.RetireArchive), mode(dam.RetireDelete)),
+			setUp: away, do: retire(dam.RetireDelete), state: dam.Absent,
+		},
+		{
+			name: "move out of the archive", needs: all(mode(dam.RetireArchive), canMove),
+			setUp: away, do: move("a.png"), state: dam.Present, path: "a.png", body: "one",
+		},
+		{
+			name: "put out of the archive", needs: mode(dam.RetireArchive),
+			setUp: away, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two",
+		},
 	}
 }
 
-func both(a, b func(dam.Capabilities) bool) func(dam.Capabilities) bool {
-	return func(can dam.Capabilities) bool { return a(can) && b(can) }
+func always(*kit) bool         { return true }
+func canMove(k *kit) bool      { return k.can.ServerSideMove }
+func setsMetadata(k *kit) bool { return k.can.MetadataWithoutBytes }
+func adopts(k *kit) bool       { return k.can.UniquePaths && k.target.Backdoor != nil }
+
+func mode(m dam.RetireMode) func(*kit) bool {
+	return func(k *kit) bool { return slices.Contains(k.can.Retire, m) }
+}
+
+func all(a, b func(*kit) bool) func(*kit) bool {
+	return func(k *kit) bool { return a(k) && b(k) }
+}
+
+// call is one call on asset id at generation 2.
+type call func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error)
+
+func put(path, body string) call {
+	return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+		return a.Put(k.ctx, k.object(id, id+"/"+path, body, 2), r)
+	}
+}
+
+func adopt(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+	obj := k.object(id, id+"/a.png", "two", 2)
+	obj.Adopt = true
+	return a.Put(k.ctx, obj, r)
+}
+
+func move(path string) call {
+	return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+		k.made[k.key(id)] = append([]string{id + "/" + path}, k.made[k.key(id)]...)
+		return a.Move(k.ctx, r, k.mark(id, 2), id+"/"+path)
+	}
+}
+
+func retire(m dam.RetireMode) call {
+	return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+		return a.Retire(k.ctx, r, k.mark(id, 2), m)
+	}
+}
+
+func setMetadata(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
+	return a.SetMetadata(k.ctx, r, k.mark(id, 2), "Another", dam.Metadata{"alt": "new"})
 }
 
 func nothing(*kit, string) dam.Remote { return dam.Remote{State: dam.Absent} }
@@ -180,6 +212,7 @@ func away(k *kit, id string) dam.Remote {
 	return k.retire(there(k, id), id, 1, dam.RetireArchive)
 }
 
-func setMetadata(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
-	return a.SetMetadata(k.ctx, r, k.mark(id, 2), "Another", dam.Metadata{"alt": "new"})
+func foreign(k *kit, id string) dam.Remote {
+	k.write(id+"/a.png", "two")
+	return dam.Remote{State: dam.Absent}
 }

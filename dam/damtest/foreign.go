@@ -98,8 +98,8 @@ func adoptsNoOther(k *kit) {
 // strangers puts an object of another installation.
 func (k *kit) strangers(path, body string) (dam.Adapter, dam.Object) {
 	k.Helper()
-	other := k.open(stranger)
-	obj := k.objectOf(dam.Key{Instance: stranger, AssetID: "A"}, path, body, 7)
+	other := k.open(k.stranger)
+	obj := k.objectOf(dam.Key{Instance: k.stranger, AssetID: "A"}, path, body, 7)
 	if _, err := other.Put(k.ctx, obj, dam.Remote{}); err != nil {
 		k.Fatalf("put by another installation: %v", err)
 	}

@@ -26,7 +26,7 @@ func generationCases() []testCase {
 func staleGeneration(k *kit) {
 	obj := k.object("A", "a.png", "five", 5)
 	r := k.put(obj, dam.Remote{})
-	late := k.open(instance)
+	late := k.open(k.instance)
 	_, err := late.Put(k.ctx, k.object("A", "b.png", "four", 4), r)
 	k.wantClass("put of a lower generation", err, dam.ClassStale)
 	if k.can.MetadataWithoutBytes {
@@ -50,7 +50,7 @@ func staleAfterRemoval(k *kit) {
 	k.needsMode(dam.RetireDelete)
 	r := k.put(k.object("A", "a.png", "one", 1), dam.Remote{})
 	k.retire(r, "A", 3, dam.RetireDelete)
-	_, err := k.open(instance).Put(k.ctx, k.object("A", "a.png", "two", 2), r)
+	_, err := k.open(k.instance).Put(k.ctx, k.object("A", "a.png", "two", 2), r)
 	k.wantClass("put of a lower generation after removal", err, dam.ClassStale)
 	k.wantState("find gives", k.find("A"), dam.Absent, 3)
 	k.wantCount(0)
@@ -77,7 +77,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func (k *kit) overtaken(path string, current dam.Remote, meanwhile func(dam.Adapter)) {
 	k.Helper()
 	k.needs(k.can.ConditionalReplace, "conditional replacing")
-	other := k.open(instance)
+	other := k.open(k.instance)
 	obj := k.object("A", path, "late", 2)
 	obj.Open = interrupted("late", func() { meanwhile(other) })
 	_, err := k.a.Put(k.ctx, obj, current)
@@ -141,7 +141,7 @@ func workersRacing(k *kit) {
 	}
 	var workers errgroup.Group
 	for _, obj := range objects {
-		a := k.open(instance)
+		a := k.open(k.instance)
 		workers.Go(func() error {
 			_, err := k.persist(a, obj)
 			if class := dam.Classify(err); err != nil && class != dam.ClassStale {

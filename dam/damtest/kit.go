@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // a target's checksum is compared, nothing is secured
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,11 +19,6 @@ import (
 	"damsync/dam"
 )
 
-const (
-	instance = "damtest"
-	stranger = "damtest-other" // another installation
-)
-
 // callLimit is how long one call may take before the suite gives it up.
 const callLimit = 2 * time.Minute
 
@@ -34,14 +30,21 @@ type kit struct {
 	a      dam.Adapter
 	can    dam.Capabilities
 	made   map[dam.Key][]string // paths asked for
+
+	// Two installations, new ones for each case, so that a place which
+	// remembers what was removed can be used again.
+	instance, stranger string
 }
 
 func newKit(t TB, target Target) *kit {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 	t.Cleanup(cancel)
-	k := &kit{TB: t, ctx: ctx, target: target, made: map[dam.Key][]string{}}
-	k.a = k.open(instance)
+	k := &kit{
+		TB: t, ctx: ctx, target: target, made: map[dam.Key][]string{},
+		instance: "damtest-" + rand.Text(), stranger: "damtest-" + rand.Text(),
+	}
+	k.a = k.open(k.instance)
 	k.can = k.a.Describe()
 	if target.Clean {
 		t.Cleanup(k.clean)
@@ -92,7 +95,7 @@ func (k *kit) needsBackdoor() {
 	k.needs(k.target.Backdoor != nil, "a backdoor")
 }
 
-func (k *kit) key(id string) dam.Key { return dam.Key{Instance: instance, AssetID: id} }
+func (k *kit) key(id string) dam.Key { return dam.Key{Instance: k.instance, AssetID: id} }
 
 func (k *kit) markOf(key dam.Key, generation int64) dam.Mark {
 	return dam.Mark{

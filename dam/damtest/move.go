@@ -44,7 +44,7 @@ func moves(k *kit) {
 	k.wantPut(now, obj, "one")
 	k.wantNothingAt("dir/a.png")
 	k.wantCount(1)
-	if r := k.findBy(k.open(instance), "A"); r.Path != obj.Path {
+	if r := k.findBy(k.open(k.instance), "A"); r.Path != obj.Path {
 		k.Errorf("another process finds %+v", r)
 	}
 }

@@ -55,7 +55,7 @@ func checks(k *kit) {
 	}
 	k.wantCount(0)
 	k.put(k.object("A", "a.png", "one", 1), dam.Remote{})
-	for _, a := range []dam.Adapter{k.a, k.open(instance)} {
+	for _, a := range []dam.Adapter{k.a, k.open(k.instance)} {
 		if err := a.Check(k.ctx, true); err != nil {
 			k.Errorf("check a populated target: %v", err)
 		}
@@ -70,7 +70,7 @@ func creates(k *kit) {
 	obj := k.object("A", "dir/deep/a.png", "one", 3)
 	k.wantPut(k.put(obj, dam.Remote{State: dam.Absent}), obj, "one")
 	k.wantCount(1)
-	if r := k.findBy(k.open(instance), "A"); r.State != dam.Present {
+	if r := k.findBy(k.open(k.instance), "A"); r.State != dam.Present {
 		k.Errorf("another process finds %+v", r)
 	}
 }
@@ -209,7 +209,7 @@ func assetIDs(k *kit) {
 
 func othersMarks(k *kit) {
 	for name, spoil := range map[string]func(*dam.Mark){
-		"instance": func(m *dam.Mark) { m.Instance = stranger },
+		"instance": func(m *dam.Mark) { m.Instance = k.stranger },
 		"target":   func(m *dam.Mark) { m.Target = "another" },
 		"asset id": func(m *dam.Mark) { m.AssetID = "" },
 	} {

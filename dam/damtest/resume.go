@@ -100,8 +100,8 @@ func resumes(k *kit) {
 
 func resumesElsewhere(k *kit) {
 	u := k.upload("content")
-	u.breakOff(k.open(instance), 1)
-	u.finish(k.open(instance), 2)
+	u.breakOff(k.open(k.instance), 1)
+	u.finish(k.open(k.instance), 2)
 	if len(u.opened) != 1 || u.opened[0] == 0 {
 		k.Errorf("content was read again from bytes %v", u.opened)
 	}

@@ -81,7 +81,7 @@ func archives(k *kit) {
 	k.wantNothingAt("dir/a.png")
 	k.wantBody(first, "one")
 	k.wantCount(1)
-	k.wantState("another process finds", k.findBy(k.open(instance), "A"), dam.Archived, 2)
+	k.wantState("another process finds", k.findBy(k.open(k.instance), "A"), dam.Archived, 2)
 }
 
 func deletesArchived(k *kit) {

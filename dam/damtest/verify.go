@@ -29,7 +29,8 @@ type Result struct {
 
 // Verify runs the cases outside of go test and gives report each result as it
 // comes; it returns whether none failed. newTarget is called for each case and
-// has to give an empty place, such as a new prefix; an error of it fails the case.
+// has to give an empty place, such as a new prefix, or with Target.Clean the same
+// again; an error of it fails the case.
 // When ctx ends, the case at hand fails and no other is begun.
 func Verify(ctx context.Context, newTarget func(context.Context) (Target, error), report func(Result)) bool {
 	root := &check{ctx: ctx, report: report}

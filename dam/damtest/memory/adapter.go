@@ -149,6 +149,11 @@ func decode(raw []byte) (dam.Metadata, error) {
 	if len(raw) == 0 {
 		return md, nil
 	}
-	err := json.Unmarshal(raw, &md)
-	return md, err
+	if err := json.Unmarshal(raw, &md); err != nil {
+		return nil, fmt.Errorf("decode metadata: %w", err)
+	}
+	if md == nil {
+		md = dam.Metadata{} // of an object that has none
+	}
+	return md, nil
 }

@@ -146,7 +146,7 @@ func (s *Store) Paths(context.Context) ([]string, error) {
 const (
 	archive      = ".archive"
 	maxPathBytes = 1024
-	maxMetadata  = 1 << 20
+	maxMetadata  = 64 << 10
 	partBytes    = 1 << 10
 )
 
