@@ -40,6 +40,12 @@ func (w *world) converge() {
 func (w *world) rest() {
 	w.Helper()
 	w.sim.ClearFaults()
+	for _, r := range w.replicas {
+		r.life.endAfter(0)
+		if r.life.ended() {
+			r.kill()
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := w.sim.WaitDelivered(ctx); err != nil {

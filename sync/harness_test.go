@@ -49,6 +49,7 @@ type world struct {
 	replicas []*replica
 	made     int
 	stops    []func()
+	digests  map[string]string // by asset and version
 }
 
 // worldOptions says how a world differs from the usual one: 120 assets, no
@@ -214,7 +215,7 @@ func (w *world) eventually(what string, patience time.Duration, check func() err
 		if time.Now().After(deadline) {
 			w.Fatalf("%s: not within %s: %v\n%s", what, patience, err, head(w.state(), 4000))
 		}
-		_ = pause.wait(context.Background(), 20*time.Millisecond) // never ends with an error
+		_ = pause.wait(context.Background(), 40*time.Millisecond) // never ends with an error
 	}
 }
 

@@ -29,17 +29,36 @@ type file struct {
 // wanted tells what the simulator's truth says a target should hold.
 func (w *world) wanted(target string) map[string]file {
 	w.Helper()
-	all, err := w.sim.Assets(0, 0, true)
+	all, err := w.sim.Assets(0, 0, false)
 	if err != nil {
 		w.Fatalf("read the truth: %v", err)
 	}
 	out := map[string]file{}
 	for _, a := range all {
 		if f, ok := wantedFile(target, a); ok {
+			f.SHA256 = w.digest(a)
 			out[a.ID] = f
 		}
 	}
 	return out
+}
+
+// digest is the SHA-256 of an asset's current version. Drawing the pictures is the dearest
+// part of a history, so it is done once for each.
+func (w *world) digest(a cmpsim.Asset) string {
+	w.Helper()
+	key := a.ID + " " + a.VersionID
+	if _, known := w.digests[key]; !known {
+		whole, err := w.sim.Asset(a.ID)
+		if err != nil {
+			return "" // deleted meanwhile
+		}
+		if w.digests == nil {
+			w.digests = map[string]string{}
+		}
+		w.digests[a.ID+" "+whole.VersionID] = whole.SHA256
+	}
+	return w.digests[key]
 }
 
 func wantedFile(target string, a cmpsim.Asset) (file, bool) {
