@@ -31,6 +31,7 @@ func TestPrivatePostgreSQL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{database: "private"})
 	p := s.serve()
+	s.registerWebhook()
 	first, err := s.postmaster()
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func TestResyncFull(t *testing.T) {
 func TestPlanShowsWhatIsLeftToDo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})
-	s.run("plan").wantCode(t, 0).wantText(t, "nothing to do")
+	s.run("plan").wantCode(t, 0).wantText(t, "the mirror is empty")
 	s.run("resync").wantCode(t, 0)
 	s.run("plan").wantCode(t, 0).wantText(t, "nothing to do")
 	// The rule changes: everything moves.
