@@ -17,9 +17,6 @@ const (
 // done: observations on the leader, lookups, planning, the removal gate and the
 // pushes on every replica.
 func (e *Engine) Serve(ctx context.Context) error {
-	if err := e.CheckRules(ctx); err != nil {
-		return err
-	}
 	g := newGroup(ctx)
 	e.work(g)
 	g.run("rules", e.watchRules)
