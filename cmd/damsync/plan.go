@@ -53,9 +53,13 @@ func (a *app) plan(ctx context.Context, p process, asJSON bool) error {
 	if err := engine.Plan(ctx, printer.add); err != nil {
 		return err
 	}
-	if n, err := a.store.CountAssets(ctx); err != nil || n == 0 && !asJSON {
-		fmt.Fprintln(p.stdout, "the mirror is empty: damsync serve or damsync resync fills it")
+	n, err := a.store.CountAssets(ctx)
+	if err != nil {
 		return err
+	}
+	if n == 0 && !asJSON {
+		fmt.Fprintln(p.stdout, "the mirror is empty: damsync serve or damsync resync fills it")
+		return nil
 	}
 	return printer.end()
 }
