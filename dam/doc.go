@@ -1,6 +1,8 @@
 // Package dam is what damsync asks of a place to push assets to: the Adapter
 // interface, the mark every object carries, the error classes, and decorators
-// that add one behaviour each (dry run, logging).
+// that add one behaviour each (DryRun, Logging, Metrics, Retry, Pace). They nest
+// as Logging(Metrics(Retry(Pace(adapter)))): each attempt waits for its turn, and
+// what is told is the call as the core sees it.
 //
 // The package imports nothing of damsync's own and uses plain Go types, so
 // that an adapter can be written in another module.
@@ -26,4 +28,11 @@
 // holds also for a worker that was paused and comes back late, as far as the
 // target can remember: Capabilities.RemembersRemoved says whether it still
 // does after a removal.
+//
+// # Large uploads
+//
+// The content of an Object can be opened at any Checkpoint, and the SHA-256 is
+// that of the whole all the same, since a checkpoint has the digest's state. An
+// adapter that can resume keeps a checkpoint in its session, which the core
+// stores; see Upload. Others open the content at its beginning and ignore both.
 package dam

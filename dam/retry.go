@@ -1,0 +1,71 @@
+package dam
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	retryTries   = 4
+	retryFirst   = 250 * time.Millisecond
+	retryLongest = 5 * time.Second
+	// retryThrottled is the longest wait a target may ask for that is still
+	// waited for here; the core has the target wait for more.
+	retryThrottled = 10 * time.Second
+)
+
+// Retry repeats calls that met ErrTemporary, or Throttled with a short wait, a
+// few times with growing pauses. By the contract of Adapter every call may be
+// repeated. Other classes and a listing that has begun are passed on as they are,
+// and so is the last failure.
+func Retry(next Adapter) Adapter {
+	return retrying{wrap{next, repeat}}
+}
+
+type retrying struct{ wrap }
+
+// Put repeats with the session that the attempt before saved.
+func (r retrying) Put(ctx context.Context, obj Object, current Remote) (Remote, error) {
+	if save := obj.Upload.Save; save != nil {
+		obj.Upload.Save = func(ctx context.Context, session []byte) error {
+			obj.Upload.Session = bytes.Clone(session)
+			return save(ctx, session)
+		}
+	}
+	return r.remote(ctx, OpPut, func() (Remote, error) { return r.next.Put(ctx, obj, current) })
+}
+
+func repeat(ctx context.Context, _ Op, do func() error) error {
+	curve := backoff.NewExponentialBackOff()
+	curve.InitialInterval, curve.MaxInterval = retryFirst, retryLongest
+	var last error
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		last = do()
+		return struct{}{}, repeatable(last)
+	}, backoff.WithBackOff(curve), backoff.WithMaxTries(retryTries), backoff.WithMaxElapsedTime(0))
+	if err != nil && ctx.Err() != nil && !errors.Is(last, ctx.Err()) {
+		return fmt.Errorf("%w while repeating after: %w", ctx.Err(), last)
+	}
+	return last
+}
+
+// repeatable gives err in the form that tells backoff what to do about it.
+func repeatable(err error) error {
+	var throttled *Throttled
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &throttled) && throttled.RetryAfter > retryThrottled:
+		return backoff.Permanent(err)
+	case throttled != nil && throttled.RetryAfter > 0:
+		return &backoff.RetryAfterError{Duration: throttled.RetryAfter}
+	case throttled != nil, Classify(err) == ClassTemporary:
+		return err
+	}
+	return backoff.Permanent(err)
+}
