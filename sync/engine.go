@@ -29,6 +29,10 @@ type Target struct {
 	Rule    *plan.Target
 	Adapter dam.Adapter
 	Workers int // pushes in flight at once; 4 when zero
+
+	// Adopt takes over what is in a place without any mark when its bytes are
+	// those of the asset; otherwise it is in the way.
+	Adopt bool
 }
 
 // Store is all the engine asks of PostgreSQL; each part says what it is for.

@@ -51,7 +51,7 @@ func (j *placing) put(ctx context.Context) error {
 	j.touched = true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
-		Open: dam.Opener(size, "", content.at),
+		Open: dam.Opener(size, "", content.at), Adopt: j.p.target.Adopt,
 	}, j.remote)
 	if err := j.accept(ctx, plan.OpPut, r, err); err != nil || wait == 0 {
 		return err
