@@ -71,7 +71,7 @@ func (a *app) openDatabase(ctx context.Context, o appOptions) error {
 		a.pg, a.url = pg, pg.URL()
 	}
 	if err := a.schema(ctx, o.migrate); err != nil {
-		return err
+		return fmt.Errorf("open database: %w", err)
 	}
 	pool, err := store.Connect(ctx, a.url)
 	if err != nil {

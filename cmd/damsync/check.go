@@ -26,13 +26,19 @@ to a target.`,
 		Example: "  damsync check --config config.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			cfg, err := loadConfig(file, p.env)
 			if err != nil {
 				return err
 			}
+			list := &checklist{w: p.stdout}
+			list.result("configuration "+file, nil)
+			a, err := openWith(cmd.Context(), p, cfg, appOptions{quiet: true})
+			list.result("database and schema", err)
+			if err != nil {
+				return list.conclude()
+			}
 			defer a.closing(&err)
-			fmt.Fprintf(p.stdout, "ok    configuration %s\nok    database and schema\n", file)
-			return a.check(cmd.Context(), p.stdout)
+			return a.check(cmd.Context(), list)
 		},
 	}
 	configFlag(cmd, &file)
@@ -54,8 +60,15 @@ func (c *checklist) result(what string, err error) {
 	fmt.Fprintf(c.w, "FAIL  %s: %v\n", what, err)
 }
 
-func (a *app) check(ctx context.Context, w io.Writer) error {
-	list := &checklist{w: w}
+// conclude turns what failed into the exit code.
+func (c *checklist) conclude() error {
+	if c.failed == 0 {
+		return nil
+	}
+	return &exitError{code: exitFailure, text: fmt.Sprintf("%d checks failed", c.failed)}
+}
+
+func (a *app) check(ctx context.Context, list *checklist) error {
 	client, login, err := a.library(nil)
 	if err != nil {
 		return err
@@ -68,10 +81,7 @@ func (a *app) check(ctx context.Context, w io.Writer) error {
 	if err := a.checkTargets(ctx, list); err != nil {
 		return err
 	}
-	if list.failed > 0 {
-		return &exitError{code: exitFailure, text: fmt.Sprintf("%d checks failed", list.failed)}
-	}
-	return nil
+	return list.conclude()
 }
 
 func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Client) {

@@ -173,6 +173,26 @@ targets:
 	onlyThere(t, dir, "config.yaml")
 }
 
+// A database that is away is named, without its password.
+func TestDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeFile(t, filepath.Join(dir, "config.yaml"), `cmp: {client_id: a, client_secret: b}
+database: {url: "postgres://damsync:geheim@127.0.0.1:1/damsync"}
+data_dir: ./data
+`)
+	for _, command := range []string{"check", "serve", "resync", "status"} {
+		r := finish(start(t, launch{dir: dir, args: []string{command}})).wantCode(t, 1).wantText(t, "open database", "127.0.0.1:1", "connection refused")
+		if strings.Contains(r.all(), "geheim") {
+			t.Errorf("the password is printed: %s", r)
+		}
+		if command == "check" {
+			r.wantText(t, "ok    configuration", "FAIL  database and schema")
+		}
+	}
+	onlyThere(t, dir, "config.yaml")
+}
+
 func onlyThere(t *testing.T, dir string, want string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
