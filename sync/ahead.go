@@ -39,7 +39,7 @@ func (e *Engine) readAhead(ctx context.Context, c walkCursor) (ahead readings, s
 	}()
 	return ahead, func() {
 		cancel()
-		for range ahead { //nolint:revive // what was read ahead is not wanted
+		for range ahead { // what was read ahead is not wanted
 		}
 	}
 }

@@ -53,7 +53,7 @@ func simulate(assets string) int {
 // simulatorProcess keeps the simulator's memory and processor time out of the figures.
 func simulatorProcess(b *testing.B, assets int) cmpsim.Endpoints {
 	b.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this very binary
+	cmd := exec.Command(os.Args[0]) // this very binary
 	cmd.Env = append(os.Environ(), simulatorEnv+"="+strconv.Itoa(assets))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

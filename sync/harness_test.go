@@ -134,7 +134,12 @@ func (w *world) receive(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
-	w.stops = append(w.stops, func() { cancel(); <-done })
+	w.stops = append(w.stops, func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.Logf("webhook receiver: %v", err)
+		}
+	})
 	hook := cmpsim.Webhook{URL: "http://" + listener.Addr().String() + "/webhooks/cmp"}
 	if err := w.sim.RegisterWebhook(hook); err != nil {
 		w.Fatalf("register webhook: %v", err)
@@ -177,8 +182,10 @@ func brandSpec() plan.Spec {
 		Select: plan.Select{Types: []string{"image"}, Folders: []string{"/Brand/**"}, Labels: map[string][]string{"Status": {"Approved"}}},
 		Path:   `{asset.folder}/{asset.id}.bin`,
 		Metadata: []plan.MetadataRule{
-			{Key: "title", Expr: "asset.title"}, {Key: "alt", Expr: "asset.alt_text"},
-			{Key: "tags", Expr: "asset.tags"}, {Key: "headline", Expr: `asset.fields["Headline"]`},
+			{Key: "title", Expr: "asset.title"},
+			{Key: "alt", Expr: "asset.alt_text"},
+			{Key: "tags", Expr: "asset.tags"},
+			{Key: "headline", Expr: `asset.fields["Headline"]`},
 		},
 		RemovalLimit: plan.RemovalLimit{Count: 100_000},
 	}
