@@ -3,6 +3,7 @@ package s3
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"damsync/dam"
 
@@ -22,6 +23,8 @@ type Adapter struct {
 	parts   chan []byte // room for parts; nil until first used
 	cleaned sync.Once   // see clean
 
+	patience     time.Duration
+	leftoverAge  time.Duration
 	copyLimit    int64 // the largest object that one request copies
 	copyPartSize int64
 }
@@ -44,7 +47,7 @@ func New(given map[string]any, target, instance string) (*Adapter, error) {
 	}
 	return &Adapter{
 		options: o, target: target, instance: instance,
-		parts: newBuffers(o.concurrency), copyLimit: maxSinglePut, copyPartSize: gib,
+		parts: newBuffers(o.concurrency), patience: defaultPatience, leftoverAge: defaultLeftoverAge, copyLimit: maxSinglePut, copyPartSize: gib,
 	}, nil
 }
 

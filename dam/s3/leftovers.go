@@ -14,8 +14,8 @@ import (
 
 // An upload in parts cannot be seen to be ours: the server tells no metadata of
 // it. So a note of each is kept beside the objects until it ends, and what is
-// older than leftoverAge is aborted. Uploads of others are left alone.
-const leftoverAge = 24 * time.Hour
+// older than this is aborted. Uploads of others are left alone.
+const defaultLeftoverAge = 24 * time.Hour
 
 type uploadNote struct {
 	Place    string `json:"place"`
@@ -75,7 +75,7 @@ func (a *Adapter) clean(ctx context.Context) error {
 			return classedRead("list notes of uploads", err)
 		}
 		for _, o := range page.Contents {
-			if time.Since(aws.ToTime(o.LastModified)) < leftoverAge {
+			if time.Since(aws.ToTime(o.LastModified)) < a.leftoverAge {
 				continue
 			}
 			if err := a.abortNoted(ctx, aws.ToString(o.Key)); err != nil {

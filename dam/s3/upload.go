@@ -62,24 +62,24 @@ func (t *transfer) run(ctx context.Context) (place, record, error) {
 		return place{}, record{}, err
 	}
 	size := source.Size()
-	if size >= 0 && size <= t.threshold && !t.signs() {
+	if size > 0 && size <= t.threshold && !t.signs() { // nobody reads the end of an empty body
 		return t.putStream(ctx, cancel, source, size)
 	}
 	defer source.Close() //nolint:errcheck // read to its end or given up
 	return t.putBuffered(ctx, source)
 }
 
-// patience is how old a look may be when an object is replaced. The ETag only
-// guards the bytes: that somebody described the same bytes anew meanwhile,
+// defaultPatience is how old a look may be when an object is replaced. The ETag
+// only guards the bytes: that somebody described the same bytes anew meanwhile,
 // with a higher generation, only a look tells.
-const patience = 2 * time.Second
+const defaultPatience = 2 * time.Second
 
 // last is asked when all has been read and the last byte is still here: whether
 // another worker has been at what is to be replaced. What a condition of the
 // request cannot tell is another place than dst.
 func (t *transfer) last(ctx context.Context) error {
 	elsewhere := slices.ContainsFunc(t.own, func(p place) bool { return p.name != t.dst.name })
-	if len(t.own) == 0 || !elsewhere && time.Since(t.looked) < patience {
+	if len(t.own) == 0 || !elsewhere && time.Since(t.looked) < t.patience {
 		return nil
 	}
 	for _, before := range t.own {
@@ -113,7 +113,6 @@ func (t *transfer) putStream(ctx context.Context, cancel func(), source *dam.Sou
 	if t.sha256 {
 		framed := newTrailed(content, size, seal)
 		body.r, in.ContentLength = framed, aws.Int64(framed.length)
-		in.ContentEncoding = aws.String("aws-chunked")
 		options = []func(*s3.Options){trailing(size)}
 	}
 	now, err := t.send(ctx, in, options...)
@@ -226,7 +225,11 @@ func unsigned(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
 
-// trailing announces a body of size bytes in the form of newTrailed.
+// trailing announces a body of size bytes in the form of newTrailed. The header
+// Content-Encoding: aws-chunked, which the documentation asks for, is left out
+// as other clients do (minio-go, AWS SDK for .NET): S3 knows the form by the
+// payload hash, and some servers keep the header with the object, so that
+// readers find an encoding they do not know (versity/versitygw#2398).
 func trailing(size int64) func(*s3.Options) {
 	announce := middleware.InitializeMiddlewareFunc("damsyncTrailer", func(
 		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,

@@ -1,0 +1,283 @@
+package s3
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"damsync/dam"
+	"damsync/dam/s3/s3test"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// meter counts what an adapter asks of the store.
+type meter struct {
+	requests atomic.Int64
+	sent     atomic.Int64 // bytes of bodies
+}
+
+func metered(t *testing.T, given map[string]any) (*Adapter, *meter) {
+	t.Helper()
+	m := &meter{}
+	a := newAdapter(t, given)
+	a.intercept = func(next s3.HTTPClient) s3.HTTPClient {
+		return doer(func(r *http.Request) (*http.Response, error) {
+			m.requests.Add(1)
+			m.sent.Add(max(r.ContentLength, 0))
+			return next.Do(r)
+		})
+	}
+	return a, m
+}
+
+// One PUT an object, and metadata alone moves no bytes.
+func TestRequestsOfAPlacement(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "counted")
+	a, m := metered(t, streamed(server, bucket))
+	r, err := a.Put(t.Context(), object("A", "dir/a.png", strings.Repeat("x", mib), 1), dam.Remote{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := m.requests.Load(); n != 1 {
+		t.Errorf("a new object took %d requests, want 1", n)
+	}
+	before := m.sent.Load()
+	mark := dam.Mark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
+	r, err = a.SetMetadata(t.Context(), r, mark, "New title", dam.Metadata{"alt": "new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark.Generation = 3
+	if _, err := a.Move(t.Context(), r, mark, "dir/b.png"); err != nil {
+		t.Fatal(err)
+	}
+	if sent := m.sent.Load() - before; sent != 0 {
+		t.Errorf("metadata and a move sent %d bytes, want none", sent)
+	}
+}
+
+// What the configuration says of objects is there, and stays when they are
+// described anew or moved.
+func TestHeadersAtTheServer(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "headers")
+	a := newAdapter(t, with(streamed(server, bucket), map[string]any{
+		"cache_control": "max-age=60", "content_disposition": "attachment", "tags": []any{"alt"},
+	}))
+	r, err := a.Put(t.Context(), object("A", "dir/Bild ü.png", "body", 1), dam.Remote{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantHeaders(t, server, bucket, "dir/Bild ü.png", "Ünï")
+	mark := dam.Mark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
+	if r, err = a.SetMetadata(t.Context(), r, mark, "T", dam.Metadata{"alt": "new"}); err != nil {
+		t.Fatal(err)
+	}
+	wantHeaders(t, server, bucket, "dir/Bild ü.png", "new")
+	if _, err = a.Move(t.Context(), r, mark, "b.png"); err != nil {
+		t.Fatal(err)
+	}
+	wantHeaders(t, server, bucket, "b.png", "new")
+}
+
+func wantHeaders(t *testing.T, server *s3test.Server, bucket, key, alt string) {
+	t.Helper()
+	out, err := server.Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := server.Client().GetObjectTagging(t.Context(), &s3.GetObjectTaggingInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{aws.ToString(out.ContentType), aws.ToString(out.CacheControl), aws.ToString(out.ContentEncoding)}
+	for _, tag := range tags.TagSet {
+		got = append(got, *tag.Key+"="+*tag.Value)
+	}
+	if diff := gocmp.Diff([]string{"image/png", "max-age=60", "", "alt=" + alt}, got); diff != "" {
+		t.Error(diff)
+	}
+	if d := aws.ToString(out.ContentDisposition); !strings.HasPrefix(d, "attachment; filename") {
+		t.Errorf("disposition %q", d)
+	}
+}
+
+// The sidecar has the keys that a file of the filesystem adapter has beside it.
+func TestSidecar(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "sidecar")
+	a := newAdapter(t, streamed(server, bucket))
+	obj := object("A", "a.png", "body", 1)
+	obj.Metadata["description"] = strings.Repeat("日本", 1000)
+	r, err := a.Put(t.Context(), obj, dam.Remote{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(stored(t, server, bucket, "a.png.damsync.json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"instance": "tester", "target": "bucket", "asset_id": "A", "version": obj.Mark.Version, "sha256": r.Mark.SHA256,
+		"size": 4.0, "generation": 1.0, "path": "a.png", "title": "Title", "mime_type": "image/png", "metadata_hash": "h",
+		"metadata": map[string]any(obj.Metadata),
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	mark := obj.Mark
+	mark.Generation = 2
+	if _, err := a.SetMetadata(t.Context(), r, mark, "T", nil); err != nil {
+		t.Fatal(err)
+	}
+	if there := keys(t, server, bucket, ""); len(there) != 1 {
+		t.Errorf("a sidecar not needed any more stays: %q", there)
+	}
+}
+
+// A sidecar that somebody else has is not overwritten.
+func TestForeignSidecar(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "theirs")
+	put(t, server, bucket, "a.png.damsync.json", "theirs")
+	a := newAdapter(t, with(streamed(server, bucket), map[string]any{"sidecar": "always"}))
+	_, err := a.Put(t.Context(), object("A", "a.png", "body", 1), dam.Remote{})
+	if !errors.Is(err, dam.ErrForeign) || stored(t, server, bucket, "a.png.damsync.json") != "theirs" {
+		t.Errorf("want foreign: %v", err)
+	}
+	if r, err := a.Find(t.Context(), keyOf("A"), []string{"a.png"}); err != nil || r.State != dam.Incomplete {
+		t.Errorf("without its sidecar it is %s, %v", r.State, err)
+	}
+}
+
+func put(t *testing.T, server *s3test.Server, bucket, key, body string) {
+	t.Helper()
+	_, err := server.Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is too large for one copy is copied in parts, bytes and mark alike.
+func TestLargeCopy(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "large")
+	a := newAdapter(t, streamed(server, bucket))
+	a.copyLimit, a.copyPartSize = 6*mib, 5*mib
+	body := string(bytes.Repeat([]byte("0123456789abcdef"), 12*mib/16)) + "tail"
+	r, err := a.Put(t.Context(), object("A", "a.bin", body, 1), dam.Remote{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := r.Mark
+	mark.Generation = 2
+	moved, err := a.Move(t.Context(), r, mark, "dir/b.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if moved, err = a.SetMetadata(t.Context(), moved, mark, "New", nil); err != nil {
+		t.Fatal(err)
+	}
+	found, err := a.Find(t.Context(), keyOf("A"), []string{"dir/b.bin", "a.bin"})
+	if err != nil || found.State != dam.Present || found.Mark.SHA256 != r.Mark.SHA256 || found.Token != moved.Token {
+		t.Errorf("find gives %+v, %v", found, err)
+	}
+	if there := keys(t, server, bucket, ""); stored(t, server, bucket, "dir/b.bin") != body || len(there) != 1 {
+		t.Errorf("other bytes, or more than one: %q", there)
+	}
+}
+
+// In a bucket with versions a removed object can be had back.
+func TestDeleteMarker(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "versions")
+	_, err := server.Client().PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+		Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAdapter(t, streamed(server, bucket))
+	r, err := a.Put(t.Context(), object("A", "a.png", "body", 1), dam.Remote{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Retire(t.Context(), r, r.Mark, dam.RetireDelete); err != nil {
+		t.Fatal(err)
+	}
+	out, err := server.Client().ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &bucket})
+	if err != nil || len(out.Versions) != 1 || len(out.DeleteMarkers) != 1 {
+		t.Errorf("%d versions, %d delete markers, %v; want one each", len(out.Versions), len(out.DeleteMarkers), err)
+	}
+}
+
+// Uploads that were left are aborted after a day; those of others stay.
+func TestLeftoversAborted(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "leftovers")
+	given := with(streamed(server, bucket), map[string]any{"multipart_threshold": "5MiB", "part_size": "5MiB"})
+	a := newAdapter(t, given)
+	left, err := a.beginUpload(t.Context(), "left.bin", headers{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := server.Client().CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
+		Bucket: &bucket, Key: aws.String("theirs.bin"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		age  time.Duration
+		want int
+	}{{time.Hour, 2}, {0, 1}} {
+		next := newAdapter(t, given)
+		next.leftoverAge = c.age
+		body := strings.Repeat("x", 6*mib)
+		if _, err := next.Put(t.Context(), object("A", "a.bin", body, 1), dam.Remote{}); err != nil {
+			t.Fatal(err)
+		}
+		out, err := server.Client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
+		if err != nil || len(out.Uploads) != c.want {
+			t.Errorf("%d uploads are left, %v; want %d", len(out.Uploads), err, c.want)
+		}
+		if c.want == 1 && (*out.Uploads[0].UploadId != *theirs.UploadId || left == *theirs.UploadId) {
+			t.Error("the upload of somebody else was aborted")
+		}
+		if _, err := next.Retire(t.Context(), dam.Remote{Path: "a.bin"}, object("A", "", "x", 1).Mark, dam.RetireDelete); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A body of unknown length, short or long, is put whole.
+func TestUnknownSize(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "unknown")
+	a := newAdapter(t, with(streamed(server, bucket), map[string]any{"part_size": "5MiB"}))
+	for name, n := range map[string]int{"empty": 0, "short": 10, "part": 5 * mib, "parts": 10 * mib, "odd": 11*mib + 7} {
+		body := strings.Repeat("x", n)
+		obj := object(name, name, body, 1)
+		obj.Mark.Size = dam.UnknownSize
+		obj.Open = dam.Opener(dam.UnknownSize, "", reader(body))
+		r, err := a.Put(t.Context(), obj, dam.Remote{})
+		if err != nil || r.Mark.Size != int64(n) || stored(t, server, bucket, name) != body {
+			t.Errorf("%s: %+v, %v", name, r, err)
+			continue
+		}
+		found, err := a.Find(t.Context(), keyOf(name), []string{name})
+		if err != nil || found.State != dam.Present || found.Mark != r.Mark {
+			t.Errorf("%s: find gives %+v, %v; want the mark of %+v", name, found, err, r)
+		}
+	}
+}
