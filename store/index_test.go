@@ -66,7 +66,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		},
 		"plan assets": func(ctx context.Context) error { return s.PlanAssets(ctx, polled(), some[:3], everything("brand")) },
 		"expired":     func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
-		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled()); return err },
+		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled(), time.Second); return err },
 		"gate":        func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", nil); return err },
 		"held":        func(ctx context.Context) error { _, err := s.Held(ctx, "brand", 10); return err },
 		"backlog":     func(ctx context.Context) error { _, err := s.Backlog(ctx, brand, time.Now()); return err },

@@ -99,15 +99,16 @@ func (s *Store) WantLookups(ctx context.Context, obs state.Observation, class gr
 }
 
 // WantUnsettled asks again for the assets that were read in the second of
-// their last change, in which a further change does not move modified_at.
-func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation) (int, error) {
+// their last change, in which a further change does not move modified_at, and
+// at least age ago.
+func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation, age time.Duration) (int, error) {
 	var n int
 	err := s.inTx(ctx, "ask for unsettled assets", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT a.id, a.type, a.self FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id
-			WHERE NOT d.settled AND d.read_at < clock_timestamp() - interval '2 seconds' AND a.removed_at IS NULL
+			WHERE NOT d.settled AND d.read_at < clock_timestamp() - $1::interval AND a.removed_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = a.id AND l.wanted > l.done)
-			ORDER BY d.read_at LIMIT 1000`)
+			ORDER BY d.read_at LIMIT 1000`, age)
 		if err != nil {
 			return err
 		}

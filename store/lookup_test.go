@@ -295,11 +295,14 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 	applyReading(t, s, claimOne(t, s), reading(summary("x"), now, func(r *state.Reading) { r.Settled = false }), nil)
 	unsettled := func(want int) {
 		t.Helper()
-		if n, err := s.WantUnsettled(t.Context(), polled()); err != nil || n != want {
+		if n, err := s.WantUnsettled(t.Context(), polled(), 2*time.Second); err != nil || n != want {
 			t.Errorf("asked for %d, %v, want %d", n, err, want)
 		}
 	}
 	unsettled(0)
+	if n, err := s.WantUnsettled(t.Context(), polled(), 4*time.Second); err != nil || n != 0 {
+		t.Errorf("asked for %d that are too new, %v", n, err)
+	}
 	clock.advance(3 * time.Second)
 	unsettled(1)
 	unsettled(0)

@@ -53,10 +53,13 @@ func settled(served, readAt, modified time.Time) bool {
 	return !served.Before(settledAt(modified))
 }
 
-// settledAt is when the second of modified is surely over: times have whole seconds, and the
-// clock that wrote them may be a little behind.
+// settleTime is how long after its start a second is surely over: the clock that wrote
+// a time may be a little behind.
+const settleTime = 2 * time.Second
+
+// settledAt is when the second of modified is surely over: times have whole seconds.
 func settledAt(modified time.Time) time.Time {
-	return modified.Truncate(time.Second).Add(2 * time.Second)
+	return modified.Truncate(time.Second).Add(settleTime)
 }
 
 // clockedReading asks the database for the time before the library is read.

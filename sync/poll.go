@@ -69,7 +69,7 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 	if newest.After(cursor.Newest) {
 		cursor.Newest = newest
 	}
-	if _, err := e.store.WantUnsettled(ctx, observed(grant.Incremental)); err != nil {
+	if _, err := e.store.WantUnsettled(ctx, observed(grant.Incremental), settleTime); err != nil {
 		return cursor, err
 	}
 	return e.compareCounts(ctx, cursor, total)

@@ -52,7 +52,7 @@ type MirrorStore interface {
 // LookupStore holds the assets that have to be read singly.
 type LookupStore interface {
 	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
-	WantUnsettled(ctx context.Context, obs state.Observation) (int, error)
+	WantUnsettled(ctx context.Context, obs state.Observation, age time.Duration) (int, error)
 	ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error)
 	NextLookup(ctx context.Context) (time.Duration, bool, error)
 	ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error

@@ -216,7 +216,7 @@ func TestQuota(t *testing.T) {
 // Promise 7: what finds no change writes no row of the mirror and asks no target.
 func TestUnchangedCostsNothing(t *testing.T) {
 	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 700}})
-	if _, err := w.store.WantUnsettled(t.Context(), observed("incremental")); err != nil {
+	if _, err := w.store.WantUnsettled(t.Context(), observed("incremental"), 0); err != nil {
 		t.Fatal(err)
 	}
 	w.converge()

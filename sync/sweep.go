@@ -171,8 +171,8 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 		return p, err
 	}
 	p.Suspects = int64(looked)
-	// A summary does not tell whether these have changed once more.
-	_, err = e.store.WantUnsettled(ctx, obs)
+	// A summary does not tell whether these have changed once more, as late as a moment ago.
+	_, err = e.store.WantUnsettled(ctx, obs, 0)
 	return p, err
 }
 
