@@ -183,6 +183,9 @@ func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 	class := dam.Classify(err)
 	if class == dam.ClassSource {
 		p.e.urls.drop(w.AssetID)
+		if err := p.readAgain(ctx, w); err != nil {
+			return err
+		}
 	}
 	after := placementDelay(class, w.Attempts)
 	if pausing(class) {
@@ -205,6 +208,16 @@ func (p *pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 // pausing tells the classes that concern the whole target.
 func pausing(class dam.Class) bool {
 	return class == dam.ClassUnavailable || class == dam.ClassAuth || class == dam.ClassThrottled
+}
+
+// readAgain has the asset read once more when its bytes go on failing: the size
+// that was promised may be what is wrong. Each time it waits for twice as many
+// attempts, for an asset that stays broken must not eat the month.
+func (p *pusher) readAgain(ctx context.Context, w state.Work) error {
+	if w.Attempts < 2 || w.Attempts&(w.Attempts-1) != 0 {
+		return nil
+	}
+	return p.e.store.WantLookups(ctx, observed(grant.Detail), grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
 }
 
 // placementDelay backs off by class: what passes by itself soon, what waits for a
