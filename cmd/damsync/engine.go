@@ -10,6 +10,7 @@ import (
 	"damsync/cmp"
 	"damsync/dam"
 	"damsync/dam/filesystem"
+	"damsync/dam/s3"
 	"damsync/internal/buildinfo"
 	"damsync/internal/config"
 	"damsync/internal/grant"
@@ -96,13 +97,20 @@ func (a *app) targets(instance string) ([]sync.Target, error) {
 }
 
 func newAdapter(t config.Target, instance string, log zerolog.Logger) (dam.Adapter, error) {
+	adapter, err := bareAdapter(t, instance)
+	if err != nil {
+		return nil, err
+	}
+	return dam.Logging(adapter, log, t.Spec.Name), nil
+}
+
+// bareAdapter knows the adapters that config.Adapters lists.
+func bareAdapter(t config.Target, instance string) (dam.Adapter, error) {
 	switch t.Adapter {
 	case "filesystem":
-		fs, err := filesystem.New(t.Options, t.Spec.Name, instance)
-		if err != nil {
-			return nil, err
-		}
-		return dam.Logging(fs, log, t.Spec.Name), nil
+		return filesystem.New(t.Options, t.Spec.Name, instance)
+	case "s3":
+		return s3.New(t.Options, t.Spec.Name, instance)
 	default:
 		return nil, fmt.Errorf("unknown adapter %q", t.Adapter)
 	}

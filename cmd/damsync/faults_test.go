@@ -23,6 +23,8 @@ func TestBadAnswersAreSurvived(t *testing.T) {
 		"slow":           {{"kind": "slow", "host": "api", "delay_ms": 1000, "count": 5}},
 		"401":            {{"kind": "unauthorized", "host": "api", "skip": 3, "count": 1}},
 		"files cut":      {{"kind": "cut", "host": "files", "count": 3}},
+		"wrong size":     {{"kind": "wrong_size", "host": "api", "count": 8}},
+		"wrong type":     {{"kind": "unknown_enums", "host": "api", "count": 6}},
 		"files size":     {{"kind": "cut_chunked", "host": "files", "count": 3}, {"kind": "status", "status": 500, "host": "files", "skip": 1, "count": 3}},
 		"files expired":  {{"kind": "status", "status": 403, "host": "files", "count": 3}},
 		"files html":     {{"kind": "html", "host": "files", "count": 3}},
