@@ -213,17 +213,19 @@ func named(values []library.Named) []library.Named {
 // Names reads the folders, labels and fields the mirror has, for checking what
 // rules refer to.
 func (s *Store) Names(ctx context.Context) (state.Names, error) {
-	n := state.Names{Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}}
+	n := state.Names{
+		Folders: map[string]bool{}, Labels: map[string]map[string]bool{}, Fields: map[string]bool{}, LabelNames: map[string]string{},
+	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT 'folder', path, '' FROM damsync.folder
-		UNION ALL SELECT 'label', g.name, coalesce(v ->> 'name', '') FROM damsync.label_group g
+		SELECT 'folder', path, '', '', '' FROM damsync.folder
+		UNION ALL SELECT 'label', g.name, coalesce(v ->> 'name', ''), g.id, coalesce(v ->> 'id', '') FROM damsync.label_group g
 			LEFT JOIN LATERAL jsonb_array_elements(g.values) v ON true
-		UNION ALL SELECT 'field', name, '' FROM damsync.field_definition`)
+		UNION ALL SELECT 'field', name, '', '', '' FROM damsync.field_definition`)
 	if err != nil {
 		return n, fmt.Errorf("read names: %w", err)
 	}
-	var kind, name, value string
-	_, err = pgx.ForEachRow(rows, []any{&kind, &name, &value}, func() error {
+	var kind, name, value, id, valueID string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &name, &value, &id, &valueID}, func() error {
 		switch kind {
 		case "folder":
 			n.Folders[name] = true
@@ -234,6 +236,10 @@ func (s *Store) Names(ctx context.Context) (state.Names, error) {
 				n.Labels[name] = map[string]bool{}
 			}
 			n.Labels[name][value] = true
+			n.LabelNames[id] = name
+			if valueID != "" {
+				n.LabelNames[valueID] = value
+			}
 		}
 		return nil
 	})

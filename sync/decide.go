@@ -11,13 +11,14 @@ import (
 
 // decide judges one asset for every rule that runs.
 func (e *Engine) decide(now time.Time, k state.Known) state.Verdict {
-	return decideFor(e.rules(), now, k)
+	return decideFor(e.rules(), e.labelNames(), now, k)
 }
 
 // decideFor is the plan: what each rule makes of one asset, held against the
 // placements there are.
-func decideFor(rules []*plan.Target, now time.Time, k state.Known) state.Verdict {
+func decideFor(rules []*plan.Target, labels map[string]string, now time.Time, k state.Known) state.Verdict {
 	var v state.Verdict
+	k.Asset.Labels = renamed(k.Asset.Labels, labels)
 	view := viewOf(k)
 	for _, rule := range rules {
 		d := rule.Decide(view, now)
@@ -34,6 +35,26 @@ func decideFor(rules []*plan.Target, now time.Time, k state.Known) state.Verdict
 		}
 	}
 	return v
+}
+
+// renamed gives labels the names that they have now: a label that is renamed is not told by the
+// assets that carry it until they are read again, and a rule that knows the new
+// name alone would take all of them for others.
+func renamed(labels []library.Label, names map[string]string) []library.Label {
+	now := func(n library.Named) library.Named {
+		if name, known := names[n.ID]; known {
+			n.Name = name
+		}
+		return n
+	}
+	out := make([]library.Label, len(labels))
+	for i, l := range labels {
+		out[i].Group = now(l.Group)
+		for _, v := range l.Values {
+			out[i].Values = append(out[i].Values, now(v))
+		}
+	}
+	return out
 }
 
 func viewOf(k state.Known) plan.View {

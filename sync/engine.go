@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -69,8 +70,8 @@ type Engine struct {
 	log      zerolog.Logger
 	opts     Options
 
-	active   atomic.Pointer[[]*plan.Target] // rules that may run
-	deciding sync.RWMutex                   // read-held by who writes what the rules decide
+	active   atomic.Pointer[ruling] // what assets are judged by; nil until the names that rules refer to are known
+	deciding sync.RWMutex           // read-held by who writes what the rules decide
 	urls     *urlCache
 	bells    bells
 	deferred atomic.Pointer[grant.Deferred] // the last refusal by the quota
@@ -109,11 +110,25 @@ func New(o Options) *Engine {
 	return e
 }
 
+// ruling is what assets are judged by.
+type ruling struct {
+	rules  []*plan.Target    // those that may run
+	labels map[string]string // the names of label groups and values now, by id
+}
+
+// labelNames are the names that labels have now, by id.
+func (e *Engine) labelNames() map[string]string {
+	if active := e.active.Load(); active != nil {
+		return active.labels
+	}
+	return nil
+}
+
 // rules lists the rules that run: none until the names that they refer to are
 // known.
 func (e *Engine) rules() []*plan.Target {
 	if active := e.active.Load(); active != nil {
-		return *active
+		return active.rules
 	}
 	return nil
 }
@@ -133,7 +148,7 @@ func (e *Engine) withRules(write func() error) error {
 
 // setActive lets the rules run that have no problem, and wakes who waits for
 // them. It returns those that did not run while others did.
-func (e *Engine) setActive(problems map[string]string) (gained []*plan.Target) {
+func (e *Engine) setActive(problems, labels map[string]string) (gained []*plan.Target) {
 	rules := make([]*plan.Target, 0, len(e.targets))
 	for _, t := range e.targets {
 		if problems[t.Rule.Name()] == "" {
@@ -141,11 +156,11 @@ func (e *Engine) setActive(problems map[string]string) (gained []*plan.Target) {
 		}
 	}
 	before := e.active.Load()
-	if before != nil && slices.Equal(*before, rules) {
+	if before != nil && slices.Equal(before.rules, rules) && maps.Equal(before.labels, labels) {
 		return nil
 	}
 	e.deciding.Lock()
-	e.active.Store(&rules)
+	e.active.Store(&ruling{rules: rules, labels: labels})
 	e.deciding.Unlock()
 	for _, t := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
 		e.Wake(t)
@@ -154,7 +169,7 @@ func (e *Engine) setActive(problems map[string]string) (gained []*plan.Target) {
 	if before == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(rules), func(r *plan.Target) bool { return slices.Contains(*before, r) })
+	return slices.DeleteFunc(slices.Clone(rules), func(r *plan.Target) bool { return slices.Contains(before.rules, r) })
 }
 
 // LibraryFailure is nil while the library can be read.

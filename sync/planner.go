@@ -39,7 +39,8 @@ func (e *Engine) PlanStale(ctx context.Context) error {
 }
 
 func (e *Engine) planAll(ctx context.Context, rules []*plan.Target) error {
-	decide := func(now time.Time, k state.Known) state.Verdict { return decideFor(rules, now, k) }
+	labels := e.labelNames()
+	decide := func(now time.Time, k state.Known) state.Verdict { return decideFor(rules, labels, now, k) }
 	for after := ""; ; {
 		last, err := e.store.PlanNext(ctx, state.Observation{Kind: "plan"}, after, planChunk, decide)
 		if err != nil || last == "" {

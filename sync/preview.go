@@ -50,7 +50,7 @@ func (e *Engine) useKnownRules(ctx context.Context) error {
 			problems[t.Rule.Name()] = missing
 		}
 	}
-	e.setActive(problems)
+	e.setActive(problems, names.LabelNames)
 	return nil
 }
 

@@ -144,7 +144,7 @@ func (e *Engine) CheckRules(ctx context.Context) error {
 			e.log.Error().Str("target", name).Str("problem", problems[name]).Msg("target does not run")
 		}
 	}
-	for _, rule := range e.setActive(problems) {
+	for _, rule := range e.setActive(problems, names.LabelNames) {
 		// While it did not run here, assets were decided without it.
 		if err := e.store.SetTargetPlanned(ctx, rule.Name(), []byte{}, 0); err != nil {
 			return err

@@ -59,7 +59,10 @@ type References struct {
 type Names struct {
 	Folders map[string]bool            // by path
 	Labels  map[string]map[string]bool // group name to value names
-	Fields  map[string]bool            // by name
+	// LabelNames is by id, of groups and of values: what assets carry under an older
+	// name is told by it. Only the mirror's has it.
+	LabelNames map[string]string
+	Fields     map[string]bool // by name
 }
 
 // HeldRemoval is one removal that waits for approval.
