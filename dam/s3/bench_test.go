@@ -221,7 +221,7 @@ type scenario struct {
 // adapter and, when it is in the PATH, with rclone.
 func BenchmarkTransfer(b *testing.B) {
 	for _, s := range []scenario{
-		{"large", 6, 500_000_000, 2, 0},
+		{"large", 4, 500_000_000, 2, 0},
 		{"small", 2000, 1_000_000, 8, 0},
 		{"small, 64 workers", 2000, 1_000_000, 64, 0},
 		{"small, 50 ms away", 1000, 1_000_000, 16, 50 * time.Millisecond},

@@ -96,7 +96,7 @@ type Target struct {
 }
 
 // Adapters lists the adapters a target may name.
-func Adapters() []string { return []string{"filesystem"} }
+func Adapters() []string { return []string{"filesystem", "s3"} }
 
 // OptionsCheck judges the options of one target, as its adapter would. It does no
 // I/O. What it finds, one problem or several joined, is reported with the rest.

@@ -144,7 +144,7 @@ config.yaml:4:10: cmp.grant: must be one of client_credentials, authorization_co
 config.yaml:5:24: cmp.requests_per_second: must be a whole number, is text
 config.yaml:6:1: htp: unknown key, did you mean "http"?
 config.yaml:8:11: targets[0].name: must be 1 to 63 of a-z, 0-9, - and _, not starting with - or _
-config.yaml:9:14: targets[0].adapter: must be one of filesystem
+config.yaml:9:14: targets[0].adapter: must be one of filesystem, s3
 config.yaml:10:16: targets[0].on_remove: must be one of delete, archive, keep`
 	if err == nil {
 		t.Fatal("accepted")
