@@ -263,7 +263,8 @@ func TestMetricsTellsEachCall(t *testing.T) {
 		a := Metrics(f, func(c Call) { calls = append(calls, c) })
 		_ = a.Check(t.Context(), false)
 		_, _ = a.Put(t.Context(), Object{}, Remote{})
-		for range a.List(t.Context()) {
+		for _, err := range a.List(t.Context()) {
+			t.Error(err)
 		}
 		body, err := ReadBack(t.Context(), a, Remote{})
 		if err != nil {
@@ -275,8 +276,14 @@ func TestMetricsTellsEachCall(t *testing.T) {
 		_, _ = a.Retire(t.Context(), Remote{}, Mark{}, RetireDelete)
 		_, _ = a.Find(t.Context(), Key{}, nil)
 		want := []Call{
-			{Op: OpCheck}, {Op: OpPut, Class: ClassUnavailable, Took: time.Second}, {Op: OpList}, {Op: OpReadBack},
-			{Op: OpMove}, {Op: OpSetMetadata}, {Op: OpRetire}, {Op: OpFind},
+			{Op: OpCheck},
+			{Op: OpPut, Class: ClassUnavailable, Took: time.Second},
+			{Op: OpList},
+			{Op: OpReadBack},
+			{Op: OpMove},
+			{Op: OpSetMetadata},
+			{Op: OpRetire},
+			{Op: OpFind},
 		}
 		if !slices.Equal(calls, want) {
 			t.Errorf("told %+v, want %+v", calls, want)

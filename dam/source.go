@@ -100,7 +100,7 @@ func (s *Source) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.size += int64(n)
-	s.hash.Write(p[:n]) //nolint:errcheck // a hash never fails
+	s.hash.Write(p[:n]) // never fails
 	switch {
 	case s.wantSize >= 0 && s.size > s.wantSize:
 		s.err = fmt.Errorf("%w: more than the %d bytes promised", ErrSource, s.wantSize)

@@ -80,7 +80,7 @@ func brokenOnAdopting(k *kit) {
 	}
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
 	k.wantClass("adopt with a broken body", err, dam.ClassSource, dam.ClassForeign)
-	k.wantForeign("A", "a.png", "tw")
+	k.wantForeign("a.png", "tw")
 }
 
 func doesNotOpen(k *kit) {

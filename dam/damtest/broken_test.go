@@ -1,11 +1,13 @@
 package damtest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/text/unicode/norm"
@@ -257,21 +259,18 @@ var defects = []struct {
 		}
 	}},
 	{"finds what it remembers", "drift/deleted", func(b *broken) {
-		known := map[dam.Key]dam.Remote{}
+		var known sync.Map
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
-			if err == nil && r.State == dam.Present {
-				known[key] = r
-			}
-			if k, ok := known[key]; ok && r.State == dam.Absent {
-				return k, err
+			if then, ok := known.Load(key); ok && r.State == dam.Absent {
+				return then.(dam.Remote), err
 			}
 			return r, err
 		}
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if err == nil {
-				known[obj.Mark.Key()] = r
+				known.Store(obj.Mark.Key(), r)
 			}
 			return r, err
 		}
@@ -353,22 +352,22 @@ var defects = []struct {
 		}
 	}},
 	{"resumes with another content", "resume/not with another content", func(b *broken) {
-		kept := map[string]string{} // the first half of what was last sent
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
-			first, ok := kept[obj.Path]
-			if ok && len(obj.Upload.Session) > 0 {
-				open := obj.Open
-				obj.Upload.Session, obj.Mark.SHA256 = nil, ""
-				obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
-					source, err := open(ctx, from)
-					if err != nil {
-						return nil, err
-					}
-					rest, err := io.ReadAll(source)
-					return dam.NewSource(strings.NewReader(first+string(rest[min(len(first), len(rest)):])), dam.UnknownSize, ""), err
-				}
+			open := obj.Open
+			if len(obj.Upload.Session) == 0 {
+				return b.Adapter.Put(ctx, obj, current)
 			}
-			kept[obj.Path] = "content"
+			obj.Upload.Session = nil
+			obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
+				source, err := open(ctx, from)
+				if err != nil {
+					return nil, err
+				}
+				const first = "content" // of the upload that broke off
+				rest, err := io.ReadAll(source)
+				mixed := io.MultiReader(strings.NewReader(first), bytes.NewReader(rest[min(len(first), len(rest)):]))
+				return dam.NewSource(mixed, int64(len(rest)), ""), err
+			}
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},

@@ -134,9 +134,9 @@ func (op operation) recover(k *kit, id string, n int) {
 
 func operations() []operation {
 	return []operation{
-		{name: "create", needs: always, setUp: nothing, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two"},
-		{name: "replace", needs: always, setUp: there, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two"},
-		{name: "replace elsewhere", needs: always, setUp: there, do: put("b.png", "two"), state: dam.Present, path: "b.png", body: "two"},
+		{name: "create", needs: always, setUp: nothing, do: put("a.png"), state: dam.Present, path: "a.png", body: "two"},
+		{name: "replace", needs: always, setUp: there, do: put("a.png"), state: dam.Present, path: "a.png", body: "two"},
+		{name: "replace elsewhere", needs: always, setUp: there, do: put("b.png"), state: dam.Present, path: "b.png", body: "two"},
 		{name: "adopt", needs: adopts, setUp: foreign, do: adopt, state: dam.Present, path: "a.png", body: "two", foreign: true},
 		{name: "set metadata", needs: setsMetadata, setUp: there, do: setMetadata, state: dam.Present, path: "a.png", body: "one"},
 		{name: "move", needs: canMove, setUp: there, do: move("b.png"), state: dam.Present, path: "b.png", body: "one"},
@@ -152,7 +152,7 @@ func operations() []operation {
 		},
 		{
 			name: "put out of the archive", needs: mode(dam.RetireArchive),
-			setUp: away, do: put("a.png", "two"), state: dam.Present, path: "a.png", body: "two",
+			setUp: away, do: put("a.png"), state: dam.Present, path: "a.png", body: "two",
 		},
 	}
 }
@@ -173,9 +173,10 @@ func all(a, b func(*kit) bool) func(*kit) bool {
 // call is one call on asset id at generation 2.
 type call func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error)
 
-func put(path, body string) call {
+// put puts the content "two".
+func put(path string) call {
 	return func(k *kit, a dam.Adapter, id string, r dam.Remote) (dam.Remote, error) {
-		return a.Put(k.ctx, k.object(id, id+"/"+path, body, 2), r)
+		return a.Put(k.ctx, k.object(id, id+"/"+path, "two", 2), r)
 	}
 }
 

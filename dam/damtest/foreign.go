@@ -14,9 +14,10 @@ func foreignCases() []testCase {
 	}
 }
 
-func (k *kit) wantForeign(id, path, body string) {
+// wantForeign looks for asset A.
+func (k *kit) wantForeign(path, body string) {
 	k.Helper()
-	r, err := k.a.Find(k.ctx, k.key(id), []string{path})
+	r, err := k.a.Find(k.ctx, k.key("A"), []string{path})
 	if err != nil || r.State != dam.Foreign || r.Mark != (dam.Mark{}) {
 		k.Errorf("find gives %+v, %v; want foreign without a mark", r, err)
 	}
@@ -27,7 +28,7 @@ func foreignInPlace(k *kit) {
 	k.needsBackdoor()
 	k.needs(k.can.UniquePaths, "unique paths")
 	k.write("dir/a.png", "theirs")
-	k.wantForeign("A", "dir/a.png", "theirs")
+	k.wantForeign("dir/a.png", "theirs")
 	for _, body := range []string{"ours!", "theirs"} {
 		_, err := k.a.Put(k.ctx, k.object("A", "dir/a.png", body, 1), dam.Remote{})
 		k.wantClass("put where something foreign is", err, dam.ClassForeign)
@@ -35,7 +36,7 @@ func foreignInPlace(k *kit) {
 	for _, mode := range k.can.Retire {
 		k.retire(dam.Remote{Path: "dir/a.png", State: dam.Absent}, "A", 2, mode)
 	}
-	k.wantForeign("A", "dir/a.png", "theirs")
+	k.wantForeign("dir/a.png", "theirs")
 	k.wantCount(1)
 }
 
@@ -61,7 +62,7 @@ func foreignComes(k *kit) {
 	obj.Open = interrupted("ours", func() { k.write("a.png", "theirs") })
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
 	k.wantClass("put while something foreign came", err, dam.ClassForeign)
-	k.wantForeign("A", "a.png", "theirs")
+	k.wantForeign("a.png", "theirs")
 	k.wantCount(1)
 }
 
@@ -90,7 +91,7 @@ func adoptsNoOther(k *kit) {
 		obj.Adopt = true
 		_, err := k.a.Put(k.ctx, obj, dam.Remote{})
 		k.wantClass("adopt other bytes", err, dam.ClassForeign)
-		k.wantForeign("A", "a.png", theirs)
+		k.wantForeign("a.png", theirs)
 	}
 	k.wantCount(1)
 }
@@ -119,7 +120,7 @@ func (k *kit) wantStrangers(other dam.Adapter, obj dam.Object, body string) {
 func anothersObject(k *kit) {
 	k.needs(k.can.UniquePaths, "unique paths")
 	other, theirs := k.strangers("dir/a.png", "theirs")
-	k.wantForeign("A", "dir/a.png", "theirs")
+	k.wantForeign("dir/a.png", "theirs")
 	_, err := k.a.Put(k.ctx, k.object("A", "dir/a.png", "ours", 9), dam.Remote{})
 	k.wantClass("put where another installation's is", err, dam.ClassForeign)
 	for _, mode := range k.can.Retire {

@@ -143,7 +143,7 @@ func workersRacing(k *kit) {
 	for _, obj := range objects {
 		a := k.open(k.instance)
 		workers.Go(func() error {
-			_, err := k.persist(a, obj)
+			err := k.persist(a, obj)
 			if class := dam.Classify(err); err != nil && class != dam.ClassStale {
 				return fmt.Errorf("put of generation %d: %w", obj.Mark.Generation, err)
 			}
@@ -158,16 +158,16 @@ func workersRacing(k *kit) {
 }
 
 // persist repeats a put that lost a race, as the core does: it looks first.
-func (k *kit) persist(a dam.Adapter, obj dam.Object) (dam.Remote, error) {
+func (k *kit) persist(a dam.Adapter, obj dam.Object) error {
 	var current dam.Remote
 	for range 10 {
-		r, err := a.Put(k.ctx, obj, current)
+		_, err := a.Put(k.ctx, obj, current)
 		if class := dam.Classify(err); class != dam.ClassTemporary && class != dam.ClassUnknown {
-			return r, err
+			return err
 		}
 		if current, err = a.Find(k.ctx, obj.Mark.Key(), k.made[obj.Mark.Key()]); err != nil {
-			return r, err
+			return err
 		}
 	}
-	return dam.Remote{}, fmt.Errorf("no rest after ten attempts: %w", dam.ErrTemporary)
+	return fmt.Errorf("no rest after ten attempts: %w", dam.ErrTemporary)
 }

@@ -19,8 +19,8 @@ import (
 	"damsync/dam"
 )
 
-// callLimit is how long one call may take before the suite gives it up.
-const callLimit = 2 * time.Minute
+// caseLimit is how long one case may take before the suite gives it up.
+const caseLimit = 5 * time.Minute
 
 // kit is one case's target with what cases do again and again.
 type kit struct {
@@ -38,7 +38,7 @@ type kit struct {
 
 func newKit(t TB, target Target) *kit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), callLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), caseLimit)
 	t.Cleanup(cancel)
 	k := &kit{
 		TB: t, ctx: ctx, target: target, made: map[dam.Key][]string{},
@@ -64,7 +64,7 @@ func (k *kit) open(inst string) dam.Adapter {
 
 // clean removes what was made, as far as that can be.
 func (k *kit) clean() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), callLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), caseLimit)
 	defer cancel()
 	for key, hints := range k.made {
 		a := k.open(key.Instance)
@@ -234,7 +234,7 @@ func (k *kit) readBack(r dam.Remote) string {
 		k.Errorf("read back: %v", err)
 		return ""
 	}
-	defer reader.Close() //nolint:errcheck // read to its end
+	defer reader.Close()
 	got, err := io.ReadAll(reader)
 	if err != nil {
 		k.Errorf("read back: %v", err)

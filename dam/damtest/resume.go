@@ -63,10 +63,10 @@ func (u *upload) object(breaksAfter int64, generation int64) dam.Object {
 	return obj
 }
 
-// breakOff uploads two parts and a half.
-func (u *upload) breakOff(a dam.Adapter, generation int64) {
+// breakOff uploads two parts and a half, at generation 1.
+func (u *upload) breakOff(a dam.Adapter) {
 	u.k.Helper()
-	_, err := a.Put(u.k.ctx, u.object(2*u.k.can.MinPartBytes+u.k.can.MinPartBytes/2, generation), dam.Remote{})
+	_, err := a.Put(u.k.ctx, u.object(2*u.k.can.MinPartBytes+u.k.can.MinPartBytes/2, 1), dam.Remote{})
 	u.k.wantClass("put of a body that breaks off", err, dam.ClassSource)
 	if u.saved == 0 || len(u.session) == 0 {
 		u.k.Fatalf("no session was saved in two parts and a half")
@@ -88,7 +88,7 @@ func (u *upload) finish(a dam.Adapter, generation int64) {
 
 func resumes(k *kit) {
 	u := k.upload("content")
-	u.breakOff(k.a, 1)
+	u.breakOff(k.a)
 	if r := k.find("A"); r.State == dam.Present {
 		k.Errorf("a part is published: %+v", r)
 	}
@@ -100,7 +100,7 @@ func resumes(k *kit) {
 
 func resumesElsewhere(k *kit) {
 	u := k.upload("content")
-	u.breakOff(k.open(k.instance), 1)
+	u.breakOff(k.open(k.instance))
 	u.finish(k.open(k.instance), 2)
 	if len(u.opened) != 1 || u.opened[0] == 0 {
 		k.Errorf("content was read again from bytes %v", u.opened)
@@ -111,14 +111,14 @@ func resumesElsewhere(k *kit) {
 // size.
 func resumesNoOther(k *kit) {
 	first, second := k.upload("content"), k.upload("CONTENT")
-	first.breakOff(k.a, 1)
+	first.breakOff(k.a)
 	second.session = first.session
 	second.finish(k.a, 2)
 }
 
 func resumesNoGarbage(k *kit) {
 	u := k.upload("content")
-	u.breakOff(k.a, 1)
+	u.breakOff(k.a)
 	half := u.session[:len(u.session)/2]
 	for i, session := range []string{string(half), "garbage", "{}", "null", "[]", string(bytes.Repeat([]byte{0xff}, 100))} {
 		next := k.upload(fmt.Sprint("content ", i))
@@ -130,7 +130,7 @@ func resumesNoGarbage(k *kit) {
 // startsAnew: the content cannot be continued, and so is read from its beginning.
 func startsAnew(k *kit) {
 	u := k.upload("content")
-	u.breakOff(k.a, 1)
+	u.breakOff(k.a)
 	obj := u.object(0, 1)
 	open := obj.Open
 	obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {

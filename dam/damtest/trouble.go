@@ -65,7 +65,7 @@ func failingForAMoment(k *kit) {
 		k.target.OnStep(nil)
 		if err != nil {
 			k.wantClass("put", err, dam.ClassTemporary, dam.ClassUnavailable, dam.ClassUnknown)
-			_, err = k.persist(k.a, next)
+			err = k.persist(k.a, next)
 		}
 		if err != nil {
 			k.Errorf("put after a failure at step %d: %v", n, err)

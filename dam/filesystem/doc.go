@@ -8,7 +8,8 @@
 // A file without one, or with another's, is foreign and never touched, and
 // neither is a sidecar that is not ours. Several targets and installations may
 // therefore share a root. A file of ours that somebody edited still carries our
-// mark: it is drift, and the next Put replaces it.
+// mark: it is drift, and the next Put replaces it. Adopting a file writes the
+// sidecar beside it and leaves the file as it is.
 //
 // # State beside the files
 //
@@ -53,7 +54,8 @@
 // (renameat2 on Linux, renameatx_np on macOS, link and unlink elsewhere). On
 // a file system that has neither, and when a file of ours is replaced, a
 // foreign process that puts its own file there between look and rename, some
-// microseconds, loses it. Same-size edits in place are not noticed, since
-// contents are not read again. The tree must be one file system, and its
+// microseconds, loses it. Same-size edits in place do not make an
+// object incomplete, since contents are not read again: its token tells, size
+// and modification time, and reading it back. The tree must be one file system, and its
 // sub-directories left empty by damsync are removed.
 package filesystem

@@ -33,7 +33,7 @@ func (s *session) look(p string) (place, error) {
 	if at.side == nil {
 		return at, nil
 	}
-	_, ok, err := s.readJSON(sidecarPath(p), &at.sidecar)
+	ok, err := s.readJSON(sidecarPath(p), &at.sidecar)
 	if err != nil {
 		return at, classed("read sidecar of "+p, err)
 	}

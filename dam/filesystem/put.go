@@ -64,7 +64,7 @@ func (s *session) receive(ctx context.Context, obj dam.Object) (temp string, sea
 	if err != nil {
 		return "", dam.Mark{}, err
 	}
-	defer body.Close() //nolint:errcheck // read to its end or given up
+	defer body.Close()
 	if temp, err = s.writeTemp(contextReader{ctx, body}); err != nil {
 		return "", dam.Mark{}, err
 	}

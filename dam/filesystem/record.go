@@ -51,7 +51,7 @@ func (t *traces) fit(info fs.FileInfo) bool {
 // record reads an asset's record; nil when there is none.
 func (s *session) record(assetID string) (*record, error) {
 	var rec record
-	_, ok, err := s.readJSON(s.a.recordPath(assetID), &rec)
+	ok, err := s.readJSON(s.a.recordPath(assetID), &rec)
 	if err != nil {
 		return nil, classed("read record", err)
 	}

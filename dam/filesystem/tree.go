@@ -49,24 +49,24 @@ func (t *tree) stat(p string) (fs.FileInfo, error) {
 
 // readJSON reports whether p is there and is JSON that fits v. What is not
 // JSON is no error: it is just not ours.
-func (t *tree) readJSON(p string, v any) (exists, ok bool, err error) {
+func (t *tree) readJSON(p string, v any) (ok bool, err error) {
 	info, err := t.stat(p)
 	if info == nil || err != nil {
-		return false, false, err
+		return false, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxStateBytes {
-		return true, false, nil
+		return false, nil
 	}
 	f, err := t.root.Open(p)
 	if err != nil {
-		return true, false, err
+		return false, err
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, maxStateBytes))
 	if err != nil {
-		return true, false, err
+		return false, err
 	}
-	return true, json.Unmarshal(raw, v) == nil, nil
+	return json.Unmarshal(raw, v) == nil, nil
 }
 
 // writeJSON replaces p as a whole and makes that last.

@@ -36,7 +36,7 @@ func (a *Adapter) receive(ctx context.Context, obj dam.Object) ([]byte, dam.Mark
 	if err != nil {
 		return nil, dam.Mark{}, err
 	}
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	defer source.Close()
 	for {
 		n, err := a.part(ctx, &at, source)
 		if err == nil && n == partBytes && obj.Upload.Save != nil {
