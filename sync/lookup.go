@@ -146,22 +146,43 @@ func (e *Engine) applyGone(ctx context.Context, l state.Lookup, readAt time.Time
 // errContradiction is the class of an asset that the list shows and whose detail is not found.
 var errContradiction = errors.New("the library lists it, but its detail is not found")
 
-// listed tells whether the list shows an asset where the mirror has it.
+// listed tells whether the list shows an asset: where the mirror has it, or above what the last
+// poll has seen, where an edit since would have moved it.
 func (e *Engine) listed(ctx context.Context, id string) (bool, error) {
 	_, known, err := e.store.KnownAssets(ctx, []string{id})
 	if err != nil || len(known) == 0 || known[0].Gone {
 		return false, err
 	}
+	polled, err := e.pollCursor(ctx)
+	if err != nil {
+		return false, err
+	}
 	at := known[0].Asset.ModifiedAt
-	q := cmp.AssetQuery{PageSize: pageSize, ModifiedFrom: at.Add(-time.Second), ModifiedTo: at.Add(time.Second)} // inclusive or not
-	for {
+	above := at
+	if !polled.Newest.IsZero() {
+		above = polled.Newest.Add(-overlap)
+	}
+	for _, q := range []cmp.AssetQuery{
+		{ModifiedFrom: above},
+		{ModifiedFrom: at.Add(-time.Second), ModifiedTo: at.Add(time.Second)}, // whether bounds are inclusive or not
+	} {
+		if shown, err := e.shows(ctx, q, id); shown || err != nil {
+			return shown, err
+		}
+	}
+	return false, nil
+}
+
+// shows tells whether a query lists an asset.
+func (e *Engine) shows(ctx context.Context, q cmp.AssetQuery, id string) (bool, error) {
+	for q.PageSize = pageSize; ; {
 		page, err := e.lib.Assets(ctx, q)
 		if err != nil {
 			return false, err
 		}
-		shows := func(it cmp.Item) bool { return it.ID == id }
-		unread := func(row cmp.RowError) bool { return row.ID == id || row.ID == "" }
-		if slices.ContainsFunc(page.Items, shows) || slices.ContainsFunc(page.Bad, unread) {
+		is := func(it cmp.Item) bool { return it.ID == id }
+		mayBe := func(row cmp.RowError) bool { return row.ID == id || row.ID == "" }
+		if slices.ContainsFunc(page.Items, is) || slices.ContainsFunc(page.Bad, mayBe) {
 			return true, nil
 		}
 		n := len(page.Items) + len(page.Bad)

@@ -51,16 +51,22 @@ func (e *Engine) Poll(ctx context.Context) error {
 	return e.store.EndObservation(ctx, kindIncremental, text, "")
 }
 
-func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
+func (e *Engine) pollCursor(ctx context.Context) (pollCursor, error) {
 	var cursor pollCursor
 	last, err := e.store.Observation(ctx, kindIncremental)
-	if err != nil {
+	if err != nil || len(last.Cursor) == 0 {
 		return cursor, err
 	}
-	if len(last.Cursor) > 0 {
-		if err := json.Unmarshal(last.Cursor, &cursor); err != nil {
-			return cursor, fmt.Errorf("read poll cursor: %w", err)
-		}
+	if err := json.Unmarshal(last.Cursor, &cursor); err != nil {
+		return cursor, fmt.Errorf("read poll cursor: %w", err)
+	}
+	return cursor, nil
+}
+
+func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
+	cursor, err := e.pollCursor(ctx)
+	if err != nil {
+		return cursor, err
 	}
 	total, newest, err := e.readNews(ctx, cursor.Newest)
 	if err != nil {
