@@ -71,7 +71,7 @@ func (a *Adapter) Describe() dam.Capabilities {
 		MinPartBytes:    max(a.threshold, a.partSize),
 		ReadBack:        true,
 	}
-	if a.sha256 {
+	if a.checksum == checksumSHA256 {
 		c.ContentHash = "sha256"
 	}
 	return c

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -86,33 +85,32 @@ func (s *sealing) finish() error {
 }
 
 // trailed frames a body of known size as one chunk of the aws-chunked encoding
-// with the SHA-256 in the trailer: the server verifies it and keeps it with the
+// with a checksum in the trailer: the server verifies it and keeps it with the
 // object, and it need not be known when the request begins.
 type trailed struct {
 	io.Reader
 	length int64 // of the whole body on the wire
 }
 
-const sha256Trailer = "x-amz-checksum-sha256"
+// trailer is a checksum that is known at the end.
+type trailer struct {
+	header string
+	size   int // of the sum in bytes
+	sum    func() ([]byte, error)
+}
 
-// newTrailed asks sum for the digest in hex after body was read to its end.
-func newTrailed(body io.Reader, size int64, sum func() (string, error)) trailed {
-	head, tail := strconv.FormatInt(size, 16)+"\r\n", "\r\n0\r\n"
-	if size == 0 {
-		head, tail = "", "0\r\n"
-	}
-	trailer := &lazy{make: func() (string, error) {
-		digest, err := sum()
-		if err != nil {
-			return "", err
-		}
-		raw, err := hex.DecodeString(digest)
-		return tail + sha256Trailer + ":" + base64.StdEncoding.EncodeToString(raw) + "\r\n\r\n", err
+// newTrailed asks for the checksum after body was read to its end.
+func newTrailed(body io.Reader, size int64, t trailer) trailed {
+	head := strconv.FormatInt(size, 16) + "\r\n"
+	tail := "\r\n0\r\n" + t.header + ":"
+	last := &lazy{make: func() (string, error) {
+		sum, err := t.sum()
+		return tail + base64.StdEncoding.EncodeToString(sum) + "\r\n\r\n", err
 	}}
-	trailerLength := len(tail) + len(sha256Trailer) + 1 + base64.StdEncoding.EncodedLen(32) + len("\r\n\r\n")
+	tailLength := len(tail) + base64.StdEncoding.EncodedLen(t.size) + len("\r\n\r\n")
 	return trailed{
-		Reader: io.MultiReader(strings.NewReader(head), body, trailer),
-		length: int64(len(head)) + size + int64(trailerLength),
+		Reader: io.MultiReader(strings.NewReader(head), body, last),
+		length: int64(len(head)) + size + int64(tailLength),
 	}
 }
 

@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 	server := s3test.Start(t)
 	for name, more := range map[string]map[string]any{
 		"streamed": {"sign_payload": false},
-		"signed":   {"sidecar": "always"},
+		"signed":   {"sidecar": "always", "checksum": "crc32c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bucket := server.Bucket(t, name)

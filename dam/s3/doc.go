@@ -44,11 +44,13 @@
 // computed while the body is read and sent behind it, as the trailer
 // x-amz-checksum-sha256: the server compares it with what arrived, publishes
 // nothing when it differs, keeps it, and gives it with HEAD. That is the SHA-256
-// of the mark where the user metadata has none. checksum: none is for servers
-// without trailers (they answer 501 or refuse the signature); then only the
-// last byte, which is held back until the Source has verified all, keeps a wrong
-// body from being published, a server that lacks it has to refuse the rest, and
-// Find does not know the SHA-256 unless sidecar is always.
+// of the mark where the user metadata has none. With checksum: crc32c a CRC-32C
+// is the trailer, which costs the server next to nothing; then Find does not
+// know the SHA-256 unless sidecar is always. checksum: none is for servers
+// without trailers (they answer 501 or refuse the signature): only the last
+// byte, which is held back until the Source has verified all, keeps a wrong body
+// from being published, and a server has to refuse one that lacks it. One that
+// keeps it all the same has an object that is found Incomplete.
 //
 // Bodies are not part of the signature over TLS. Over plain http they are, unless
 // sign_payload is false: then each is read into memory before it is sent, in

@@ -90,7 +90,7 @@ func (a *Adapter) head(ctx context.Context, key string) (place, error) {
 		return at, err
 	}
 	in := &s3.HeadObjectInput{Bucket: &a.bucket, Key: &key}
-	if a.sha256 {
+	if a.checksum == checksumSHA256 {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
 	out, err := api.HeadObject(ctx, in)

@@ -23,6 +23,13 @@ const (
 	maxParts     = 10_000
 )
 
+// What the server verifies of a body.
+const (
+	checksumSHA256 = "sha256" // and keeps for Find
+	checksumCRC32C = "crc32c"
+	checksumNone   = "none"
+)
+
 // options are the configured ones, checked.
 type options struct {
 	bucket    string
@@ -44,7 +51,7 @@ type options struct {
 	tags         []string // names of metadata
 
 	sidecarAlways bool
-	sha256        bool // the server verifies and keeps the SHA-256
+	checksum      string
 	conditional   bool // the server knows If-None-Match and If-Match
 	signPayload   *bool
 
@@ -55,7 +62,7 @@ type options struct {
 
 func defaults() options {
 	return options{
-		archive: ".archive/", sha256: true, conditional: true,
+		archive: ".archive/", checksum: checksumSHA256, conditional: true,
 		threshold: maxSinglePut, partSize: 16 * mib, concurrency: 2,
 	}
 }
@@ -103,7 +110,7 @@ func (o *options) setters() map[string]func(any) error {
 		"content_disposition":    oneOf(&o.disposition, []string{"inline", "attachment"}),
 		"tags":                   o.setTags,
 		"sidecar":                choice(&o.sidecarAlways, "always", "overflow"),
-		"checksum":               choice(&o.sha256, "sha256", "none"),
+		"checksum":               oneOf(&o.checksum, []string{checksumSHA256, checksumCRC32C, checksumNone}),
 		"conditional_writes":     flag(&o.conditional),
 		"sign_payload":           o.setSignPayload,
 		"multipart_threshold":    size(&o.threshold, 0, maxSinglePut),

@@ -255,7 +255,7 @@ func (u *upload) sendPart(ctx context.Context, number int32, body []byte) (types
 // partChecksum guards parts: CRC-32C costs next to nothing, and the store cannot
 // make the SHA-256 of the whole from those of parts.
 func (a *Adapter) partChecksum() types.ChecksumAlgorithm {
-	if a.sha256 {
+	if a.checksum != checksumNone {
 		return types.ChecksumAlgorithmCrc32c
 	}
 	return ""

@@ -3,10 +3,12 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"sync"
@@ -104,16 +106,13 @@ func (t *transfer) putStream(ctx context.Context, cancel func(), source *dam.Sou
 	}
 	content := newSealing(source, size, func() error { return t.last(ctx) })
 	body := &guarded{r: content}
-	seal := func() (string, error) {
-		sealed, err := source.Seal(t.obj.Mark)
-		return sealed.SHA256, err
-	}
 	in.Body, in.ContentLength = body, aws.Int64(size)
 	options := []func(*s3.Options){unsigned}
-	if t.sha256 {
-		framed := newTrailed(content, size, seal)
+	if t.checksum != checksumNone {
+		read, end := t.trailer(content, source)
+		framed := newTrailed(read, size, end)
 		body.r, in.ContentLength = framed, aws.Int64(framed.length)
-		options = []func(*s3.Options){trailing(size)}
+		options = []func(*s3.Options){trailing(size, end.header)}
 	}
 	now, err := t.send(ctx, in, options...)
 	cancel()
@@ -125,11 +124,30 @@ func (t *transfer) putStream(ctx context.Context, cancel func(), source *dam.Sou
 	if err != nil {
 		return place{}, want, err
 	}
-	want.SHA256, err = seal()
-	if t.sha256 {
+	sealed, err := source.Seal(t.obj.Mark)
+	want.SHA256 = sealed.SHA256
+	if t.checksum == checksumSHA256 {
 		now.sha256 = want.SHA256
 	}
 	return now, want, err
+}
+
+// trailer gives the body to read and the checksum behind it. The SHA-256 is that
+// which source makes anyway.
+func (t *transfer) trailer(content io.Reader, source *dam.Source) (io.Reader, trailer) {
+	if t.checksum == checksumCRC32C {
+		sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+		return io.TeeReader(content, sum), trailer{
+			"x-amz-checksum-crc32c", sum.Size(), func() ([]byte, error) { return sum.Sum(nil), nil },
+		}
+	}
+	return content, trailer{"x-amz-checksum-sha256", sha256.Size, func() ([]byte, error) {
+		sealed, err := source.Seal(t.obj.Mark)
+		if err != nil {
+			return nil, err
+		}
+		return hex.DecodeString(sealed.SHA256)
+	}}
 }
 
 func (t *transfer) request(r record) (*s3.PutObjectInput, record, error) {
@@ -193,15 +211,18 @@ func (t *transfer) putWhole(ctx context.Context, source *dam.Source, body []byte
 		return place{}, want, err
 	}
 	in.Body, in.ContentLength = bytes.NewReader(body), aws.Int64(int64(len(body)))
-	if t.sha256 {
+	switch t.checksum {
+	case checksumSHA256:
 		raw, err := hex.DecodeString(sealed.SHA256)
 		if err != nil {
 			return place{}, want, fmt.Errorf("digest of body: %w", err)
 		}
 		in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(raw))
+	case checksumCRC32C:
+		in.ChecksumCRC32C = aws.String(crc32c(body))
 	}
 	now, err := t.send(ctx, in, t.payload())
-	if t.sha256 {
+	if t.checksum == checksumSHA256 {
 		now.sha256 = sealed.SHA256
 	}
 	return now, want, err
@@ -230,7 +251,7 @@ func unsigned(o *s3.Options) {
 // as other clients do (minio-go, AWS SDK for .NET): S3 knows the form by the
 // payload hash, and some servers keep the header with the object, so that
 // readers find an encoding they do not know (versity/versitygw#2398).
-func trailing(size int64) func(*s3.Options) {
+func trailing(size int64, header string) func(*s3.Options) {
 	announce := middleware.InitializeMiddlewareFunc("damsyncTrailer", func(
 		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
 	) (middleware.InitializeOutput, middleware.Metadata, error) {
@@ -238,7 +259,7 @@ func trailing(size int64) func(*s3.Options) {
 	})
 	return s3.WithAPIOptions(
 		func(stack *middleware.Stack) error { return stack.Initialize.Add(announce, middleware.Before) },
-		smithyhttp.SetHeaderValue("X-Amz-Trailer", sha256Trailer),
+		smithyhttp.SetHeaderValue("X-Amz-Trailer", header),
 		smithyhttp.SetHeaderValue("X-Amz-Decoded-Content-Length", fmt.Sprint(size)),
 	)
 }
