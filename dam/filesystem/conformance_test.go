@@ -21,6 +21,21 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// A root that is in use can be tested, and has no more files afterwards.
+func TestVerifyLeavesNoFiles(t *testing.T) {
+	b := &backdoor{root: t.TempDir()}
+	damtest.Verify(t.Context(), func(context.Context) (damtest.Target, error) {
+		return damtest.Target{Name: target, Open: b.open, Clean: true}, nil
+	}, func(r damtest.Result) {
+		if r.Outcome == damtest.Failed {
+			t.Errorf("%s: %q", r.Case, r.Messages)
+		}
+	})
+	if paths, err := b.Paths(t.Context()); err != nil || len(paths) != 0 {
+		t.Errorf("left %q, %v", paths, err)
+	}
+}
+
 // backdoor reaches a root as other programs do.
 type backdoor struct {
 	root   string
