@@ -19,13 +19,12 @@ import (
 // for more. They are not shrunk: what goes wrong depends on time too.
 func histories(t *testing.T, few int, property func(*rapid.T)) {
 	t.Helper()
-	given := map[string]bool{}
-	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, value := range map[string]string{"rapid.checks": strconv.Itoa(few), "rapid.shrinktime": "0s", "rapid.nofailfile": "true"} {
-		if given[name] {
-			continue
+		f := flag.Lookup(name)
+		before := f.Value.String()
+		if before != f.DefValue {
+			continue // asked for
 		}
-		before := flag.Lookup(name).Value.String()
 		mustSet(t, name, value)
 		t.Cleanup(func() { mustSet(t, name, before) })
 	}
