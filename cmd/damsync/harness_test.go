@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for what should come soon. Tests run side by
 // side on small machines, with the race detector too.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits until probe finds nothing to complain of.
 func eventually(t *testing.T, what string, probe func() error) {

@@ -17,8 +17,11 @@ func TestSecretsStayHidden(t *testing.T) {
 	s.equal()
 	s.registerWebhook()
 	for _, f := range []M{
-		{"kind": "html", "host": "api", "count": 3}, {"kind": "drop", "host": "api", "skip": 1, "count": 3}, {"kind": "drop", "host": "files", "count": 2},
-		{"kind": "status", "status": 403, "host": "files", "skip": 2, "count": 2}, {"kind": "drop", "host": "accounts", "count": 1},
+		{"kind": "html", "host": "api", "count": 3},
+		{"kind": "drop", "host": "api", "skip": 1, "count": 3},
+		{"kind": "drop", "host": "files", "count": 2},
+		{"kind": "status", "status": 403, "host": "files", "skip": 2, "count": 2},
+		{"kind": "drop", "host": "accounts", "count": 1},
 	} {
 		s.sim.fault(f)
 	}
