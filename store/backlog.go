@@ -32,9 +32,10 @@ func (s *Store) Backlog(ctx context.Context, targets []string, planned time.Time
 		SELECT (SELECT count(*) FROM damsync.lookup WHERE wanted > done AND (error_class = '' OR attempts < 5) AND wanted_at <= $2),
 			(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class <> '' AND attempts >= 5 AND wanted_at <= $2),
 			count(*) FILTER (WHERE gate = 'open' AND NOT failed), count(*) FILTER (WHERE gate = 'waiting'),
-			count(*) FILTER (WHERE gate = 'held'), count(*) FILTER (WHERE gate = 'open' AND failed)
+			count(*) FILTER (WHERE gate = 'held'), count(*) FILTER (WHERE gate = 'open' AND failed),
+			(SELECT count(*) FROM damsync.decision_failure WHERE target = ANY($1))
 		FROM judged`, targets, planned).
-		Scan(&b.Lookups, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed)
+		Scan(&b.Lookups, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed, &b.Undecided)
 	if err != nil {
 		return b, fmt.Errorf("count the backlog: %w", err)
 	}

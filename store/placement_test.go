@@ -396,4 +396,8 @@ func TestBacklog(t *testing.T) {
 	if got, err := s.Backlog(t.Context(), []string{"brand"}, now.Add(-time.Hour)); err != nil || got != (state.Backlog{}) {
 		t.Errorf("backlog of an hour ago %+v, %v", got, err)
 	}
+	exec(t, pool, `INSERT INTO damsync.decision_failure (target, asset_id, reason) VALUES ('brand', 'x', 'not a number'), ('shop', 'x', 'not a number')`)
+	if got, err := s.Backlog(t.Context(), []string{"brand"}, now.Add(-time.Hour)); err != nil || got != (state.Backlog{Undecided: 1}) {
+		t.Errorf("backlog of a rule that fails on an asset %+v, %v", got, err)
+	}
 }

@@ -124,8 +124,9 @@ func concludeBacklog(w io.Writer, b state.Backlog) error {
 	switch {
 	case b.Held > 0:
 		return &exitError{code: exitHeld, text: fmt.Sprintf("%d removals are held; see damsync plan, then damsync approve --target NAME", b.Held)}
-	case b.Failed+b.LookupsFailed > 0:
-		return &exitError{code: exitFailed, text: fmt.Sprintf("%d placements and %d assets failed; see damsync status, or report.failures in the database", b.Failed, b.LookupsFailed)}
+	case b.Failed+b.LookupsFailed+b.Undecided > 0:
+		return &exitError{code: exitFailed, text: fmt.Sprintf("%d placements and %d assets failed, and a rule on %d; see damsync status, or report.failures in the database",
+			b.Failed, b.LookupsFailed, b.Undecided)}
 	}
 	fmt.Fprintln(w, "all targets are in sync")
 	return nil

@@ -83,6 +83,7 @@ type Backlog struct {
 	Waiting       int // removals at the gate
 	Held          int // removals that wait for approval
 	Failed        int // dirty, failed for now
+	Undecided     int // a rule fails on the asset, so that its placement stays as it is
 }
 
 // NamesOf collects the names of a library as read.
