@@ -214,13 +214,13 @@ func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]strin
 	return ids, nil
 }
 
-// Retry makes failed placements of target (all targets when empty) due at once, as if never tried, and
-// unpauses them. It returns how many.
+// Retry makes placements of target (all targets when empty) that failed or wait, as for the quota,
+// due at once, as if never tried, and unpauses them. It returns how many.
 func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "retry", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
-			WHERE desired_generation > applied_generation AND error_class <> '' AND ($1 = '' OR target = $1)`, target)
+			WHERE desired_generation > applied_generation AND (error_class <> '' OR next_attempt_at > clock_timestamp()) AND ($1 = '' OR target = $1)`, target)
 		if err != nil {
 			return err
 		}
@@ -231,7 +231,7 @@ func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 		}
 		if target == "" {
 			tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
-				WHERE wanted > done AND error_class <> ''`)
+				WHERE wanted > done AND (error_class <> '' OR next_attempt_at > clock_timestamp())`)
 			if err != nil {
 				return err
 			}

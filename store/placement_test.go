@@ -401,3 +401,13 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("backlog of a rule that fails on an asset %+v, %v", got, err)
 	}
 }
+
+// What waits for a quota that somebody has raised since is due when they say so.
+func TestRetryOfWhatWasDeferred(t *testing.T) {
+	_, _, s := planned(t, "x")
+	must(t, s.ReturnPlacement(t.Context(), workOn(t, s, "x"), 5*time.Minute))
+	if n, err := s.Retry(t.Context(), "brand"); err != nil || n != 1 {
+		t.Errorf("retried %d, %v", n, err)
+	}
+	workOn(t, s, "x")
+}
