@@ -218,7 +218,8 @@ type scenario struct {
 }
 
 // BenchmarkTransfer moves files from an HTTP server to versitygw, with the
-// adapter and, when it is in the PATH, with rclone.
+// adapter and, when it is in the PATH, with rclone. The server runs on the same
+// cores, so what it spends on checksums counts.
 func BenchmarkTransfer(b *testing.B) {
 	for _, s := range []scenario{
 		{"large", 4, 500_000_000, 2, 0},
@@ -227,18 +228,20 @@ func BenchmarkTransfer(b *testing.B) {
 		{"small, 50 ms away", 1000, 1_000_000, 16, 50 * time.Millisecond},
 	} {
 		b.Run(s.name, func(b *testing.B) {
-			b.Run("damsync", func(b *testing.B) { s.measure(b, s.damsync) })
+			for _, checksum := range []string{checksumCRC32C, checksumSHA256} {
+				b.Run("damsync, "+checksum, func(b *testing.B) { s.measure(b, checksum, s.damsync) })
+			}
 			b.Run("rclone", func(b *testing.B) {
 				if _, err := exec.LookPath("rclone"); err != nil {
 					b.Skip("no rclone in the PATH to compare with")
 				}
-				s.measure(b, s.rclone)
+				s.measure(b, "", s.rclone)
 			})
 		})
 	}
 }
 
-func (s scenario) measure(b *testing.B, run func(*testing.B, job) *exec.Cmd) {
+func (s scenario) measure(b *testing.B, checksum string, run func(*testing.B, job) *exec.Cmd) {
 	for range b.N {
 		server := s3test.Start(b)
 		bucket := server.Bucket(b, "bench")
@@ -248,7 +251,7 @@ func (s scenario) measure(b *testing.B, run func(*testing.B, job) *exec.Cmd) {
 			store = strings.TrimSuffix(startServer(b, "slow", job{Source: server.Endpoint, Latency: s.latency}), "/")
 		}
 		j.Source = startServer(b, "source", j)
-		j.Options = with(server.Options(bucket), map[string]any{"endpoint": store, "sign_payload": false})
+		j.Options = with(server.Options(bucket), map[string]any{"endpoint": store, "sign_payload": false, "checksum": checksum})
 		b.ResetTimer()
 		begun := time.Now()
 		cmd := run(b, j)
@@ -256,6 +259,7 @@ func (s scenario) measure(b *testing.B, run func(*testing.B, job) *exec.Cmd) {
 		b.StopTimer()
 		s.report(b, cmd, took)
 		server.Kill()
+		b.ReportMetric(server.Used().Seconds()*1e9/float64(s.size)/float64(s.files), "server-cpu-s/GB")
 		if err := os.RemoveAll(server.DataDir(bucket)); err != nil {
 			b.Fatal(err)
 		}

@@ -45,7 +45,8 @@
 // x-amz-checksum-sha256: the server compares it with what arrived, publishes
 // nothing when it differs, keeps it, and gives it with HEAD. That is the SHA-256
 // of the mark where the user metadata has none. With checksum: crc32c a CRC-32C
-// is the trailer, which costs the server next to nothing; then Find does not
+// is the trailer, which costs the server least, less than the checksum it makes
+// by itself when it is given none; then Find does not
 // know the SHA-256 unless sidecar is always. checksum: none is for servers
 // without trailers (they answer 501 or refuse the signature): only the last
 // byte, which is held back until the Source has verified all, keeps a wrong body

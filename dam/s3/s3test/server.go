@@ -38,6 +38,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
+	used   time.Duration // by processes that ended
 	output bytes.Buffer
 	exited chan struct{}
 }
@@ -104,7 +105,15 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.exited
+	s.used += s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
 	s.cmd = nil
+}
+
+// Used gives the processor time the server took until it was killed.
+func (s *Server) Used() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
 }
 
 // ready asks for the server's health until it answers.
