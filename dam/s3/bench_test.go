@@ -75,7 +75,7 @@ func serve(h http.Handler) {
 		panic(err)
 	}
 	fmt.Println(l.Addr())
-	go func() { _ = http.Serve(l, h) }() //nolint:gosec // ends with the process
+	go func() { _ = http.Serve(l, h) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
@@ -164,7 +164,7 @@ func get(ctx context.Context, client *http.Client, url string) (io.ReadCloser, e
 	if err != nil {
 		return nil, err
 	}
-	res, err := client.Do(req) //nolint:bodyclose // the caller closes it
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func start(b *testing.B, role string, j job) (cmd *exec.Cmd, out *bufio.Reader) 
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd = exec.Command(os.Args[0]) //nolint:gosec // this binary
+	cmd = exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"="+role, jobVariable+"="+string(raw))
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -293,7 +293,7 @@ func (s scenario) damsync(b *testing.B, j job) *exec.Cmd {
 }
 
 func (s scenario) rclone(b *testing.B, j job) *exec.Cmd {
-	cmd := exec.Command("rclone", "copy", ":http:", ":s3:"+j.Options["bucket"].(string), //nolint:gosec,forcetypeassert // ours
+	cmd := exec.Command("rclone", "copy", ":http:", ":s3:"+j.Options["bucket"].(string),
 		"--config", os.DevNull, "--http-url", j.Source, "--transfers", strconv.Itoa(s.workers), "--checkers", strconv.Itoa(s.workers),
 		"--s3-provider", "Other", "--s3-endpoint", j.Options["endpoint"].(string), "--s3-region", s3test.Region,
 		"--s3-access-key-id", s3test.AccessKey, "--s3-secret-access-key", s3test.SecretKey, "--s3-force-path-style")

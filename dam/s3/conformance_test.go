@@ -215,7 +215,7 @@ func (b backdoor) Look(ctx context.Context, path string) (damtest.Seen, error) {
 	if err != nil {
 		return damtest.Seen{}, err
 	}
-	defer out.Body.Close() //nolint:errcheck // read to its end
+	defer out.Body.Close()
 	body, err := io.ReadAll(out.Body)
 	if err != nil {
 		return damtest.Seen{}, err
@@ -253,7 +253,7 @@ func (b backdoor) describe(ctx context.Context, seen damtest.Seen, path string, 
 		if err != nil {
 			return seen, err
 		}
-		defer out.Body.Close() //nolint:errcheck // read to its end
+		defer out.Body.Close()
 		if err := json.NewDecoder(out.Body).Decode(&r); err != nil {
 			return seen, err
 		}

@@ -39,11 +39,11 @@ func isContext(err error) bool {
 // classOf judges by the code, then by the status, then by how far the request
 // came. nil is an outcome nobody knows.
 func classOf(err error) error {
-	status, answer := answered(err)
-	if class := codeClass(errorCode(err), answer); class != nil {
+	status, header := answered(err)
+	if class := codeClass(errorCode(err), header); class != nil {
 		return class
 	}
-	if class := statusClass(status, answer); class != nil {
+	if class := statusClass(status, header); class != nil {
 		return class
 	}
 	var op *net.OpError
@@ -53,10 +53,10 @@ func classOf(err error) error {
 	return nil
 }
 
-func codeClass(code string, answer *http.Response) error {
+func codeClass(code string, header http.Header) error {
 	switch code {
 	case "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "BandwidthLimitExceeded":
-		return &dam.Throttled{RetryAfter: retryAfter(answer)}
+		return &dam.Throttled{RetryAfter: retryAfter(header)}
 	case "NoSuchBucket":
 		return &dam.Denied{Need: dam.NeedContainer, Advice: "make the bucket, or correct option bucket"}
 	case "InvalidBucketName":
@@ -86,10 +86,10 @@ func codeClass(code string, answer *http.Response) error {
 	return nil
 }
 
-func statusClass(status int, answer *http.Response) error {
+func statusClass(status int, header http.Header) error {
 	switch {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return &dam.Throttled{RetryAfter: retryAfter(answer)}
+		return &dam.Throttled{RetryAfter: retryAfter(header)}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return dam.ErrAuth
 	case status == http.StatusInsufficientStorage:
@@ -109,13 +109,13 @@ func isChange(status int) bool {
 	return status == http.StatusPreconditionFailed || status == http.StatusConflict
 }
 
-// answered gives the status of the server's answer, 0 when there was none.
-func answered(err error) (int, *http.Response) {
+// answered gives status and header of the server's answer, 0 when there was none.
+func answered(err error) (int, http.Header) {
 	var re *awshttp.ResponseError
 	if !errors.As(err, &re) || re.Response == nil || re.Response.Response == nil {
 		return 0, nil
 	}
-	return re.HTTPStatusCode(), re.Response.Response
+	return re.HTTPStatusCode(), re.Response.Header
 }
 
 func errorCode(err error) string {
@@ -127,11 +127,8 @@ func errorCode(err error) string {
 }
 
 // retryAfter reads the header in seconds; servers that throttle rarely send it.
-func retryAfter(answer *http.Response) time.Duration {
-	if answer == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(answer.Header.Get("Retry-After")))
+func retryAfter(header http.Header) time.Duration {
+	n, err := strconv.Atoi(strings.TrimSpace(header.Get("Retry-After")))
 	if err != nil || n < 0 || n > 86400 {
 		return 0
 	}

@@ -91,7 +91,7 @@ func (a *Adapter) abortNoted(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // only read
+	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(body, maxNoteBytes))
 	if err != nil {
 		return classedRead("read note of upload", err)

@@ -85,7 +85,7 @@ func (t *transfer) putParts(ctx context.Context, s session) (place, record, erro
 	if err != nil {
 		return place{}, want, t.anew(ctx, s, err)
 	}
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	defer source.Close()
 	return t.finishParts(ctx, up, source, nil)
 }
 
@@ -154,7 +154,10 @@ func newUpload(t *transfer, s session) *upload {
 func (u *upload) run(ctx context.Context, source *dam.Source, first []byte) (place, error) {
 	if u.saved == 0 {
 		if err := u.save(ctx); err != nil {
-			return place{}, errors.Join(err, u.returned(first))
+			if first != nil {
+				u.giveBuffer(first)
+			}
+			return place{}, err
 		}
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -169,13 +172,6 @@ func (u *upload) run(ctx context.Context, source *dam.Source, first []byte) (pla
 	return u.completeUpload(ctx, u.dst.name, u.session.UploadID, u.sorted(), u.condition(u.dst))
 }
 
-func (u *upload) returned(buf []byte) error {
-	if buf != nil {
-		u.giveBuffer(buf)
-	}
-	return nil
-}
-
 // read cuts the source into parts. The first may have been read already.
 func (u *upload) read(ctx context.Context, source *dam.Source, buf []byte) error {
 	n := len(buf)
@@ -186,15 +182,18 @@ func (u *upload) read(ctx context.Context, source *dam.Source, buf []byte) error
 				return err
 			}
 			if n, err = io.ReadFull(source, buf); err != nil && !atEnd(err) {
-				return errors.Join(err, u.returned(buf))
+				u.giveBuffer(buf)
+				return err
 			}
 		}
 		if number > maxParts {
-			return errors.Join(u.checkParts(u.partSize*maxParts+1), u.returned(buf))
+			u.giveBuffer(buf)
+			return u.checkParts(u.partSize*maxParts + 1)
 		}
 		if n > 0 || number == 1 {
 			if cerr := u.note(source, number); cerr != nil {
-				return errors.Join(cerr, u.returned(buf))
+				u.giveBuffer(buf)
+				return cerr
 			}
 			u.send1(ctx, number, buf, n)
 		} else {

@@ -133,7 +133,7 @@ func sealWithoutUse(ctx context.Context, obj dam.Object) (dam.Mark, error) {
 	if err != nil {
 		return dam.Mark{}, err
 	}
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	defer source.Close()
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return dam.Mark{}, err
 	}
@@ -178,7 +178,7 @@ func (a *Adapter) digestOf(ctx context.Context, at place) (string, error) {
 		return "", err
 	}
 	source := dam.NewSource(body, at.size, "")
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	defer source.Close()
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return "", fmt.Errorf("read back %s: %w: %s", at.name, dam.ErrTemporary, err.Error())
 	}

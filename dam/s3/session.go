@@ -77,7 +77,7 @@ func (a *Adapter) giveUp(ctx context.Context, u dam.Upload) {
 // takeUp asks the server for the parts it has of the session. errNoUpload: it
 // has not those that the session counts on.
 func (u *upload) takeUp(ctx context.Context) error {
-	wanted := int32(u.session.Checkpoint.Offset / u.partSize) //nolint:gosec // at most maxParts
+	wanted := int32(u.session.Checkpoint.Offset / u.partSize)
 	parts, err := u.listParts(ctx)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func goneUpload(err error) error {
 
 // firstCause picks of joined errors the one that is not the echo of another.
 func firstCause(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost one
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return err
 	}

@@ -98,7 +98,7 @@ func (a *Adapter) load(ctx context.Context, at place) (record, error) {
 	if err != nil {
 		return r, err
 	}
-	defer body.Close() //nolint:errcheck // only read
+	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(body, 2*maxMetadataBytes))
 	if err != nil {
 		return r, fmt.Errorf("read sidecar of %s: %w: %w", at.name, dam.ErrTemporary, err)

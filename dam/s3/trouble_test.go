@@ -55,7 +55,7 @@ func stored(t *testing.T, server *s3test.Server, bucket, key string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Body.Close() //nolint:errcheck // read to its end
+	defer out.Body.Close()
 	body, err := io.ReadAll(out.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"damsync/dam"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -67,7 +67,7 @@ func (t *transfer) run(ctx context.Context) (place, record, error) {
 	if size > 0 && size <= t.threshold && !t.signs() { // nobody reads the end of an empty body
 		return t.putStream(ctx, cancel, source, size)
 	}
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	defer source.Close()
 	return t.putBuffered(ctx, source)
 }
 
@@ -116,8 +116,8 @@ func (t *transfer) putStream(ctx context.Context, cancel func(), source *dam.Sou
 	}
 	now, err := t.send(ctx, in, options...)
 	cancel()
-	body.stop()          // the connection may be reading still
-	defer source.Close() //nolint:errcheck // read to its end or given up
+	body.stop() // the connection may be reading still
+	defer source.Close()
 	if content.err != nil {
 		return place{}, want, content.err // the cause of whatever the server said
 	}

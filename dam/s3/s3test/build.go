@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -8,14 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // binary gives the path of versitygw, built at first need as the tools module
 // pins it and kept in the user's cache for later runs.
-var binary = sync.OnceValues(func() (string, error) {
+func binary(ctx context.Context) (string, error) {
 	module, err := toolsModule()
 	if err != nil {
 		return "", err
@@ -35,12 +35,12 @@ var binary = sync.OnceValues(func() (string, error) {
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		return name, err
 	}
-	return name, build(module, name)
-})
+	return name, build(ctx, module, name)
+}
 
-func build(module, name string) error {
+func build(ctx context.Context, module, name string) error {
 	temp := fmt.Sprintf("%s.%d", name, os.Getpid())
-	cmd := exec.Command("go", "build", "-o", temp, "github.com/versity/versitygw/cmd/versitygw")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", temp, "github.com/versity/versitygw/cmd/versitygw") //nolint:gosec // a path of ours
 	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build versitygw in %s: %w\n%s", module, err, out)

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,9 +23,19 @@ import (
 // The credentials of the server's root account.
 const (
 	AccessKey = "damsync-test"
-	SecretKey = "damsync-test-secret" //nolint:gosec // of a server on loopback that the test starts
+	SecretKey = "damsync-test-secret"
 	Region    = "us-east-1"
 )
+
+// TB is what is asked of a test; *testing.T and *testing.B have it.
+type TB interface {
+	Helper()
+	Context() context.Context
+	TempDir() string
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+}
 
 // Server is a running versitygw.
 type Server struct {
@@ -45,11 +54,8 @@ type Server struct {
 
 // Start starts a server that ends with the test. args come before the
 // sub-command, such as --readonly.
-func Start(t testing.TB, args ...string) *Server {
+func Start(t TB, args ...string) *Server {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("the S3 server takes minutes to build once: not with -short")
-	}
 	dir := t.TempDir()
 	for _, sub := range []string{"data", "versions", "users"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
@@ -67,9 +73,9 @@ func Start(t testing.TB, args ...string) *Server {
 }
 
 // Restart starts the server again after Kill, on the same port and data.
-func (s *Server) Restart(t testing.TB, args ...string) {
+func (s *Server) Restart(t TB, args ...string) {
 	t.Helper()
-	bin, err := binary()
+	bin, err := binary(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,7 @@ func (s *Server) Restart(t testing.TB, args ...string) {
 	all = append(all, "posix", "--versioning-dir", filepath.Join(s.dir, "versions"), filepath.Join(s.dir, "data"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cmd = exec.Command(bin, all...) //nolint:gosec // the binary just built
+	s.cmd = exec.CommandContext(context.Background(), bin, all...) //nolint:gosec // the binary just built
 	s.cmd.Env = []string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey, "HOME=" + s.dir}
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
@@ -152,7 +158,8 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 
 // freeAddr finds a port that nobody listens on now.
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -172,7 +179,7 @@ func (s *Server) ClientAs(accessKey, secretKey string) *s3.Client {
 }
 
 // Bucket makes a bucket.
-func (s *Server) Bucket(t testing.TB, name string) string {
+func (s *Server) Bucket(t TB, name string) string {
 	t.Helper()
 	if _, err := s.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
 		t.Fatal(err)
@@ -182,9 +189,9 @@ func (s *Server) Bucket(t testing.TB, name string) string {
 
 // Account makes an account that may do nothing until a bucket's policy says
 // otherwise.
-func (s *Server) Account(t testing.TB, accessKey, secretKey string) {
+func (s *Server) Account(t TB, accessKey, secretKey string) {
 	t.Helper()
-	bin, err := binary()
+	bin, err := binary(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
