@@ -211,17 +211,21 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 	return applied, err
 }
 
-// fillFrom keeps what a list row tells and a detail does not repeat.
+// fillFrom keeps what a list row tells and a detail does not repeat. The link is
+// the list's own: a detail's is how it was found, which may be another host's
+// link rebuilt, and taking turns would write the row at every reading.
 func fillFrom(a, before library.Asset) library.Asset {
 	for _, f := range []struct{ to, from *string }{
 		{&a.Type, &before.Type},
 		{&a.MIMEType, &before.MIMEType},
 		{&a.FileExtension, &before.FileExtension},
-		{&a.Self, &before.Self},
 	} {
 		if *f.to == "" {
 			*f.to = *f.from
 		}
+	}
+	if before.Self != "" {
+		a.Self = before.Self
 	}
 	return a
 }

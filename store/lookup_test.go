@@ -149,6 +149,25 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// A detail is read by a link that may be another than the list gives. The two
+// must not take turns in the mirror: each sweep would write every such row.
+func TestReadingKeepsTheLinkOfTheList(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	row := summary("x")
+	apply(t, s, second(1), nil, row)
+	must(t, s.WantLookups(t.Context(), polled(), grant.Detail, false, []state.Ref{{ID: "x"}}))
+	rebuilt := row
+	rebuilt.Self = "https://api.test/v3/images/x"
+	applyReading(t, s, claimOne(t, s), reading(rebuilt, second(2)), nil)
+	if self := query[string](t, pool, `SELECT self FROM damsync.asset`); self != row.Self {
+		t.Errorf("the mirror has the link %s", self)
+	}
+	if applied := apply(t, s, second(3), nil, row); applied.Changed != 0 {
+		t.Error("the next sweep writes the row again")
+	}
+}
+
 // A webhook may name an asset that no list has shown yet.
 func TestReadingOfAnUnknownAsset(t *testing.T) {
 	pool := pgtest.Pool(t)

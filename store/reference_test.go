@@ -54,6 +54,8 @@ func TestReferences(t *testing.T) {
 		Folders: map[string]bool{"/Brand": true, "/Brand/Spring": true},
 		Labels:  map[string]map[string]bool{"Status": {"Approved": true, "Draft": true}, "Empty": {"": true}},
 		Fields:  map[string]bool{"Market": true},
+
+		LabelNames: map[string]string{"g1": "Status", "g2": "Empty", "v1": "Approved", "v2": "Draft"},
 	}
 	if diff := gocmp.Diff(want, names); err != nil || diff != "" {
 		t.Errorf("names (-want +got):\n%s%v", diff, err)

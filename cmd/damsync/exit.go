@@ -7,6 +7,7 @@ import (
 
 	"damsync/internal/config"
 	"damsync/internal/grant"
+	"damsync/internal/secret"
 )
 
 // The exit codes others may rely on.
@@ -47,6 +48,9 @@ func report(w io.Writer, err error) int {
 		return exit.code
 	case errors.As(err, &problems):
 		fmt.Fprintln(w, problems.Error())
+		return exitUsage
+	case errors.Is(err, secret.ErrBadKey):
+		fmt.Fprintln(w, "damsync: "+err.Error())
 		return exitUsage
 	case errors.As(err, &deferred):
 		fmt.Fprintf(w, "damsync: %s; the work goes on from where it stopped\n", deferred.Error())
