@@ -59,7 +59,7 @@ func loginFailure(ctx context.Context, login string, err error, secrets ...strin
 	default:
 		out.Message = "the answer is not a token"
 	}
-	if login == refreshLogin && out.class == ErrAuth {
+	if login == refreshLogin && errors.Is(out.class, ErrAuth) {
 		out.Message = strings.TrimPrefix(out.Message+"; log in again: run damsync login", "; ")
 	}
 	for _, s := range secrets {

@@ -135,9 +135,9 @@ func (t *Target) selected(e *evaluator, v *View) Decision {
 // goes there whether or not a rule maps it.
 func metadataHash(title string, metadata []byte) library.Hash {
 	h := sha256.New()
-	h.Write([]byte(title)) //nolint:errcheck // a hash never fails
-	h.Write([]byte{0})     //nolint:errcheck // see above
-	h.Write(metadata)      //nolint:errcheck // see above
+	h.Write([]byte(title))
+	h.Write([]byte{0})
+	h.Write(metadata)
 	return library.Hash(h.Sum(nil))
 }
 
