@@ -364,7 +364,7 @@ func TestSweepResumesAtItsCursor(t *testing.T) {
 	if n := w.sim.Counters().Total; n > whole-8+2 {
 		t.Errorf("%d requests for the rest, %d for the whole and 8 before the kill", n, whole)
 	}
-	if p.Suspects != 0 || p.Seen < 1500 || p.Seen > 1650 {
+	if p.Suspects != 0 || p.Seen < 1500 {
 		t.Errorf("it saw %d assets and missed %d", p.Seen, p.Suspects)
 	}
 	if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n > 0 {
