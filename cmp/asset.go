@@ -17,8 +17,8 @@ type Ref struct{ ID, Type, Self string }
 // AssetDetail is one asset with everything its type's endpoint reveals.
 type AssetDetail struct {
 	// Asset is the summary as the detail body tells it. Type and Self, which detail
-	// bodies do not repeat, come from how the asset was found. Its Raw and Hash are those
-	// of the detail body and not comparable with a list row's.
+	// bodies do not repeat, come from how the asset was found. Its Raw is that
+	// of the detail body and not comparable with a list row's; Digest is.
 	Asset  library.Asset
 	Detail library.Detail
 	URL    library.DownloadURL // empty for types without a file

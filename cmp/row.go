@@ -1,7 +1,6 @@
 package cmp
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 
@@ -96,7 +95,6 @@ func (r *row) asset(raw json.RawMessage) library.Asset {
 		OwnerOrganizationID: string(r.Owner),
 		Self:                string(r.Links.Self),
 		Raw:                 raw,
-		Hash:                sha256.Sum256(raw),
 	}
 }
 

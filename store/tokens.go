@@ -60,17 +60,6 @@ func (s *Store) Tokens(sealer Sealer, name string) *Tokens {
 	return &Tokens{store: s, sealer: sealer, name: name, turn: semaphore.NewWeighted(1)}
 }
 
-// Load returns the stored tokens, the zero TokenSet when there are none, or
-// ErrUnreadableTokens.
-func (t *Tokens) Load(ctx context.Context) (TokenSet, error) {
-	var sealed []byte
-	err := t.store.pool.QueryRow(ctx, `SELECT sealed FROM damsync.token WHERE name = $1`, t.name).Scan(&sealed)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return TokenSet{}, fmt.Errorf("load tokens: %w", err)
-	}
-	return t.open(sealed)
-}
-
 // Update calls fn with the stored tokens and stores what it returns before it
 // returns it itself. One fn runs at a time among all replicas: who had to wait
 // finds what the one before stored, and fn should return that when it will do.

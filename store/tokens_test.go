@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"damsync/internal/pgtest"
@@ -36,6 +38,17 @@ func testTokens(t *testing.T, pool *pgxpool.Pool, name string) *Tokens {
 
 var someTokens = TokenSet{
 	Access: secret.New("access-4711"), Refresh: secret.New("refresh-4712"), Expires: time.Unix(1_800_000_000, 0).UTC(),
+}
+
+// Load reads past the lock what a replica would find: the stored tokens, the zero TokenSet when there are none, or
+// ErrUnreadableTokens.
+func (t *Tokens) Load(ctx context.Context) (TokenSet, error) {
+	var sealed []byte
+	err := t.store.pool.QueryRow(ctx, `SELECT sealed FROM damsync.token WHERE name = $1`, t.name).Scan(&sealed)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return TokenSet{}, fmt.Errorf("load tokens: %w", err)
+	}
+	return t.open(sealed)
 }
 
 func load(t *testing.T, tokens *Tokens) TokenSet {

@@ -105,11 +105,6 @@ func (r *replica) client(s *store.Store) *cmp.Client {
 
 type tokenStore struct{ tokens *store.Tokens }
 
-func (s tokenStore) Load(ctx context.Context) (cmp.TokenSet, error) {
-	set, err := s.tokens.Load(ctx)
-	return cmp.TokenSet(set), err
-}
-
 func (s tokenStore) Update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
 	set, err := s.tokens.Update(ctx, func(ctx context.Context, old store.TokenSet) (store.TokenSet, error) {
 		set, err := fn(ctx, cmp.TokenSet(old))

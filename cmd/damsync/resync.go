@@ -61,12 +61,17 @@ is selected, two where a custom field is read.`,
 	return cmd
 }
 
-func (a *app) resync(ctx context.Context, p process, o sync.ResyncOptions) error {
+// readingEngine is an engine that can read the library.
+func (a *app) readingEngine(ctx context.Context) (*sync.Engine, error) {
 	client, _, err := a.library(nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	engine, err := a.engine(ctx, client)
+	return a.engine(ctx, client)
+}
+
+func (a *app) resync(ctx context.Context, p process, o sync.ResyncOptions) error {
+	engine, err := a.readingEngine(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,11 +138,7 @@ func concludeBacklog(w io.Writer, b state.Backlog) error {
 }
 
 func (a *app) dryRun(ctx context.Context, p process, o sync.ResyncOptions) error {
-	client, _, err := a.library(nil)
-	if err != nil {
-		return err
-	}
-	engine, err := a.engine(ctx, client)
+	engine, err := a.readingEngine(ctx)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ type Asset struct {
 	OwnerOrganizationID string
 	Self                string          // links.self as given; empty when unknown
 	Raw                 json.RawMessage // the row as received, URLs that carry tokens removed
-	Hash                Hash            // of Raw
+	Hash                Hash            // the Digest, as the mirror keeps it; zero in what was just read
 }
 
 // Label is one label group on an asset with the values chosen.
