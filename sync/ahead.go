@@ -3,13 +3,15 @@ package sync
 import (
 	"context"
 	"time"
+
+	"damsync/sync/walk"
 )
 
 // reading is one step of a walk.
 type reading struct {
-	span   span
-	cursor walkCursor // below it
-	readAt time.Time  // on the database's clock, before it was asked for
+	span   walk.Span
+	cursor walk.Cursor // below it
+	readAt time.Time   // on the database's clock, before it was asked for
 	err    error
 }
 
@@ -19,13 +21,13 @@ type readings chan reading
 
 // readAhead walks on from c in a goroutine of its own; stop ends it and waits
 // for its end.
-func (e *Engine) readAhead(ctx context.Context, c walkCursor) (ahead readings, stop func()) {
+func (e *Engine) readAhead(ctx context.Context, c walk.Cursor) (ahead readings, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ahead = make(readings)
 	go func() {
 		defer close(ahead)
-		for walk := (walker{lib: e.lib}); ; {
-			r := e.read(ctx, walk, c)
+		for walker := (walk.Walker{Library: e.lib}); ; {
+			r := e.read(ctx, walker, c)
 			select {
 			case ahead <- r:
 			case <-ctx.Done():
@@ -44,12 +46,12 @@ func (e *Engine) readAhead(ctx context.Context, c walkCursor) (ahead readings, s
 	}
 }
 
-func (e *Engine) read(ctx context.Context, walk walker, c walkCursor) reading {
+func (e *Engine) read(ctx context.Context, walker walk.Walker, c walk.Cursor) reading {
 	readAt, err := e.clockedReading(ctx)
 	if err != nil {
 		return reading{err: err}
 	}
-	s, next, err := walk.step(ctx, c)
+	s, next, err := walker.Step(ctx, c)
 	return reading{span: s, cursor: next, readAt: readAt, err: err}
 }
 

@@ -9,11 +9,15 @@ import (
 	"damsync/cmp"
 	"damsync/internal/library"
 	"damsync/internal/state"
+	"damsync/sync/walk"
 )
+
+// pageSize is the most the CMP gives a request.
+const pageSize = walk.PageSize
 
 // applySpan writes what a span read and names the assets that the mirror has in
 // it and the span has not.
-func (e *Engine) applySpan(ctx context.Context, obs state.Observation, readAt time.Time, s span) (state.Applied, []string, error) {
+func (e *Engine) applySpan(ctx context.Context, obs state.Observation, readAt time.Time, s walk.Span) (state.Applied, []string, error) {
 	rows := make([]library.Asset, len(s.Items))
 	for i, it := range s.Items {
 		rows[i] = it.Asset

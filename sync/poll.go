@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"damsync/internal/grant"
+	"damsync/sync/walk"
 )
 
 // overlap is read again by each poll: rows may become visible late.
@@ -84,13 +85,13 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 // readNews reads from the top down to since less the overlap; one page when since is zero.
 func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newest time.Time, err error) {
 	obs := observed(grant.Incremental)
-	walk, c := walker{lib: e.lib}, walkCursor{}
+	walker, c := walk.Walker{Library: e.lib}, walk.Cursor{}
 	for first := true; ; first = false {
 		readAt, err := e.clockedReading(ctx)
 		if err != nil {
 			return 0, newest, err
 		}
-		s, next, err := walk.step(ctx, c)
+		s, next, err := walker.Step(ctx, c)
 		if err != nil {
 			return 0, newest, err
 		}
@@ -123,7 +124,7 @@ func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newe
 
 // newestOf is the top of the library. A time in the future, which an asset may have, would
 // hide every change until then.
-func newestOf(s span, readAt time.Time) time.Time {
+func newestOf(s walk.Span, readAt time.Time) time.Time {
 	if len(s.Items) == 0 {
 		return time.Time{}
 	}

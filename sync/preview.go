@@ -11,6 +11,7 @@ import (
 	"damsync/internal/library"
 	"damsync/internal/state"
 	"damsync/sync/plan"
+	"damsync/sync/walk"
 )
 
 // Difference is one thing that would be done. Without a target it is something
@@ -127,13 +128,13 @@ func (e *Engine) DryRun(ctx context.Context, assetID string, see func(Difference
 		return e.dryRunAsset(ctx, assetID, see)
 	}
 	requests, seen := 0, map[string]bool{}
-	walk, cursor := walker{lib: e.lib}, walkCursor{}
+	walker, cursor := walk.Walker{Library: e.lib}, walk.Cursor{}
 	for {
 		readAt, err := e.clockedReading(ctx)
 		if err != nil {
 			return requests, err
 		}
-		s, next, err := walk.step(ctx, cursor)
+		s, next, err := walker.Step(ctx, cursor)
 		requests += s.Requests
 		if err != nil {
 			return requests, err
@@ -155,7 +156,7 @@ func (e *Engine) DryRun(ctx context.Context, assetID string, see func(Difference
 	})
 }
 
-func (e *Engine) dryRunSpan(ctx context.Context, readAt time.Time, s span, seen map[string]bool, see func(Difference) error) error {
+func (e *Engine) dryRunSpan(ctx context.Context, readAt time.Time, s walk.Span, seen map[string]bool, see func(Difference) error) error {
 	rows := make([]library.Asset, len(s.Items))
 	for i, it := range s.Items {
 		rows[i] = it.Asset

@@ -9,6 +9,7 @@ import (
 
 	"damsync/internal/grant"
 	"damsync/internal/state"
+	"damsync/sync/walk"
 )
 
 // The kinds of observation, as recorded.
@@ -127,7 +128,7 @@ const maxUnstable = 5
 
 // stuck counts failures of that kind and tells when there are too many.
 func (e *Engine) stuck(err error) bool {
-	if !errors.Is(err, errUnstable) {
+	if !errors.Is(err, walk.ErrUnstable) {
 		return false
 	}
 	if e.unstable.Add(1) < maxUnstable {
@@ -138,7 +139,7 @@ func (e *Engine) stuck(err error) bool {
 }
 
 func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (SweepProgress, error) {
-	var cursor walkCursor
+	var cursor walk.Cursor
 	if err := json.Unmarshal(run.Cursor, &cursor); err != nil {
 		return SweepProgress{}, fmt.Errorf("read cursor of sweep %d: %w", run.ID, err)
 	}
@@ -194,7 +195,7 @@ func (e *Engine) addTotals(ctx context.Context, p *SweepProgress) error {
 }
 
 // sweepStep writes what one step of the walk has read from the cursor on.
-func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observation, cursor walkCursor, r reading, p *SweepProgress) error {
+func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observation, cursor walk.Cursor, r reading, p *SweepProgress) error {
 	s, next := r.span, r.cursor
 	if cursor.To.IsZero() {
 		if err := e.refuseEmpty(ctx, s); err != nil {
@@ -227,7 +228,7 @@ func (e *Engine) sweepStep(ctx context.Context, run state.Run, obs state.Observa
 
 // refuseEmpty infers nothing from a library that lists nothing while the
 // mirror has assets.
-func (e *Engine) refuseEmpty(ctx context.Context, s span) error {
+func (e *Engine) refuseEmpty(ctx context.Context, s walk.Span) error {
 	if len(s.Items) > 0 {
 		return nil
 	}

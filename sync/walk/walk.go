@@ -1,4 +1,6 @@
-package sync
+// Package walk reads a library by key: an offset into a list that editors change loses rows,
+// a bound on modified_at does not.
+package walk
 
 import (
 	"context"
@@ -10,16 +12,16 @@ import (
 	"damsync/cmp"
 )
 
-// pageSize is the most the CMP gives.
-const pageSize = 100
+// PageSize is the most rows the CMP gives a request.
+const PageSize = 100
 
-// errUnstable is the class of a reading that the library's own changes, or an
+// ErrUnstable is the class of a reading that the library's own changes, or an
 // answer that does not add up, made useless. Reading again may succeed.
-var errUnstable = errors.New("the library changed while it was read")
+var ErrUnstable = errors.New("the library changed while it was read")
 
-// walkCursor is where a walk stands; it is stored, so that another process can
+// Cursor is where a walk stands, the zero value before the newest row; it is stored, so that another process can
 // go on.
-type walkCursor struct {
+type Cursor struct {
 	To        time.Time `json:"to"`                  // rows above are read; zero at the start
 	AtTo      []string  `json:"at_to,omitempty"`     // ids read at To itself, which the next page repeats
 	Exclusive bool      `json:"exclusive,omitempty"` // the API's bounds leave out the bound itself
@@ -27,16 +29,16 @@ type walkCursor struct {
 }
 
 // tick is the least difference between two times of the library.
-func (c walkCursor) tick() time.Duration {
+func (c Cursor) tick() time.Duration {
 	if c.Fraction {
 		return time.Microsecond
 	}
 	return time.Second
 }
 
-// span is a stretch of the library by modified_at that one step read in full:
+// Span is a stretch of the library by modified_at that one step read in full:
 // rows with times in (Above, UpTo], or [Above, UpTo] when Inclusive.
-type span struct {
+type Span struct {
 	Items       []cmp.Item
 	Above, UpTo time.Time // zero UpTo: no upper bound; zero Above: down to the oldest
 	Inclusive   bool
@@ -48,16 +50,22 @@ type span struct {
 	End         bool
 }
 
-// walker reads the library by key, newest first: modified_at__to is the lowest
-// time seen, so rows that come or go above do not shift what is below. Offsets
-// are used only inside one second that holds more than a page.
-type walker struct {
-	lib Reader
+// Reader lists the library; *cmp.Client is one.
+type Reader interface {
+	Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error)
 }
 
-// step reads on from c. On an error the cursor returned is c.
-func (w walker) step(ctx context.Context, c walkCursor) (span, walkCursor, error) {
-	s := span{UpTo: c.To, Total: -1}
+// Walker reads the library by key, newest first: modified_at__to is the lowest
+// time seen, so rows that come or go above do not shift what is below. Offsets
+// are used only inside one second that holds more than a page.
+type Walker struct {
+	Library Reader
+}
+
+// Step reads on from c and returns the cursor of the next step. On an error, ErrUnstable among
+// them, that is c: the step can be repeated.
+func (w Walker) Step(ctx context.Context, c Cursor) (Span, Cursor, error) {
+	s := Span{UpTo: c.To, Total: -1}
 	page, err := w.page(ctx, c, &s)
 	if err != nil {
 		return s, c, err
@@ -83,7 +91,7 @@ func (w walker) step(ctx context.Context, c walkCursor) (span, walkCursor, error
 }
 
 // advance takes what page shows and moves the cursor below it.
-func (w walker) advance(ctx context.Context, c walkCursor, page walkPage, s span) (span, walkCursor, error) {
+func (w Walker) advance(ctx context.Context, c Cursor, page pageRead, s Span) (Span, Cursor, error) {
 	s.Items, s.Bad, s.Total = page.Items, page.Bad, page.Total
 	s.Complete = len(page.Bad) == 0
 	s.Seen = append(s.Seen, idsOf(page.Items)...)
@@ -93,7 +101,7 @@ func (w walker) advance(ctx context.Context, c walkCursor, page walkPage, s span
 		return s, c, nil
 	}
 	if len(page.Items) == 0 {
-		return s, c, fmt.Errorf("%w: a page without a readable row that is not the last", errUnstable)
+		return s, c, fmt.Errorf("%w: a page without a readable row that is not the last", ErrUnstable)
 	}
 	low := page.Items[len(page.Items)-1].ModifiedAt
 	if low.Equal(c.To) || len(page.Items) > 1 && low.Equal(page.Items[0].ModifiedAt) {
@@ -104,44 +112,44 @@ func (w walker) advance(ctx context.Context, c walkCursor, page walkPage, s span
 	return s, c, nil
 }
 
-// walkPage is a page with how many rows it had before those above the cursor
+// pageRead is a page with how many rows it had before those above the cursor
 // were left out.
-type walkPage struct {
+type pageRead struct {
 	cmp.AssetPage
 	rows int
 }
 
-func (p walkPage) empty() bool { return len(p.Items) == 0 && !p.More }
+func (p pageRead) empty() bool { return len(p.Items) == 0 && !p.More }
 
 // short is true of a last page that has fewer rows than it counts.
-func (p walkPage) short() bool { return !p.More && p.Total > p.rows }
+func (p pageRead) short() bool { return !p.More && p.Total > p.rows }
 
 // confirmEnd reads a short last page again. Half an answer is not given twice
 // alike; a count that takes in what the app may not see is, and then the rows
 // are all there are.
-func (w walker) confirmEnd(ctx context.Context, c walkCursor, page walkPage, s *span) (walkPage, error) {
+func (w Walker) confirmEnd(ctx context.Context, c Cursor, page pageRead, s *Span) (pageRead, error) {
 	again, err := w.page(ctx, c, s)
 	if err != nil {
 		return page, err
 	}
 	if again.short() && (again.Total != page.Total || !slices.Equal(idsOf(again.Items), idsOf(page.Items))) {
-		return page, fmt.Errorf("%w: the last page has %d rows of %d", errUnstable, again.rows, again.Total)
+		return page, fmt.Errorf("%w: the last page has %d rows of %d", ErrUnstable, again.rows, again.Total)
 	}
 	return again, nil
 }
 
 // page reads the rows up to the cursor.
-func (w walker) page(ctx context.Context, c walkCursor, s *span) (walkPage, error) {
-	q := cmp.AssetQuery{PageSize: pageSize, ModifiedTo: c.To}
+func (w Walker) page(ctx context.Context, c Cursor, s *Span) (pageRead, error) {
+	q := cmp.AssetQuery{PageSize: PageSize, ModifiedTo: c.To}
 	if c.Exclusive && !c.To.IsZero() {
 		q.ModifiedTo = c.To.Add(c.tick())
 	}
 	s.Requests++
-	answer, err := w.lib.Assets(ctx, q)
+	answer, err := w.Library.Assets(ctx, q)
 	if err != nil {
-		return walkPage{}, err
+		return pageRead{}, err
 	}
-	page := walkPage{AssetPage: answer, rows: len(answer.Items) + len(answer.Bad)}
+	page := pageRead{AssetPage: answer, rows: len(answer.Items) + len(answer.Bad)}
 	if c.Exclusive {
 		page.Items = slices.DeleteFunc(page.Items, func(it cmp.Item) bool { return !c.To.IsZero() && it.ModifiedAt.After(c.To) })
 	}
@@ -150,13 +158,13 @@ func (w walker) page(ctx context.Context, c walkCursor, s *span) (walkPage, erro
 
 // checkPage refuses what a sorted, bounded page cannot be.
 func checkPage(page cmp.AssetPage, to time.Time) error {
-	if n := len(page.Items) + len(page.Bad); n > pageSize {
-		return fmt.Errorf("%w: a page of %d rows where %d were asked for", errUnstable, n, pageSize)
+	if n := len(page.Items) + len(page.Bad); n > PageSize {
+		return fmt.Errorf("%w: a page of %d rows where %d were asked for", ErrUnstable, n, PageSize)
 	}
 	last := to
 	for _, it := range page.Items {
 		if !last.IsZero() && it.ModifiedAt.After(last) {
-			return fmt.Errorf("%w: rows are not sorted by modified_at, or its bound is ignored", errUnstable)
+			return fmt.Errorf("%w: rows are not sorted by modified_at, or its bound is ignored", ErrUnstable)
 		}
 		last = it.ModifiedAt
 	}
@@ -166,14 +174,14 @@ func checkPage(page cmp.AssetPage, to time.Time) error {
 // lacksBound is true when the rows at the bound, seen a moment ago, are missing
 // from a page that should repeat them: the API's bounds are exclusive, or these
 // rows have moved or gone, or the answer is not true.
-func lacksBound(c walkCursor, page walkPage) bool {
+func lacksBound(c Cursor, page pageRead) bool {
 	return !c.Exclusive && !c.To.IsZero() && len(c.AtTo) > 0 && !hasRowAt(page, c.To)
 }
 
 // settleBound finds out why and returns the page to go on with. The bounds are taken as
 // exclusive only when a second higher shows the rows and the bound itself again
 // does not.
-func (w walker) settleBound(ctx context.Context, c walkCursor, page walkPage, s *span) (walkPage, walkCursor, error) {
+func (w Walker) settleBound(ctx context.Context, c Cursor, page pageRead, s *Span) (pageRead, Cursor, error) {
 	above := c
 	above.Exclusive = true
 	higher, err := w.page(ctx, above, s)
@@ -195,7 +203,7 @@ func (w walker) settleBound(ctx context.Context, c walkCursor, page walkPage, s 
 	}
 }
 
-func hasRowAt(page walkPage, at time.Time) bool {
+func hasRowAt(page pageRead, at time.Time) bool {
 	return slices.ContainsFunc(page.Items, func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })
 }
 

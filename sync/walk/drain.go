@@ -1,4 +1,4 @@
-package sync
+package walk
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const drainPasses = 3
 // unique ids. Else the second is read again; of the last pass it is enough that
 // rows only left it, see second, or that it is the pass before once more: then
 // the count takes in what the list does not show.
-func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (span, walkCursor, error) {
+func (w Walker) drain(ctx context.Context, c Cursor, at time.Time, s Span) (Span, Cursor, error) {
 	bounds := c
 	var before secondRead
 	for pass := 1; ; pass++ {
@@ -40,14 +40,14 @@ func (w walker) drain(ctx context.Context, c walkCursor, at time.Time, s span) (
 		case len(got.items) == 0 && pass == drainPasses-1:
 			bounds.Exclusive = true // these bounds do not show what the page has shown
 		case last:
-			return s, c, fmt.Errorf("%w: the second %s did not hold still", errUnstable, at.UTC().Format(time.RFC3339))
+			return s, c, fmt.Errorf("%w: the second %s did not hold still", ErrUnstable, at.UTC().Format(time.RFC3339))
 		}
 		before = got
 	}
 }
 
 // drained is the span with the rows of the second, and the cursor below it.
-func drained(s span, c walkCursor, at time.Time, got secondRead) (span, walkCursor) {
+func drained(s Span, c Cursor, at time.Time, got secondRead) (Span, Cursor) {
 	// Rows above that second were on the page too.
 	above := slices.DeleteFunc(slices.Clone(s.Items), func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })
 	s.Items = append(above, got.items...)
@@ -114,7 +114,7 @@ func (r *secondRead) add(page cmp.AssetPage, at time.Time, offset int) {
 // second reads one second by offset, from its end to its start: a row that
 // leaves shifts those behind it towards offsets that are still to be read, so
 // that none of them is passed over.
-func (w walker) second(ctx context.Context, c walkCursor, at time.Time, s *span) (secondRead, error) {
+func (w Walker) second(ctx context.Context, c Cursor, at time.Time, s *Span) (secondRead, error) {
 	r := secondRead{unique: map[string]bool{}, first: -1, last: -1}
 	top, err := w.offset(ctx, c, at, 0, s)
 	if err != nil {
@@ -145,7 +145,7 @@ func (w walker) second(ctx context.Context, c walkCursor, at time.Time, s *span)
 }
 
 // secondForward is for an API that gives no total.
-func (w walker) secondForward(ctx context.Context, c walkCursor, at time.Time, r *secondRead, offset int, s *span) error {
+func (w Walker) secondForward(ctx context.Context, c Cursor, at time.Time, r *secondRead, offset int, s *Span) error {
 	for more := true; more; {
 		page, err := w.offset(ctx, c, at, offset, s)
 		if err != nil {
@@ -159,11 +159,11 @@ func (w walker) secondForward(ctx context.Context, c walkCursor, at time.Time, r
 	return nil
 }
 
-func (w walker) offset(ctx context.Context, c walkCursor, at time.Time, offset int, s *span) (cmp.AssetPage, error) {
-	q := cmp.AssetQuery{PageSize: pageSize, ModifiedFrom: at, ModifiedTo: at, Offset: offset}
+func (w Walker) offset(ctx context.Context, c Cursor, at time.Time, offset int, s *Span) (cmp.AssetPage, error) {
+	q := cmp.AssetQuery{PageSize: PageSize, ModifiedFrom: at, ModifiedTo: at, Offset: offset}
 	if c.Exclusive {
 		q.ModifiedFrom, q.ModifiedTo = at.Add(-c.tick()), at.Add(c.tick())
 	}
 	s.Requests++
-	return w.lib.Assets(ctx, q)
+	return w.Library.Assets(ctx, q)
 }

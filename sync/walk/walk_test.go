@@ -1,4 +1,4 @@
-package sync
+package walk
 
 import (
 	stdcmp "cmp"
@@ -147,11 +147,11 @@ func walkAll(t interface {
 ) walked {
 	t.Helper()
 	out := walked{seen: map[string]bool{}, suspects: map[string]bool{}}
-	w, c := walker{lib: lib}, walkCursor{}
+	w, c := Walker{Library: lib}, Cursor{}
 	for unstable := 0; ; {
-		s, next, err := w.step(context.Background(), c)
+		s, next, err := w.Step(context.Background(), c)
 		out.requests += s.Requests
-		if errors.Is(err, errUnstable) && unstable < 50 {
+		if errors.Is(err, ErrUnstable) && unstable < 50 {
 			unstable++
 			continue
 		}
@@ -172,7 +172,7 @@ func walkAll(t interface {
 }
 
 // missing is the query of the store's Missing.
-func missing(s span, mirror []cmp.Item, into map[string]bool) {
+func missing(s Span, mirror []cmp.Item, into map[string]bool) {
 	seen := make(map[string]bool, len(s.Seen))
 	for _, id := range s.Seen {
 		seen[id] = true
@@ -243,10 +243,10 @@ func requestLimit(l *shelf) float64 {
 	limit := 1.05*float64(len(l.rows))/97 + 5 // the kind of bounds, and an end that is empty, cost a few
 	for _, n := range perSecond {
 		switch {
-		case n > pageSize:
-			limit += float64(n)/pageSize + 6
+		case n > PageSize:
+			limit += float64(n)/PageSize + 6
 		case n > 1:
-			limit += 2 * float64(n) / pageSize
+			limit += 2 * float64(n) / PageSize
 		}
 	}
 	return limit
@@ -351,8 +351,8 @@ func TestWalkRefusesWhatIsNotSorted(t *testing.T) {
 		"too many": func(p *cmp.AssetPage) { p.Items = append(p.Items, p.Items...) },
 	} {
 		l.requests, l.lies[1] = 0, lie
-		w := walker{lib: l}
-		if _, c, err := w.step(t.Context(), walkCursor{}); !errors.Is(err, errUnstable) || !c.To.IsZero() {
+		w := Walker{Library: l}
+		if _, c, err := w.Step(t.Context(), Cursor{}); !errors.Is(err, ErrUnstable) || !c.To.IsZero() {
 			t.Errorf("%s: error %v, cursor %+v", name, err, c)
 		}
 	}
