@@ -247,7 +247,7 @@ func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r s
 		} else {
 			applied.New++
 		}
-		if _, err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}, updateAsset); err != nil {
+		if err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}); err != nil {
 			return err
 		}
 	}

@@ -153,8 +153,9 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 
 // insertAssets writes rows that are new; errOvertaken when one is not.
 func insertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, applied *state.Applied) ([]library.Asset, error) {
-	n, err := upsertAssets(ctx, tx, obs, readAt, rows, leaveAsset)
-	if err == nil && n < int64(len(rows)) {
+	err := copyAssets(ctx, tx, obs, readAt, rows)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "23505" { // unique_violation
 		err = errOvertaken
 	}
 	applied.New = len(rows)
@@ -182,7 +183,7 @@ func updateAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt 
 		}
 		fresh = append(fresh, a)
 	}
-	if _, err := upsertAssets(ctx, tx, obs, readAt, fresh, updateAsset); err != nil {
+	if err := upsertAssets(ctx, tx, obs, readAt, fresh); err != nil {
 		return nil, err
 	}
 	return fresh, log.write(ctx, tx, obs)

@@ -12,7 +12,28 @@ import (
 	"damsync/internal/state"
 )
 
-const insertAssetSQL = `
+// copyAssets writes rows that the mirror does not have: COPY takes two thirds of
+// the time of an INSERT. It fails with a unique violation when it has one of them.
+func copyAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset) error {
+	source := pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
+		a := rows[i]
+		labels, err := labelsJSON(a.Labels)
+		return []any{
+			a.ID, a.Type, a.Title, a.MIMEType, a.FileExtension, a.CreatedAt, a.ModifiedAt, a.FolderID, a.FileLocation,
+			a.Archived, labels, a.OwnerOrganizationID, a.Self, cleanJSON(a.Raw), a.Hash[:], readAt, obs.Kind,
+		}, err
+	})
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"damsync", "asset"}, []string{
+		"id", "type", "title", "mime_type", "file_extension", "created_at", "modified_at", "folder_id", "file_location",
+		"archived", "labels", "owner_organization_id", "self", "raw", "hash", "read_at", "first_seen_by",
+	}, source)
+	if err != nil {
+		return fmt.Errorf("copy assets: %w", err)
+	}
+	return nil
+}
+
+const upsertAssetSQL = `
 INSERT INTO damsync.asset AS a (id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
 	file_location, archived, labels, owner_organization_id, self, raw, hash, read_at, first_seen_by)
 SELECT id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
@@ -21,26 +42,20 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::time
 	$9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[])
 	AS u (id, type, title, mime_type, file_extension, created_at, modified_at, folder_id,
 	file_location, archived, labels, owner_organization_id, self, raw, hash)
-ON CONFLICT (id) DO `
-
-const (
-	leaveAsset  = `NOTHING`
-	updateAsset = `UPDATE SET
+ON CONFLICT (id) DO UPDATE SET
 	type = excluded.type, title = excluded.title, mime_type = excluded.mime_type, file_extension = excluded.file_extension,
 	created_at = excluded.created_at, modified_at = excluded.modified_at, folder_id = excluded.folder_id,
 	file_location = excluded.file_location, archived = excluded.archived, labels = excluded.labels,
 	owner_organization_id = excluded.owner_organization_id, self = excluded.self, raw = excluded.raw,
 	hash = excluded.hash, read_at = excluded.read_at, removed_at = NULL
 WHERE a.read_at <= excluded.read_at`
-)
 
-// upsertAssets writes a page with one statement: one round trip, no temporary
-// table. JSON travels as text: an array of jsonb is parsed, built and taken apart
-// again, which takes a third longer. conflict says what becomes of rows that
-// exist. It returns how many rows it wrote.
-func upsertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, conflict string) (int64, error) {
+// upsertAssets writes a page of which the mirror has rows with one statement: one
+// round trip, no temporary table. JSON travels as text: an array of jsonb is
+// parsed, built and taken apart again, which takes a third longer.
+func upsertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset) error {
 	if len(rows) == 0 {
-		return 0, nil
+		return nil
 	}
 	n := len(rows)
 	var (
@@ -59,15 +74,15 @@ func upsertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt 
 		raw[i] = cleanJSON(a.Raw)
 		var err error
 		if labels[i], err = labelsJSON(a.Labels); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	tag, err := tx.Exec(ctx, insertAssetSQL+conflict, id, typ, title, mime, ext, created, modified, folder, location, archived,
+	_, err := tx.Exec(ctx, upsertAssetSQL, id, typ, title, mime, ext, created, modified, folder, location, archived,
 		labels, org, self, raw, hash, readAt, obs.Kind)
 	if err != nil {
-		return 0, fmt.Errorf("upsert assets: %w", err)
+		return fmt.Errorf("upsert assets: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return nil
 }
 
 func labelsJSON(labels []library.Label) (string, error) {
