@@ -36,7 +36,12 @@ CREATE TABLE damsync.placement (
     applied_at            timestamptz,
     sha256                text NOT NULL DEFAULT '',
     size                  bigint NOT NULL DEFAULT 0,
+    -- What the target said of the object: its handle, and what tells a change there.
     remote_ref            text NOT NULL DEFAULT '',
+    remote_token          text NOT NULL DEFAULT '',
+    remote_hash           text NOT NULL DEFAULT '',
+    -- Of the last unfinished upload, opaque: the adapter goes on from it or gives it up.
+    upload_session        bytea NOT NULL DEFAULT '' CHECK (octet_length(upload_session) <= 65536),
     -- An open intent: committed before the first byte, cleared with the outcome.
     intent_generation     bigint,
     intent_path           text NOT NULL DEFAULT '',

@@ -171,6 +171,7 @@ func done(w state.Work) state.Object {
 	return state.Object{
 		State: "present", Path: w.Desired.Path, Version: w.Desired.Version, MetadataHash: w.Desired.MetadataHash,
 		Generation: w.Generation, SHA256: "00ff", Size: 7, Ref: "ref-" + w.AssetID,
+		Token: "token-" + w.AssetID, Hash: "md5:00ff",
 	}
 }
 

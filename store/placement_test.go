@@ -54,7 +54,7 @@ func TestWork(t *testing.T) {
 	want := state.Work{
 		Target: "brand", AssetID: "x", Type: "image", Title: "Title of x", MIMEType: "image/png", ModifiedAt: second(-500), ExpectedSize: 7,
 		Desired: state.Desired{Present: true, Path: "/x", Version: "1", Metadata: []byte(`{"title": "Title of x"}`)},
-		Applied: state.Object{State: "absent"}, Attempts: 1, Class: grant.Sweep,
+		Applied: state.Object{State: "absent"}, UploadSession: []byte{}, Attempts: 1, Class: grant.Sweep,
 	}
 	if diff := gocmp.Diff(want, w); diff != "" {
 		t.Errorf("work (-want +got):\n%s", diff)
@@ -70,7 +70,8 @@ func TestWork(t *testing.T) {
 	if want := "in_sync present /x 1 00ff 7 0"; got != want {
 		t.Errorf("placement %q, want %q", got, want)
 	}
-	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE intent_generation IS NULL AND lease_owner IS NULL AND remote_ref = 'ref-x'`); n != 1 {
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE intent_generation IS NULL AND lease_owner IS NULL AND remote_ref = 'ref-x'
+		AND remote_token = 'token-x' AND remote_hash = 'md5:00ff'`); n != 1 {
 		t.Error("the intent is left open")
 	}
 	if _, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
@@ -239,6 +240,7 @@ func TestLeaseLost(t *testing.T) {
 			for name, err := range map[string]error{
 				"extend": s.ExtendPlacement(t.Context(), w, time.Hour),
 				"record": s.RecordStep(t.Context(), w, done(w)),
+				"save":   s.SaveUploadSession(t.Context(), w, []byte("stale")),
 				"finish": s.FinishPlacement(t.Context(), w, done(w)),
 				"fail":   s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false),
 			} {
@@ -267,6 +269,39 @@ func TestRecordedStep(t *testing.T) {
 	step.Generation = 0 // only a finish applies a generation
 	if diff := gocmp.Diff(step, w.Applied); diff != "" || !w.IntentWasOpen {
 		t.Errorf("applied (-want +got):\n%s", diff)
+	}
+}
+
+// Where an upload stands outlives the process and a failure, also when the asset
+// has changed meanwhile, until the placement is done.
+func TestUploadSession(t *testing.T) {
+	pool, clock, s := planned(t, "x")
+	w := claimOneWork(t, s, "brand")
+	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 1")))
+	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 2")))
+	clock.advance(2 * time.Minute) // killed
+	w = claimOneWork(t, New(pool, "b"), "brand")
+	if string(w.UploadSession) != "part 2" {
+		t.Fatalf("after a kill the session is %q", w.UploadSession)
+	}
+	must(t, New(pool, "b").FailPlacement(t.Context(), w, "temporary", "reset", 0, false))
+	replan(t, s, "x", "/elsewhere")
+	w = claimOneWork(t, s, "brand")
+	if string(w.UploadSession) != "part 2" {
+		t.Fatalf("after a failure and a new plan the session is %q", w.UploadSession)
+	}
+	must(t, s.SaveUploadSession(t.Context(), w, nil))
+	if got := query[string](t, pool, `SELECT encode(upload_session, 'escape') FROM damsync.placement`); got != "" {
+		t.Errorf("a session forgotten is %q", got)
+	}
+	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 3")))
+	if err := s.SaveUploadSession(t.Context(), w, make([]byte, 64<<10+1)); err == nil {
+		t.Error("a session of more than 64 KiB is kept")
+	}
+	must(t, s.FinishPlacement(t.Context(), w, done(w)))
+	replan(t, s, "x", "/once-more")
+	if w = claimOneWork(t, s, "brand"); len(w.UploadSession) != 0 {
+		t.Errorf("after the end there is session %q", w.UploadSession)
 	}
 }
 

@@ -182,7 +182,7 @@ func (j *placing) metadata() (dam.Metadata, error) {
 // recorded is the remote as the last outcome left it.
 func (j *placing) recorded() dam.Remote {
 	a := j.w.Applied
-	r := dam.Remote{Ref: a.Ref, Path: a.Path, State: dam.State(a.State)}
+	r := dam.Remote{Ref: a.Ref, Path: a.Path, State: dam.State(a.State), Token: a.Token, Hash: a.Hash}
 	if r.State == dam.Absent {
 		r.Mark.Generation = a.Generation
 		return r
@@ -231,6 +231,7 @@ func objectOf(r dam.Remote) state.Object {
 	}
 	o.State, o.Path, o.Version = string(r.State), r.Path, r.Mark.Version
 	o.SHA256, o.Size = r.Mark.SHA256, r.Mark.Size
+	o.Token, o.Hash = r.Token, r.Hash
 	var hash library.Hash
 	if n, err := hex.Decode(hash[:], []byte(r.Mark.MetadataHash)); err == nil && n == len(hash) {
 		o.MetadataHash = hash

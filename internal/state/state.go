@@ -116,6 +116,7 @@ type Work struct {
 	Applied       Object
 	IntentPath    string // of an intent that another attempt left open
 	IntentWasOpen bool
+	UploadSession []byte // of the last unfinished upload, opaque; empty when there is none
 	Attempts      int
 	Class         grant.Class // of the observation that planned it
 	DesiredAt     time.Time
@@ -130,5 +131,7 @@ type Object struct {
 	Generation   int64
 	SHA256       string
 	Size         int64
-	Ref          string
+	Ref          string // the target's own handle
+	Token        string // what the target changes whenever the bytes change; empty when it has none
+	Hash         string // what the target computed over the bytes, as algorithm:hex; empty when it gives none
 }
