@@ -28,7 +28,8 @@ CREATE TABLE damsync.placement (
     urgency               smallint NOT NULL,
     -- A removal passes the gate before it is work: waiting, held or open.
     gate                  text NOT NULL CHECK (gate IN ('open', 'waiting', 'held')),
-    applied_state         text NOT NULL DEFAULT 'absent' CHECK (applied_state IN ('absent', 'present', 'archived')),
+    -- incomplete: a verification found other bytes than those that were put.
+    applied_state         text NOT NULL DEFAULT 'absent' CHECK (applied_state IN ('absent', 'present', 'incomplete', 'archived')),
     applied_path          text NOT NULL DEFAULT '',
     applied_version       text NOT NULL DEFAULT '',
     applied_metadata_hash bytea NOT NULL DEFAULT '',
@@ -40,8 +41,10 @@ CREATE TABLE damsync.placement (
     remote_ref            text NOT NULL DEFAULT '',
     remote_token          text NOT NULL DEFAULT '',
     remote_hash           text NOT NULL DEFAULT '',
-    -- Of the last unfinished upload, opaque: the adapter goes on from it or gives it up.
+    -- Of the last unfinished upload: the adapter's session, opaque, which it goes on from or gives up,
+    -- and the ETag of the content that was being sent.
     upload_session        bytea NOT NULL DEFAULT '' CHECK (octet_length(upload_session) <= 65536),
+    upload_etag           text NOT NULL DEFAULT '',
     -- An open intent: committed before the first byte, cleared with the outcome.
     intent_generation     bigint,
     intent_path           text NOT NULL DEFAULT '',

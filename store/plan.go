@@ -74,7 +74,7 @@ ON CONFLICT (target, asset_id) DO UPDATE SET
 	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation,
 	desired_at = excluded.desired_at,
 	urgency = CASE WHEN p.desired_generation > p.applied_generation THEN least(p.urgency, excluded.urgency) ELSE excluded.urgency END,
-	gate = CASE WHEN p.applied_state <> 'present' AND p.intent_generation IS NULL THEN 'open'
+	gate = CASE WHEN p.applied_state NOT IN ('present', 'incomplete') AND p.intent_generation IS NULL THEN 'open'
 		WHEN (p.target, p.asset_id) IN (SELECT u.target, u.asset_id FROM unnest($1::text[], $2::text[], $9::boolean[]) AS u (target, asset_id, gated) WHERE u.gated)
 		THEN 'waiting' ELSE 'open' END,
 	attempts = 0, next_attempt_at = excluded.next_attempt_at, error_class = '', error = ''`

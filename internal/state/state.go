@@ -116,15 +116,21 @@ type Work struct {
 	Applied       Object
 	IntentPath    string // of an intent that another attempt left open
 	IntentWasOpen bool
-	UploadSession []byte // of the last unfinished upload, opaque; empty when there is none
+	Upload        Upload
 	Attempts      int
 	Class         grant.Class // of the observation that planned it
 	DesiredAt     time.Time
 }
 
+// Upload is where the last unfinished upload of a placement stands.
+type Upload struct {
+	Session []byte // the adapter's, opaque; empty when there is none
+	ETag    string // of the content that was being sent, as its host said; empty when unknown
+}
+
 // Object is what is at a target as far as recorded.
 type Object struct {
-	State        string // absent, present, archived
+	State        string // absent, present, incomplete, archived
 	Path         string
 	Version      string
 	MetadataHash library.Hash

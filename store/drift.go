@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
+)
+
+const placedSQL = `
+SELECT asset_id, desired_present, desired_path, desired_version, desired_metadata_hash, desired_reason, gate, desired_generation,
+	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, sha256, size, remote_ref, remote_token, remote_hash,
+	desired_generation > applied_generation OR lease_owner IS NOT NULL
+FROM damsync.placement WHERE target = $1 AND asset_id = ANY($2)`
+
+// Placed reads the placements of assets at target, by asset id.
+func (s *Store) Placed(ctx context.Context, target string, ids []string) (map[string]state.Placed, error) {
+	rows, err := s.pool.Query(ctx, placedSQL, target, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read placements at %s: %w", target, err)
+	}
+	all, err := pgx.CollectRows(rows, scanPlaced)
+	if err != nil {
+		return nil, fmt.Errorf("read placements at %s: %w", target, err)
+	}
+	placed := make(map[string]state.Placed, len(all))
+	for _, p := range all {
+		placed[p.AssetID] = p
+	}
+	return placed, nil
+}
+
+func scanPlaced(row pgx.CollectableRow) (state.Placed, error) {
+	var p state.Placed
+	var desired, applied []byte
+	d, a := &p.Desired, &p.Applied
+	err := row.Scan(&p.AssetID, &d.Present, &d.Path, &d.Version, &desired, &d.Reason, &d.Gate, &p.Generation,
+		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref, &a.Token, &a.Hash, &p.Moving)
+	d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
+	return p, err
+}
+
+// CountPlaced counts the placements of target that should be there and, as far as
+// recorded, are.
+func (s *Store) CountPlaced(ctx context.Context, target string) (int, error) {
+	var n int
+	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM damsync.placement WHERE target = $1 AND desired_present AND applied_state = 'present'`, target).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count placements at %s: %w", target, err)
+	}
+	return n, nil
+}
+
+// NoteListed remembers which assets the target's list has named in a run.
+// Naming one again changes nothing.
+func (s *Store) NoteListed(ctx context.Context, run state.Run, target string, ids []string) error {
+	_, err := s.pool.Exec(ctx, `INSERT INTO damsync.listed (run_id, target, asset_id) SELECT $1, $2, unnest($3::text[]) ON CONFLICT DO NOTHING`,
+		run.ID, target, ids)
+	if err != nil {
+		return fmt.Errorf("note what %s lists: %w", target, err)
+	}
+	return nil
+}
+
+// Unlisted names up to limit assets after the one given, in the order of their
+// ids, that are in place at target and that its list did not name.
+func (s *Store) Unlisted(ctx context.Context, run state.Run, target, after string, limit int) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT p.asset_id FROM damsync.placement p
+		WHERE p.target = $2 AND p.asset_id > $3 AND p.desired_present AND p.applied_state = 'present'
+			AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL
+			AND NOT EXISTS (SELECT 1 FROM damsync.listed l WHERE l.run_id = $1 AND l.target = p.target AND l.asset_id = p.asset_id)
+		ORDER BY p.asset_id LIMIT $4`, run.ID, target, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for what %s does not list: %w", target, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for what %s does not list: %w", target, err)
+	}
+	return ids, nil
+}
+
+// ClaimedInMotion tells which of paths belong to placements that are dirty, in
+// work, or were since the run began: an object there may lack its mark for a
+// moment.
+func (s *Store) ClaimedInMotion(ctx context.Context, run state.Run, target string, paths []string) (map[string]bool, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT c.path FROM damsync.path_claim c JOIN damsync.placement p ON p.target = c.target AND p.asset_id = c.asset_id
+		WHERE c.target = $1 AND c.path = ANY($2)
+			AND (p.desired_generation > p.applied_generation OR p.lease_owner IS NOT NULL OR p.applied_at >= $3)`, target, paths, run.StartedAt)
+	if err != nil {
+		return nil, fmt.Errorf("look who holds paths at %s: %w", target, err)
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look who holds paths at %s: %w", target, err)
+	}
+	moving := make(map[string]bool, len(held))
+	for _, p := range held {
+		moving[p] = true
+	}
+	return moving, nil
+}
+
+// AddDrift records what a run has found; it shows when the run ends the
+// verification of its target.
+func (s *Store) AddDrift(ctx context.Context, run state.Run, target string, found []state.Drift) error {
+	source := pgx.CopyFromSlice(len(found), func(i int) ([]any, error) {
+		d := found[i]
+		return []any{run.ID, target, string(d.Kind), cleanText(d.AssetID), cleanText(d.Path), cleanText(d.Differs)}, nil
+	})
+	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"damsync", "drift"}, []string{"run_id", "target", "kind", "asset_id", "path", "differs"}, source)
+	if err != nil {
+		return fmt.Errorf("record drift at %s: %w", target, err)
+	}
+	return nil
+}
+
+// EndVerification makes what the run has found at a target its drift, in place
+// of what was found before.
+func (s *Store) EndVerification(ctx context.Context, v state.Verification) error {
+	return s.inTx(ctx, "end verification of "+v.Target, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO damsync.verification (target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects)
+			VALUES ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9)
+			ON CONFLICT (target) DO UPDATE SET run_id = excluded.run_id, depth = excluded.depth, started_at = excluded.started_at,
+				ended_at = excluded.ended_at, listed = excluded.listed, missing = excluded.missing, changed = excluded.changed,
+				orphaned = excluded.orphaned, foreign_objects = excluded.foreign_objects`,
+			v.Target, v.RunID, v.Depth, v.StartedAt, v.Listed, v.Counts[state.DriftMissing], v.Counts[state.DriftChanged],
+			v.Counts[state.DriftOrphaned], v.Counts[state.DriftForeign])
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM damsync.drift WHERE target = $1 AND run_id <> $2`, v.Target, v.RunID); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM damsync.listed WHERE target = $1`, v.Target)
+		return err
+	})
+}
+
+// Verifications reads the last verification of each target, ordered by name.
+func (s *Store) Verifications(ctx context.Context) ([]state.Verification, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT target, depth, run_id, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects FROM damsync.verification ORDER BY target`)
+	if err != nil {
+		return nil, fmt.Errorf("read verifications: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Verification, error) {
+		v := state.Verification{Counts: state.DriftCounts{}}
+		var missing, changed, orphaned, foreign int64
+		err := row.Scan(&v.Target, &v.Depth, &v.RunID, &v.StartedAt, &v.EndedAt, &v.Listed, &missing, &changed, &orphaned, &foreign)
+		v.Counts[state.DriftMissing], v.Counts[state.DriftChanged] = missing, changed
+		v.Counts[state.DriftOrphaned], v.Counts[state.DriftForeign] = orphaned, foreign
+		return v, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read verifications: %w", err)
+	}
+	return all, nil
+}
+
+// NoteToken records the token of an object whose bytes were found to be those put,
+// so that a verification by tokens does not take it for changed. A placement that
+// has moved on stays as it is.
+func (s *Store) NoteToken(ctx context.Context, target string, p state.Placed, token string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET remote_token = $4
+		WHERE target = $1 AND asset_id = $2 AND desired_generation = $3 AND desired_generation <= applied_generation AND lease_owner IS NULL`,
+		target, p.AssetID, p.Generation, cleanText(token))
+	if err != nil {
+		return fmt.Errorf("note token of %s: %w", p.AssetID, err)
+	}
+	return nil
+}
+
+// Unmirrored names those of ids that the mirror has never heard of: whether they
+// are in the library has to be asked.
+func (s *Store) Unmirrored(ctx context.Context, ids []string) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM unnest($1::text[]) AS u (id) WHERE NOT EXISTS (SELECT 1 FROM damsync.asset a WHERE a.id = u.id)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look for assets that are not mirrored: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for assets that are not mirrored: %w", err)
+	}
+	return out, nil
+}
+
+// PendingLookups counts those of ids that are still to be read.
+func (s *Store) PendingLookups(ctx context.Context, ids []string) (int, error) {
+	var n int
+	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done`, ids).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count pending lookups: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
+)
+
+// Repair makes placements of target dirty that are missing or changed there, and
+// wakes the pushers. Each gets a generation above the one that was found. Where
+// the target's own answer shows what is wrong, an open intent makes the push look
+// first; else the record says that the object is incomplete, so that its bytes are
+// put whatever the target says of them. A placement that has moved on since it
+// was read is left alone. It returns how many it made dirty.
+func (s *Store) Repair(ctx context.Context, target string, found []state.Drift) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, "repair drift at "+target, func(tx pgx.Tx) error {
+		n = 0
+		if err := overtake(ctx, tx, found); err != nil {
+			return err
+		}
+		ids, generations, unseen := make([]string, len(found)), make([]int64, len(found)), make([]bool, len(found))
+		for i, d := range found {
+			ids[i], generations[i], unseen[i] = d.AssetID, d.Of.Generation, d.Unseen
+		}
+		tag, err := tx.Exec(ctx, `
+			UPDATE damsync.placement p SET desired_generation = nextval('damsync.generation'), desired_at = clock_timestamp(),
+				applied_state = CASE WHEN u.unseen THEN 'incomplete' ELSE p.applied_state END,
+				intent_generation = CASE WHEN u.unseen THEN NULL ELSE p.applied_generation END,
+				intent_path = CASE WHEN u.unseen THEN '' ELSE p.applied_path END,
+				attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
+			FROM (SELECT * FROM unnest($2::text[], $3::bigint[], $4::boolean[]) AS u (asset_id, generation, unseen) ORDER BY asset_id) u
+			WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation
+				AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL AND p.desired_present`,
+			target, ids, generations, unseen)
+		if err != nil {
+			return err
+		}
+		n = tag.RowsAffected()
+		return notify(ctx, tx, state.TopicPlacement)
+	})
+	return n, err
+}
+
+// overtake lifts the generations to come above those that were found.
+func overtake(ctx context.Context, tx pgx.Tx, found []state.Drift) error {
+	var above int64
+	for _, d := range found {
+		above = max(above, d.Found.Generation)
+	}
+	_, err := tx.Exec(ctx, `SELECT setval('damsync.generation', $1) WHERE $1 > (SELECT last_value FROM damsync.generation)`, above)
+	return err
+}
+
+const retireOrphansSQL = `
+INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_path, desired_version, desired_metadata, desired_metadata_hash,
+	desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at,
+	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, applied_at, sha256, size, remote_ref, remote_token)
+SELECT $1, asset_id, false, '', '', '{}', '', $2, nextval('damsync.generation'), clock_timestamp(), $3, 'waiting', clock_timestamp(),
+	state, path, version, decode(hash, 'hex'), generation, clock_timestamp(), sha256, size, ref, token
+FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::text[])
+	AS u (asset_id, state, path, version, hash, generation, sha256, size, ref, token)
+WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND l.wanted > l.done)
+ORDER BY asset_id
+ON CONFLICT (target, asset_id) DO UPDATE SET
+	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation, desired_at = excluded.desired_at,
+	urgency = excluded.urgency, gate = excluded.gate, next_attempt_at = excluded.next_attempt_at,
+	applied_state = excluded.applied_state, applied_path = excluded.applied_path, applied_version = excluded.applied_version,
+	applied_metadata_hash = excluded.applied_metadata_hash, applied_generation = excluded.applied_generation, applied_at = excluded.applied_at,
+	sha256 = excluded.sha256, size = excluded.size, remote_ref = excluded.remote_ref, remote_token = excluded.remote_token,
+	intent_generation = NULL, intent_path = '', attempts = 0, error_class = '', error = ''
+WHERE NOT p.desired_present AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL`
+
+// RetireOrphans makes removals of what no placement wants at target. They wait at
+// the gate like any other removal. What somebody has asked to be read is left for
+// the answer, and what has a placement by now that wants it there, or that moves, is
+// left alone. It returns how many wait.
+func (s *Store) RetireOrphans(ctx context.Context, target, reason string, urgency int, found []state.Drift) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
+		n = 0
+		if err := overtake(ctx, tx, found); err != nil {
+			return err
+		}
+		k := len(found)
+		ids, states, paths, versions, hashes := make([]string, k), make([]string, k), make([]string, k), make([]string, k), make([]string, k)
+		generations, sums, sizes, refs, tokens := make([]int64, k), make([]string, k), make([]int64, k), make([]string, k), make([]string, k)
+		for i, d := range found {
+			o := d.Found
+			ids[i], states[i], paths[i], versions[i], hashes[i] = d.AssetID, o.State, cleanText(o.Path), cleanText(o.Version), hex.EncodeToString(o.MetadataHash[:])
+			generations[i], sums[i], sizes[i], refs[i], tokens[i] = o.Generation, cleanText(o.SHA256), o.Size, cleanText(o.Ref), cleanText(o.Token)
+		}
+		tag, err := tx.Exec(ctx, retireOrphansSQL, target, reason, urgency, ids, states, paths, versions, hashes, generations, sums, sizes, refs, tokens)
+		if err != nil {
+			return err
+		}
+		n = tag.RowsAffected()
+		return notify(ctx, tx, state.TopicGate)
+	})
+	return n, err
+}
+
+// ForgetTarget records that nothing is at target any more: somebody has emptied it
+// and said so. Everything that should be there is put anew. It returns how many
+// placements that are.
+func (s *Store) ForgetTarget(ctx context.Context, target string) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, "forget what is at "+target, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			UPDATE damsync.placement SET applied_state = 'absent', remote_ref = '', remote_token = '', remote_hash = '', sha256 = '', size = 0,
+				gate = CASE WHEN desired_present THEN gate ELSE 'open' END,
+				desired_generation = CASE WHEN desired_present THEN nextval('damsync.generation') ELSE desired_generation END,
+				desired_at = CASE WHEN desired_present THEN clock_timestamp() ELSE desired_at END,
+				intent_generation = NULL, intent_path = '', attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
+			WHERE target = $1 AND applied_state <> 'absent' AND (lease_owner IS NULL OR lease_until < clock_timestamp())`, target)
+		if err != nil {
+			return err
+		}
+		n = tag.RowsAffected()
+		return notify(ctx, tx, state.TopicPlacement)
+	})
+	return n, err
+}
