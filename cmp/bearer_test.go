@@ -153,7 +153,7 @@ func TestDownload(t *testing.T) {
 	})
 	f := newFixture(t, answer(200, emptyPage))
 	get := func(path string) (*cmp.Download, error) {
-		return f.Download(t.Context(), library.NewDownloadURL(host.URL+path+"?token=SECRET"))
+		return f.Download(t.Context(), library.NewDownloadURL(host.URL+path+"?token=SECRET"), 0)
 	}
 	for _, path := range []string{"/file", "/moved"} {
 		d, err := get(path)
@@ -191,7 +191,7 @@ func TestDownload(t *testing.T) {
 		t.Errorf("host down: %v", err)
 	}
 	for _, u := range []string{"", "file:///etc/passwd", "http://%zz/?token=SECRET", "/x?token=SECRET"} {
-		if _, err := f.Download(t.Context(), library.NewDownloadURL(u)); err == nil || strings.Contains(err.Error(), "SECRET") {
+		if _, err := f.Download(t.Context(), library.NewDownloadURL(u), 0); err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%q: %v", u, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,44 +17,100 @@ import (
 
 const maxRedirects = 10
 
-// Download is an asset's bytes on their way. Size and ETag are what the host says.
+// Download is an asset's bytes on their way. Size and ETag are what the host says of the whole.
 type Download struct {
 	Body        io.ReadCloser // must be closed; a read fails with ErrTemporary when the bytes stop coming
-	Size        int64         // -1 when unknown
+	Size        int64         // bytes; -1 when unknown
 	ETag        string
 	ContentType string
 }
 
-// Download opens u. The request carries no bearer and no cookie. ErrExpiredURL asks
-// for a fresh URL; errors hold nothing of the URL but its host.
-func (c *Client) Download(ctx context.Context, u library.DownloadURL) (*Download, error) {
+// Download opens u at byte from, which must not be behind the end. Where the host
+// gives no ranges, the bytes before it are read and dropped. The request carries no
+// bearer and no cookie. ErrExpiredURL asks for a fresh URL; errors hold nothing of
+// the URL but its host.
+func (c *Client) Download(ctx context.Context, u library.DownloadURL, from int64) (*Download, error) {
 	target, err := c.downloadTarget(u)
 	if err != nil {
 		return nil, err
 	}
+	d, at, err := c.download(ctx, target, from)
+	if errors.Is(err, errNoRange) {
+		d, at, err = c.download(ctx, target, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("download from %s: %w", target.Host, err)
+	}
+	if err := d.skip(from - at); err != nil {
+		return nil, fmt.Errorf("download from %s: %w", target.Host, err)
+	}
+	return d, nil
+}
+
+// download sends one request, and tells at which byte the body of its answer begins: from or 0.
+func (c *Client) download(ctx context.Context, target *url.URL, from int64) (d *Download, at int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		cancel(nil)
-		return nil, fmt.Errorf("download from %s: %w: the URL cannot be requested", target.Host, ErrBadResponse)
+		return nil, 0, fmt.Errorf("%w: the URL cannot be requested", ErrBadResponse)
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	// Without this the transport would ask for gzip, unpack it and hide the size.
 	req.Header.Set("Accept-Encoding", "identity")
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
 	watch := newWatch(c.stall, cancel)
 	resp, err := c.downloads.Do(req)
 	watch.stop()
 	if err != nil {
 		err = downloadFailure(ctx, err)
 		cancel(nil)
-		return nil, fmt.Errorf("download from %s: %w", target.Host, err)
+		return nil, 0, err
 	}
 	body := &stallingBody{ctx: ctx, cancel: cancel, body: resp.Body, watch: watch}
-	if err := downloadStatus(resp.StatusCode); err != nil {
+	size, at, err := contentOf(resp, from)
+	if err != nil {
 		_ = body.Close() // nothing of it is wanted
-		return nil, fmt.Errorf("download from %s: %w", target.Host, err)
+		return nil, 0, err
 	}
-	return &Download{Body: body, Size: resp.ContentLength, ETag: resp.Header.Get("ETag"), ContentType: resp.Header.Get("Content-Type")}, nil
+	return &Download{Body: body, Size: size, ETag: resp.Header.Get("ETag"), ContentType: resp.Header.Get("Content-Type")}, at, nil
+}
+
+// errNoRange: the host answered a request for a range with something else than
+// that range or the whole.
+var errNoRange = fmt.Errorf("%w: not the range asked for", ErrBadResponse)
+
+// contentOf gives the size of the whole and the first byte of what the answer holds. The answer to
+// a range must be all that is left, and say so.
+func contentOf(resp *http.Response, from int64) (size, at int64, err error) {
+	switch {
+	case from == 0 || resp.StatusCode != http.StatusPartialContent && resp.StatusCode != http.StatusRequestedRangeNotSatisfiable:
+		return resp.ContentLength, 0, downloadStatus(resp.StatusCode)
+	case resp.StatusCode != http.StatusPartialContent:
+		return 0, 0, errNoRange
+	}
+	given := resp.Header.Get("Content-Range")
+	_, total, _ := strings.Cut(given, "/")
+	size, err = strconv.ParseInt(total, 10, 64)
+	if err != nil || given != fmt.Sprintf("bytes %d-%d/%d", from, size-1, size) {
+		return 0, 0, errNoRange
+	}
+	return size, from, nil
+}
+
+// skip drops the next n bytes. When it fails the body is closed.
+func (d *Download) skip(n int64) error {
+	_, err := io.CopyN(io.Discard, d.Body, n)
+	if err == nil {
+		return nil
+	}
+	_ = d.Body.Close() // the error at hand says more
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it ends before the byte asked for", ErrBadResponse)
+	}
+	return err
 }
 
 // downloadTarget parses u.

@@ -233,7 +233,7 @@ func shownValues(f library.Fields, name string) []string {
 
 func (s simulated) bytes(t *testing.T, u library.DownloadURL) []byte {
 	t.Helper()
-	d, err := s.Download(t.Context(), u)
+	d, err := s.Download(t.Context(), u, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

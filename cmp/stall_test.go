@@ -57,7 +57,7 @@ func TestDownloadEndsOnlyWhenItStalls(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := client.Download(t.Context(), library.NewDownloadURL("http://files.test/x?token=SECRET"))
+		d, err := client.Download(t.Context(), library.NewDownloadURL("http://files.test/x?token=SECRET"), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

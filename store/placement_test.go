@@ -9,6 +9,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"damsync/internal/grant"
@@ -54,7 +55,7 @@ func TestWork(t *testing.T) {
 	want := state.Work{
 		Target: "brand", AssetID: "x", Type: "image", Title: "Title of x", MIMEType: "image/png", ModifiedAt: second(-500), ExpectedSize: 7,
 		Desired: state.Desired{Present: true, Path: "/x", Version: "1", Metadata: []byte(`{"title": "Title of x"}`)},
-		Applied: state.Object{State: "absent"}, UploadSession: []byte{}, Attempts: 1, Class: grant.Sweep,
+		Applied: state.Object{State: "absent"}, Upload: state.Upload{Session: []byte{}}, Attempts: 1, Class: grant.Sweep,
 	}
 	if diff := gocmp.Diff(want, w); diff != "" {
 		t.Errorf("work (-want +got):\n%s", diff)
@@ -240,7 +241,7 @@ func TestLeaseLost(t *testing.T) {
 			for name, err := range map[string]error{
 				"extend": s.ExtendPlacement(t.Context(), w, time.Hour),
 				"record": s.RecordStep(t.Context(), w, done(w)),
-				"save":   s.SaveUploadSession(t.Context(), w, []byte("stale")),
+				"save":   s.SaveUpload(t.Context(), w, state.Upload{Session: []byte("stale")}),
 				"finish": s.FinishPlacement(t.Context(), w, done(w)),
 				"fail":   s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false),
 			} {
@@ -274,35 +275,36 @@ func TestRecordedStep(t *testing.T) {
 
 // Where an upload stands outlives the process and a failure, also when the asset
 // has changed meanwhile, until the placement is done.
-func TestUploadSession(t *testing.T) {
+func TestUpload(t *testing.T) {
 	pool, clock, s := planned(t, "x")
-	w := claimOneWork(t, s, "brand")
-	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 1")))
-	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 2")))
-	clock.advance(2 * time.Minute) // killed
-	w = claimOneWork(t, New(pool, "b"), "brand")
-	if string(w.UploadSession) != "part 2" {
-		t.Fatalf("after a kill the session is %q", w.UploadSession)
+	other := New(pool, "b")
+	claim := func(s *Store, why string, want state.Upload) state.Work {
+		t.Helper()
+		w := claimOneWork(t, s, "brand")
+		if diff := gocmp.Diff(want, w.Upload, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", why, diff)
+		}
+		return w
 	}
-	must(t, New(pool, "b").FailPlacement(t.Context(), w, "temporary", "reset", 0, false))
+	w := claim(s, "at first", state.Upload{})
+	must(t, s.SaveUpload(t.Context(), w, state.Upload{Session: []byte("part 1"), ETag: `"e1"`}))
+	second := state.Upload{Session: []byte("part 2"), ETag: `"e1"`}
+	must(t, s.SaveUpload(t.Context(), w, second))
+	clock.advance(2 * time.Minute)
+	w = claim(other, "after a kill", second)
+	must(t, other.FailPlacement(t.Context(), w, "temporary", "reset", 0, false))
 	replan(t, s, "x", "/elsewhere")
-	w = claimOneWork(t, s, "brand")
-	if string(w.UploadSession) != "part 2" {
-		t.Fatalf("after a failure and a new plan the session is %q", w.UploadSession)
-	}
-	must(t, s.SaveUploadSession(t.Context(), w, nil))
-	if got := query[string](t, pool, `SELECT encode(upload_session, 'escape') FROM damsync.placement`); got != "" {
-		t.Errorf("a session forgotten is %q", got)
-	}
-	must(t, s.SaveUploadSession(t.Context(), w, []byte("part 3")))
-	if err := s.SaveUploadSession(t.Context(), w, make([]byte, 64<<10+1)); err == nil {
+	w = claim(s, "after a failure and a new plan", second)
+	if err := s.SaveUpload(t.Context(), w, state.Upload{Session: make([]byte, 64<<10+1)}); err == nil {
 		t.Error("a session of more than 64 KiB is kept")
 	}
 	must(t, s.FinishPlacement(t.Context(), w, done(w)))
 	replan(t, s, "x", "/once-more")
-	if w = claimOneWork(t, s, "brand"); len(w.UploadSession) != 0 {
-		t.Errorf("after the end there is session %q", w.UploadSession)
-	}
+	w = claim(s, "after the end", state.Upload{})
+	must(t, s.SaveUpload(t.Context(), w, second))
+	must(t, s.SaveUpload(t.Context(), w, state.Upload{}))
+	must(t, s.ReturnPlacement(t.Context(), w, 0))
+	claim(s, "after it was forgotten", state.Upload{})
 }
 
 func TestPausedTarget(t *testing.T) {

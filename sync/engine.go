@@ -43,6 +43,7 @@ type Store interface {
 	RunStore
 	PlanStore
 	PlacementStore
+	PathStore
 	GateStore
 	LeaseStore
 }

@@ -28,7 +28,7 @@ type ReferenceReader interface {
 // Downloader fetches bytes.
 type Downloader interface {
 	FileURLs(ctx context.Context, ids []string) (map[string]library.DownloadURL, error)
-	Download(ctx context.Context, u library.DownloadURL) (*cmp.Download, error)
+	Download(ctx context.Context, u library.DownloadURL, from int64) (*cmp.Download, error)
 }
 
 // Library is the CMP as the engine sees it.
@@ -97,16 +97,21 @@ type PlacementStore interface {
 	UpcomingPuts(ctx context.Context, target string, n int) ([]string, error)
 	ExtendPlacement(ctx context.Context, w state.Work, lease time.Duration) error
 	RecordStep(ctx context.Context, w state.Work, o state.Object) error
+	SaveUpload(ctx context.Context, w state.Work, u state.Upload) error
 	FinishPlacement(ctx context.Context, w state.Work, o state.Object) error
 	FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error
 	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
+	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
+	HasPlacements(ctx context.Context, target string) (bool, error)
+	Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error)
+}
+
+// PathStore says which asset holds a path at a target.
+type PathStore interface {
 	ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error)
 	PathWanted(ctx context.Context, w state.Work) (bool, error)
 	HeldPaths(ctx context.Context, w state.Work) ([]string, error)
 	ReleasePaths(ctx context.Context, w state.Work, keep string) error
-	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
-	HasPlacements(ctx context.Context, target string) (bool, error)
-	Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error)
 }
 
 // GateStore judges removals.

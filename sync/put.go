@@ -35,8 +35,7 @@ func (j *placing) put(ctx context.Context) error {
 	}
 	content := &body{j: j}
 	defer content.close()
-	size, err := content.prepare(ctx)
-	if err != nil {
+	if err := content.prepare(ctx); err != nil {
 		return err
 	}
 	wait, err := j.unsettled(ctx)
@@ -44,14 +43,14 @@ func (j *placing) put(ctx context.Context) error {
 		return err
 	}
 	mark := j.mark()
-	mark.Size = size
+	mark.Size = content.size
 	if wait > 0 {
 		mark.Version += unproven
 	}
 	j.touched = true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
-		Open: dam.Opener(size, "", content.at), Adopt: j.p.target.Adopt,
+		Open: dam.Opener(content.size, "", content.at), Adopt: j.p.target.Adopt, Upload: content.upload(),
 	}, j.remote)
 	if err := j.accept(ctx, plan.OpPut, r, err); err != nil || wait == 0 {
 		return err
@@ -94,7 +93,7 @@ func (j *placing) sameBytes(ctx context.Context) (bool, error) {
 	if !unsure || a.State != string(dam.Present) || a.SHA256 == "" {
 		return false, nil
 	}
-	d, err := j.open(ctx)
+	d, err := j.open(ctx, 0)
 	if err != nil {
 		return false, asSource(err)
 	}
@@ -111,12 +110,12 @@ func (j *placing) sameBytes(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// open downloads from the URL at hand, once more from a fresh one when it has
-// expired.
-func (j *placing) open(ctx context.Context) (*cmp.Download, error) {
+// open downloads from a byte on, by the URL at hand, once more by a fresh one when
+// it has expired.
+func (j *placing) open(ctx context.Context, from int64) (*cmp.Download, error) {
 	e := j.p.e
 	if u, ok := e.urls.get(j.w.AssetID); ok {
-		d, err := e.lib.Download(ctx, u)
+		d, err := e.lib.Download(ctx, u, from)
 		if !errors.Is(err, cmp.ErrExpiredURL) {
 			return d, err
 		}
@@ -129,7 +128,7 @@ func (j *placing) open(ctx context.Context) (*cmp.Download, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: the library gives no download URL for it", dam.ErrSource)
 	}
-	return e.lib.Download(ctx, u)
+	return e.lib.Download(ctx, u, from)
 }
 
 // fetchURLs asks for download URLs; one request brings a hundred. It is never
