@@ -210,6 +210,9 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 				if fmt.Sprint(f.grants.pauses) != fmt.Sprint(c.want) {
 					t.Errorf("pauses %v, want %v", f.grants.pauses, c.want)
 				}
+				if lowered := f.grants.throttled > 0; lowered != (c.status == http.StatusTooManyRequests) {
+					t.Errorf("%d lowers the pace: %v", c.status, lowered)
+				}
 				if len(c.want) > 0 && time.Since(start) < c.want[0] {
 					t.Errorf("asked again after %s", time.Since(start))
 				}

@@ -22,7 +22,9 @@ type Options struct {
 	// with sensible limits. It must not follow redirects or retry by itself.
 	Transport http.RoundTripper
 	UserAgent string         // "damsync" when empty
-	Log       zerolog.Logger // debug lines only; never a query or a secret
+	// Log gets a debug line a request, and a warning when the API throttles; never a
+	// query or a secret.
+	Log zerolog.Logger
 	// Observer is told of every request sent to the API. It must not block.
 	Observer func(Observation)
 	// AttemptTimeout limits one API request from sending to the last byte; 30 s
@@ -73,7 +75,7 @@ func newStack(api *url.URL, o Options) http.RoundTripper {
 	t = &observe{next: t, log: o.Log, observer: o.Observer}
 	t = &granting{next: t, grants: o.Grants}
 	t = &authorize{next: t, tokens: o.Tokens, origin: origin(api)}
-	return &retry{next: t, grants: o.Grants}
+	return &retry{next: t, grants: o.Grants, log: o.Log}
 }
 
 func newTransport() http.RoundTripper {

@@ -27,6 +27,8 @@ type openGrants struct {
 	taken  []grant.Class
 	pauses []time.Duration
 	refuse error
+	// throttled counts the pauses that a 429 caused.
+	throttled int
 }
 
 func (g *openGrants) Take(ctx context.Context, class grant.Class) (grant.Grant, error) {
@@ -44,6 +46,13 @@ func (g *openGrants) Pause(_ context.Context, d time.Duration, _ string) error {
 	defer g.mu.Unlock()
 	g.pauses = append(g.pauses, d)
 	return nil
+}
+
+func (g *openGrants) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
+	g.mu.Lock()
+	g.throttled++
+	g.mu.Unlock()
+	return grant.Throttle{Share: 0.5, Lowered: true}, g.Pause(ctx, d, reason)
 }
 
 func (g *openGrants) count() int {

@@ -71,6 +71,10 @@ func (l *ledger) Pause(_ context.Context, d time.Duration, _ string) error {
 	return nil
 }
 
+func (l *ledger) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
+	return grant.Throttle{Share: 1}, l.Pause(ctx, d, reason)
+}
+
 // simulated is a client of a simulated CMP, on fake time.
 type simulated struct {
 	*cmp.Client

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -24,6 +25,7 @@ const (
 type retry struct {
 	next     http.RoundTripper
 	grants   Grants
+	log      zerolog.Logger
 	throttle throttle
 }
 
@@ -86,14 +88,27 @@ func (t *retry) pause(ctx context.Context, resp *http.Response, err error) error
 	case !told:
 		d = t.throttle.hit(time.Now())
 	}
-	reason := fmt.Sprintf("the API answered %d", resp.StatusCode)
-	if perr := t.grants.Pause(ctx, d, reason); perr != nil {
+	if perr := t.tell(ctx, resp.StatusCode, d); perr != nil {
 		return fmt.Errorf("%w (and the pause it asks for failed: %w)", err, perr)
 	}
 	if d > patience {
 		return &pausedError{err: err, d: d}
 	}
 	return fmt.Errorf("%w (%w)", err, &backoff.RetryAfterError{Duration: d})
+}
+
+// tell passes the pause on. A 429 is none of our doing, since every request had a grant.
+func (t *retry) tell(ctx context.Context, status int, d time.Duration) error {
+	reason := fmt.Sprintf("the API answered %d", status)
+	if status != http.StatusTooManyRequests {
+		return t.grants.Pause(ctx, d, reason)
+	}
+	lowered, err := t.grants.Throttled(ctx, d, reason)
+	if err == nil && lowered.Lowered {
+		t.log.Warn().Float64("pace_share", lowered.Share).Dur("pause_ms", d).
+			Msg("the API throttles although the pace was kept: someone else is spending the organization's requests, or cmp.requests_per_second is too high; the pace is lowered")
+	}
+	return err
 }
 
 // pausedError is a throttling that outlasts the patience of one call.

@@ -6,9 +6,22 @@ CREATE TABLE damsync.pace (
     singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     sent         timestamptz[] NOT NULL DEFAULT '{}',
     paused_until timestamptz,
-    pause_reason text NOT NULL DEFAULT ''
+    pause_reason text NOT NULL DEFAULT '',
+    -- Requests that the API refused although the pace was kept: how many ever, when the last
+    -- of them lowered the pace, and to what share of the configured one.
+    throttled    bigint NOT NULL DEFAULT 0,
+    throttled_at timestamptz,
+    share        double precision NOT NULL DEFAULT 1
 ) WITH (fillfactor = 20);
 INSERT INTO damsync.pace DEFAULT VALUES;
+
+-- pace_share is the share of the pace in force: it recovers evenly, from nothing within an
+-- hour. A time in the future is left over from a clock that was set back.
+CREATE FUNCTION damsync.pace_share(p_share double precision, p_throttled_at timestamptz, p_now timestamptz)
+RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_throttled_at IS NULL OR p_throttled_at > p_now + interval '1 minute' THEN 1
+        ELSE least(1, p_share + greatest(extract(epoch FROM p_now - p_throttled_at)::double precision, 0) / 3600) END
+$$;
 
 -- What was spent, counted before each request is sent.
 CREATE TABLE damsync.quota_day (
@@ -18,43 +31,101 @@ CREATE TABLE damsync.quota_day (
     PRIMARY KEY (day, class)
 ) WITH (fillfactor = 50);
 
+-- budget says what a class may still spend. p_limit is the month's, p_floor what the class must
+-- leave of it. What is left above the floor is divided by the days left, but by no more than
+-- p_days: that is the day's share of the classes in p_with together, at least p_least; 0 days:
+-- no day's share. A rolling month has no end: there it is the even rate that can be kept up for
+-- p_days with what the days that leave the month give back.
+--
+-- The ledger's day never goes back while the clock is set back by up to a month: what was
+-- spent counts in the month that the clock shows and in the one that it had shown.
+-- +goose StatementBegin
+CREATE FUNCTION damsync.budget(
+    p_now timestamptz, p_limit bigint, p_floor bigint, p_days integer, p_with text[], p_least bigint, p_rolling boolean,
+    OUT today date, OUT used bigint, OUT month_left bigint, OUT today_left bigint, OUT days_left integer,
+    OUT deferred_until timestamptz, OUT reason text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_clock date := (p_now AT TIME ZONE 'UTC')::date;
+    v_since date := CASE WHEN p_rolling THEN v_clock - 29 ELSE date_trunc('month', v_clock)::date END;
+    v_end   date := CASE WHEN p_rolling THEN v_clock + 30 ELSE (date_trunc('month', v_clock) + interval '1 month')::date END;
+    v_spent bigint; -- today, by the classes in p_with
+    v_share bigint;
+    v_rest  bigint;
+    v_day   record;
+BEGIN
+    SELECT greatest(v_clock, max(q.day) FILTER (WHERE q.day <= v_clock + 31)), coalesce(sum(q.used), 0)
+        INTO today, used FROM damsync.quota_day q WHERE q.day >= v_since;
+    days_left := v_end - v_clock;
+    month_left := greatest(p_limit - p_floor - used, 0);
+    today_left := month_left;
+    IF month_left = 0 THEN
+        reason := format('%s of %s requests of the month are spent', used, p_limit)
+            || CASE WHEN p_floor > 0 THEN format(', %s are kept for more urgent work', p_floor) ELSE '' END;
+        deferred_until := v_end::timestamp AT TIME ZONE 'UTC';
+        IF p_rolling THEN -- by whole days: the first day that leaves room again
+            v_rest := used;
+            FOR v_day IN SELECT q.day, sum(q.used) AS used FROM damsync.quota_day q WHERE q.day >= v_since GROUP BY q.day ORDER BY q.day LOOP
+                v_rest := v_rest - v_day.used;
+                IF v_rest + p_floor < p_limit THEN
+                    deferred_until := (v_day.day + 30)::timestamp AT TIME ZONE 'UTC';
+                    EXIT;
+                END IF;
+            END LOOP;
+        END IF;
+        RETURN;
+    END IF;
+    IF p_days = 0 THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(sum(q.used), 0) INTO v_spent FROM damsync.quota_day q WHERE q.day = today AND q.class = ANY (p_with);
+    IF p_rolling THEN
+        SELECT min(ceil((month_left + v_spent
+                + (SELECT coalesce(sum(q.used), 0) FROM damsync.quota_day q WHERE q.day >= v_since AND q.day < v_since + k - 1)) / k))
+            INTO v_share FROM generate_series(1, least(p_days, 29)) AS k;
+    ELSE
+        v_share := ceil((month_left + v_spent)::numeric / least(p_days, days_left));
+    END IF;
+    v_share := greatest(v_share, p_least);
+    today_left := least(month_left, greatest(v_share - v_spent, 0));
+    IF today_left = 0 THEN
+        reason := format('today''s share of %s requests is spent, so that the month lasts', v_share);
+        deferred_until := (v_clock + 1)::timestamp AT TIME ZONE 'UTC';
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+
 -- take_grant gives permission to send one request now, or says how long to
 -- wait, or until when the quota defers. The time of the slot is its identity.
 -- +goose StatementBegin
 CREATE FUNCTION damsync.take_grant(
-    p_class text, p_slots integer, p_window interval, p_limit bigint, p_floor bigint, p_rolling boolean,
+    p_class text, p_slots integer, p_window interval,
+    p_limit bigint, p_floor bigint, p_days integer, p_with text[], p_least bigint, p_rolling boolean,
     OUT slot timestamptz, OUT wait interval, OUT deferred_until timestamptz, OUT reason text)
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_pace  damsync.pace;
-    v_now   timestamptz;
-    v_today date;
-    v_since date;
-    v_used  bigint;
-    v_sent  timestamptz[];
-    v_day   record;
+    v_pace   damsync.pace;
+    v_now    timestamptz;
+    v_far    date;
+    v_budget record;
+    v_slots  double precision;
+    v_sent   timestamptz[];
 BEGIN
     SELECT * INTO v_pace FROM damsync.pace FOR UPDATE;
     v_now := clock_timestamp();
-    v_today := (v_now AT TIME ZONE 'UTC')::date;
-    v_since := CASE WHEN p_rolling THEN v_today - 29 ELSE date_trunc('month', v_today)::date END;
-    SELECT coalesce(sum(used), 0) INTO v_used FROM damsync.quota_day WHERE day >= v_since;
-    IF v_used + p_floor >= p_limit THEN
-        reason := format('%s of %s requests of the month are spent', v_used, p_limit)
-            || CASE WHEN p_floor > 0 THEN format(', %s are kept for more urgent work', p_floor) ELSE '' END;
-        IF NOT p_rolling THEN
-            deferred_until := (v_since + interval '1 month') AT TIME ZONE 'UTC';
-            RETURN;
-        END IF;
-        -- The window rolls on by whole days: the first day that leaves room again.
-        deferred_until := (v_today + 30)::timestamp AT TIME ZONE 'UTC';
-        FOR v_day IN SELECT day, sum(used) AS used FROM damsync.quota_day WHERE day >= v_since GROUP BY day ORDER BY day LOOP
-            v_used := v_used - v_day.used;
-            IF v_used + p_floor < p_limit THEN
-                deferred_until := (v_day.day + 30)::timestamp AT TIME ZONE 'UTC';
-                EXIT;
-            END IF;
-        END LOOP;
+    -- A day further ahead than a month was counted by a clock that was wrong: it counts today,
+    -- or it would count in every month until then.
+    v_far := (v_now AT TIME ZONE 'UTC')::date + 31;
+    IF EXISTS (SELECT FROM damsync.quota_day q WHERE q.day > v_far) THEN
+        WITH ahead AS (DELETE FROM damsync.quota_day q WHERE q.day > v_far RETURNING q.class, q.used)
+        INSERT INTO damsync.quota_day AS q (day, class, used) SELECT v_far - 31, class, sum(used) FROM ahead GROUP BY class
+            ON CONFLICT (day, class) DO UPDATE SET used = q.used + excluded.used;
+    END IF;
+    v_budget := damsync.budget(v_now, p_limit, p_floor, p_days, p_with, p_least, p_rolling);
+    IF v_budget.deferred_until IS NOT NULL THEN
+        deferred_until := v_budget.deferred_until;
+        reason := v_budget.reason;
         RETURN;
     END IF;
     -- A pause or a slot far in the future is left over from a clock that was set back.
@@ -63,6 +134,12 @@ BEGIN
         reason := v_pace.pause_reason;
         RETURN;
     END IF;
+    -- A lowered pace has fewer slots, and when not even one is left a longer window.
+    v_slots := p_slots * damsync.pace_share(v_pace.share, v_pace.throttled_at, v_now);
+    IF v_slots < 1 THEN
+        p_window := p_window / v_slots;
+    END IF;
+    p_slots := greatest(floor(v_slots), 1);
     SELECT coalesce(array_agg(t ORDER BY t), '{}') INTO v_sent
         FROM unnest(v_pace.sent) AS t WHERE t > v_now - p_window AND t < v_now + interval '10 seconds';
     IF cardinality(v_sent) >= p_slots THEN
@@ -75,7 +152,7 @@ BEGIN
         slot := slot + interval '1 microsecond';
     END LOOP;
     UPDATE damsync.pace SET sent = v_sent || slot;
-    INSERT INTO damsync.quota_day AS q (day, class, used) VALUES (v_today, p_class, 1)
+    INSERT INTO damsync.quota_day AS q (day, class, used) VALUES (v_budget.today, p_class, 1)
         ON CONFLICT (day, class) DO UPDATE SET used = q.used + 1;
 END
 $$;

@@ -22,10 +22,27 @@ const lateness = 80 * time.Millisecond
 type LedgerConfig struct {
 	PerSecond int   // requests in any sliding second
 	PerMonth  int64 // requests in a month
+	Reserved  int64 // of these, left to other integrations of the organization
 	Rolling   bool  // a month is today and the 29 days before, not a calendar month; days are UTC
-	// Reserve is the part of the month's requests that a class must leave to the
-	// others; a class without an entry may spend all.
-	Reserve map[grant.Class]int64
+	// Budget divides what is not reserved among the classes.
+	Budget grant.Budget
+}
+
+// limit is what the ledger may count in a month.
+func (c LedgerConfig) limit() int64 { return max(c.PerMonth-c.Reserved, 0) }
+
+// budgetArgs are the arguments of damsync.budget after the time, for class.
+func (c LedgerConfig) budgetArgs(class grant.Class) []any {
+	share := c.Budget[class]
+	return []any{c.limit(), share.Floor, share.Days, classNames(share.With), int64(grant.LeastDay), c.Rolling}
+}
+
+func classNames(classes []grant.Class) []string {
+	names := make([]string, len(classes))
+	for i, c := range classes {
+		names[i] = string(c)
+	}
+	return names
 }
 
 var _ grant.Ledger = (*Ledger)(nil)
@@ -43,7 +60,7 @@ type Ledger struct {
 
 // Ledger returns the ledger of the store's database under cfg.
 func (s *Store) Ledger(cfg LedgerConfig) *Ledger {
-	cfg.Reserve = maps.Clone(cfg.Reserve)
+	cfg.Budget = maps.Clone(cfg.Budget)
 	slots, window := paceOf(cfg.PerSecond)
 	return &Ledger{store: s, cfg: cfg, slots: slots, window: window}
 }
@@ -63,14 +80,14 @@ func paceOf(perSecond int) (slots int, window time.Duration) {
 // Take asks for permission to send one request of class now. An error means that
 // nothing is known: do not send; a grant that was taken nonetheless stays counted.
 func (l *Ledger) Take(ctx context.Context, class grant.Class) (grant.Decision, error) {
-	const take = `SELECT slot, wait, deferred_until, coalesce(reason, '') FROM damsync.take_grant($1, $2, $3, $4, $5, $6)`
+	const take = `SELECT slot, wait, deferred_until, coalesce(reason, '') FROM damsync.take_grant($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	var (
 		slot, until *time.Time
 		wait        *time.Duration
 		reason      string
 	)
 	err := l.store.pool.QueryRow(ctx, take,
-		string(class), l.slots, l.window, l.cfg.PerMonth, l.cfg.Reserve[class], l.cfg.Rolling,
+		append([]any{string(class), l.slots, l.window}, l.cfg.budgetArgs(class)...)...,
 	).Scan(&slot, &wait, &until, &reason)
 	switch {
 	case err != nil:
@@ -117,3 +134,28 @@ func (l *Ledger) Pause(ctx context.Context, d time.Duration, reason string) erro
 	}
 	return nil
 }
+
+// Throttled pauses as Pause does, and halves the pace of all processes: the API refused a
+// request although the pace was kept. The pace is restored evenly within an hour. Refusals
+// that arrive while a pause is in force were in flight together and lower it once.
+func (l *Ledger) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
+	const lower = `
+		WITH was AS (
+			SELECT now, coalesce(paused_until > now AND paused_until <= now + interval '1 hour', false) AS paused,
+				damsync.pace_share(share, throttled_at, now) AS share
+			FROM (SELECT *, clock_timestamp() AS now FROM damsync.pace FOR UPDATE) p
+		)
+		UPDATE damsync.pace p SET throttled = p.throttled + 1,
+			throttled_at = CASE WHEN was.paused THEN p.throttled_at ELSE was.now END,
+			share = CASE WHEN was.paused THEN p.share ELSE greatest(was.share / 2, $1) END
+		FROM was
+		RETURNING damsync.pace_share(p.share, p.throttled_at, was.now), NOT was.paused`
+	var t grant.Throttle
+	if err := l.store.pool.QueryRow(ctx, lower, minShare).Scan(&t.Share, &t.Lowered); err != nil {
+		return t, fmt.Errorf("lower the pace: %w", err)
+	}
+	return t, l.Pause(ctx, d, reason)
+}
+
+// minShare bounds how far refusals lower the pace.
+const minShare = 1.0 / 16

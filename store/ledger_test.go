@@ -275,7 +275,7 @@ func TestLedgerMonth(t *testing.T) {
 				exec(t, pool, `INSERT INTO damsync.quota_day (day, class, used) VALUES ($1::text::date, 'sweep', $2)`, day, used)
 			}
 			l := New(pool, "a").Ledger(LedgerConfig{
-				PerSecond: 10, PerMonth: 100, Rolling: tt.rolling, Reserve: map[grant.Class]int64{grant.Backfill: tt.reserve},
+				PerSecond: 10, PerMonth: 100, Rolling: tt.rolling, Budget: grant.Budget{grant.Backfill: {Floor: tt.reserve}},
 			})
 			d := take(t, l, grant.Backfill)
 			switch {
@@ -294,7 +294,7 @@ func TestLedgerMonth(t *testing.T) {
 func TestLedgerReserveIsForTheOthers(t *testing.T) {
 	pool, _ := fakeClock(t, utcTime(t, "2026-02-10T00:00:00Z"))
 	exec(t, pool, `INSERT INTO damsync.quota_day (day, class, used) VALUES ('2026-02-01', 'sweep', 90)`)
-	l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 10, PerMonth: 100, Reserve: map[grant.Class]int64{grant.Sweep: 10}})
+	l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 10, PerMonth: 100, Budget: grant.Budget{grant.Sweep: {Floor: 10}}})
 	if d := take(t, l, grant.Sweep); d.Deferred == nil {
 		t.Errorf("sweep ate the reserve: %+v", d)
 	}

@@ -6,15 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"damsync/internal/grant"
 )
-
-// QuotaConfig is the part of the ledger's configuration that the status needs.
-type QuotaConfig struct {
-	Limit   int64
-	Rolling bool // as in LedgerConfig
-}
 
 // Status is what `damsync status --json` prints. Its keys are a fixed interface:
 // keys may be added, none changed. Times are UTC, on the database's clock; one
@@ -51,18 +43,6 @@ type TargetStatus struct {
 	PausedUntil *time.Time `json:"paused_until"`
 }
 
-// QuotaStatus is what the month's requests went to.
-type QuotaStatus struct {
-	Limit   int64            `json:"limit"`
-	Used    int64            `json:"used"`
-	ByClass map[string]int64 `json:"by_class"` // every class is there
-	// ResetsAt is when the calendar month ends or, of a rolling month, when its
-	// oldest requests stop counting; null when a rolling month has none.
-	ResetsAt    *time.Time `json:"resets_at"`
-	Deferred    bool       `json:"deferred"`     // nothing is left
-	PausedUntil *time.Time `json:"paused_until"` // set while the CMP asked everybody to wait
-}
-
 // ObservationStatus says how fresh one kind of observation is.
 type ObservationStatus struct {
 	LastAttempt *time.Time `json:"last_attempt"`
@@ -92,7 +72,7 @@ func scheduled() []string { return []string{"incremental", "audit", "sweep"} }
 
 // Status reads everything from one snapshot. It lists the targets named and all
 // others that have placements.
-func (s *Store) Status(ctx context.Context, quota QuotaConfig, targets ...string) (Status, error) {
+func (s *Store) Status(ctx context.Context, quota LedgerConfig, targets ...string) (Status, error) {
 	var st Status
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
@@ -169,35 +149,6 @@ func (st *Status) readTargets(ctx context.Context, tx pgx.Tx, names []string) er
 	for i := range st.Targets {
 		st.Targets[i].PausedUntil = inUTC(st.Targets[i].PausedUntil)
 	}
-	return nil
-}
-
-// readQuota counts as take_grant does.
-func (st *Status) readQuota(ctx context.Context, tx pgx.Tx, cfg QuotaConfig) error {
-	const month = `
-		WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day),
-		month AS (SELECT CASE WHEN $1 THEN day - 29 ELSE date_trunc('month', day)::date END AS since FROM today)
-		SELECT coalesce(jsonb_object_agg(class, used) FILTER (WHERE class IS NOT NULL), '{}'),
-			(CASE WHEN $1 THEN min(first) + interval '30 days' ELSE min(since) + interval '1 month' END) AT TIME ZONE 'UTC',
-			(SELECT CASE WHEN paused_until > now() AND paused_until <= now() + interval '1 hour' THEN paused_until END FROM damsync.pace)
-		FROM month LEFT JOIN (
-			SELECT class, sum(used) AS used, min(day) AS first FROM damsync.quota_day, month WHERE day >= since GROUP BY class
-		) spent ON true`
-	q := QuotaStatus{Limit: cfg.Limit, ByClass: map[string]int64{}}
-	for _, class := range grant.Classes() {
-		q.ByClass[string(class)] = 0
-	}
-	var spent map[string]int64
-	if err := tx.QueryRow(ctx, month, cfg.Rolling).Scan(&spent, &q.ResetsAt, &q.PausedUntil); err != nil {
-		return fmt.Errorf("count requests: %w", err)
-	}
-	for class, used := range spent {
-		q.ByClass[class] = used
-		q.Used += used
-	}
-	q.Deferred = q.Used >= q.Limit
-	q.ResetsAt, q.PausedUntil = inUTC(q.ResetsAt), inUTC(q.PausedUntil)
-	st.Quota = q
 	return nil
 }
 

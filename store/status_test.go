@@ -52,7 +52,7 @@ func insertPlacements(t *testing.T, pool *pgxpool.Pool) {
 	}
 }
 
-func status(t *testing.T, pool *pgxpool.Pool, q QuotaConfig, targets ...string) Status {
+func status(t *testing.T, pool *pgxpool.Pool, q LedgerConfig, targets ...string) Status {
 	t.Helper()
 	st, err := New(pool, "a").Status(t.Context(), q, targets...)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestStatusTargets(t *testing.T) {
 		{Name: "empty", Problem: "folder /Brand does not exist"},
 		{Name: "no-longer-configured", Desired: 1, InSync: 1},
 	}
-	if diff := gocmp.Diff(want, status(t, pool, QuotaConfig{Limit: 1}, "empty", "brand").Targets); diff != "" {
+	if diff := gocmp.Diff(want, status(t, pool, LedgerConfig{PerMonth: 1}, "empty", "brand").Targets); diff != "" {
 		t.Errorf("targets (-want +got):\n%s", diff)
 	}
 }
@@ -96,7 +96,7 @@ func TestStatusCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	st := status(t, pool, QuotaConfig{Limit: 1})
+	st := status(t, pool, LedgerConfig{PerMonth: 1})
 	attempt := utcTime(t, "2026-03-01T00:00:00Z")
 	if got, want := st.Mirror, (MirrorStatus{Assets: 2, Folders: 1}); got != want {
 		t.Errorf("mirror %+v, want %+v", got, want)
@@ -137,7 +137,7 @@ func TestStatusQuota(t *testing.T) {
 			pool, _ := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))
 			exec(t, pool, `INSERT INTO damsync.quota_day (day, class, used) VALUES
 				('2026-02-08', 'sweep', 1000), ('2026-02-10', 'webhook', 20), ('2026-02-28', 'sweep', 20), ('2026-03-01', 'sweep', 10), ('2026-03-10', 'sweep', 20)`)
-			q := status(t, pool, QuotaConfig{Limit: tt.limit, Rolling: tt.rolling}).Quota
+			q := status(t, pool, LedgerConfig{PerMonth: tt.limit, Rolling: tt.rolling}).Quota
 			if q.Limit != tt.limit || q.Used != tt.used || q.ByClass["sweep"] != tt.sweep || q.Deferred != tt.deferred {
 				t.Errorf("got %+v", q)
 			}
@@ -154,11 +154,11 @@ func TestStatusPause(t *testing.T) {
 	if err := New(pool, "a").Ledger(LedgerConfig{PerSecond: 1, PerMonth: 1}).Pause(t.Context(), time.Minute, "429"); err != nil {
 		t.Fatal(err)
 	}
-	if got := status(t, pool, QuotaConfig{Limit: 1}).Quota.PausedUntil; got == nil || !got.Equal(utcTime(t, "2026-03-10T12:01:00Z")) {
+	if got := status(t, pool, LedgerConfig{PerMonth: 1}).Quota.PausedUntil; got == nil || !got.Equal(utcTime(t, "2026-03-10T12:01:00Z")) {
 		t.Errorf("paused until %v", got)
 	}
 	clock.advance(time.Minute)
-	if got := status(t, pool, QuotaConfig{Limit: 1}).Quota.PausedUntil; got != nil {
+	if got := status(t, pool, LedgerConfig{PerMonth: 1}).Quota.PausedUntil; got != nil {
 		t.Errorf("paused until %v after the end", got)
 	}
 }
@@ -166,16 +166,25 @@ func TestStatusPause(t *testing.T) {
 // The documented keys are there on an empty database too.
 func TestStatusJSON(t *testing.T) {
 	pool, _ := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))
-	text, err := json.Marshal(status(t, pool, QuotaConfig{Limit: 200_000}, "brand"))
+	text, err := json.Marshal(status(t, pool, LedgerConfig{PerMonth: 200_000}, "brand"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `{
 		"mirror": {"assets": 0, "folders": 0},
 		"targets": [{"name": "brand", "desired": 0, "in_sync": 0, "pending": 0, "failed": 0, "held": 0, "conflicts": 0, "problem": "", "paused_until": null}],
-		"quota": {"limit": 200000, "used": 0,
+		"quota": {"limit": 200000, "reserved": 0, "used": 0, "balance": 200000,
 			"by_class": {"webhook": 0, "manual": 0, "incremental": 0, "detail": 0, "audit": 0, "sweep": 0, "backfill": 0},
-			"resets_at": "2026-04-01T00:00:00Z", "deferred": false, "paused_until": null},
+			"resets_at": "2026-04-01T00:00:00Z", "deferred": false, "paused_until": null,
+			"pace": {"limit": 0, "share": 1, "throttled": 0, "throttled_at": null},
+			"classes": {
+				"webhook": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"manual": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"incremental": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"detail": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"audit": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"sweep": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""},
+				"backfill": {"floor": 0, "left_month": 200000, "left_today": 200000, "deferred_until": null, "reason": ""}}},
 		"observations": {
 			"incremental": {"last_attempt": null, "last_success": null, "error": ""},
 			"audit": {"last_attempt": null, "last_success": null, "error": ""},

@@ -10,8 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"damsync/dam"
 	"damsync/internal/buildinfo"
 	"damsync/internal/config"
+	"damsync/internal/grant"
 	"damsync/internal/pgserver"
 	"damsync/migrations"
 	"damsync/store"
@@ -26,6 +28,8 @@ type app struct {
 	url   string
 	pool  *pgxpool.Pool
 	store *store.Store
+
+	targetCalls func(target string, c dam.Call) // told of each call to a target; nil when nobody counts
 }
 
 // appOptions says how a command wants it.
@@ -49,7 +53,7 @@ func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
 // before anything is touched.
 func loadConfig(file string, env func(string) (string, bool)) (*config.Config, error) {
 	return config.Load(file, env, func(t config.Target) error {
-		_, err := newAdapter(t, "not pushed yet", zerolog.Nop())
+		_, err := newAdapter(t, "not pushed yet")
 		return err
 	})
 }
@@ -142,8 +146,14 @@ func newLog(p process, c config.Log, quiet bool) zerolog.Logger {
 	return zerolog.New(zerolog.SyncWriter(p.stderr)).Level(level).With().Timestamp().Logger()
 }
 
-func (a *app) quota() store.QuotaConfig {
-	return store.QuotaConfig{Limit: int64(a.cfg.CMP.RequestsPerMonth), Rolling: a.cfg.CMP.Month == config.MonthRolling}
+// quota is what the organization may spend, as every process of it must see it.
+func (a *app) quota() store.LedgerConfig {
+	c := a.cfg.CMP
+	return store.LedgerConfig{
+		PerSecond: c.RequestsPerSecond, PerMonth: int64(c.RequestsPerMonth), Reserved: int64(c.RequestsReserved),
+		Rolling: c.Month == config.MonthRolling,
+		Budget:  grant.DefaultBudget(int64(c.RequestsPerMonth - c.RequestsReserved)),
+	}
 }
 
 func (a *app) targetNames() []string {

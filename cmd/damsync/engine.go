@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/rs/zerolog"
-
 	"damsync/cmp"
 	"damsync/dam"
 	"damsync/dam/filesystem"
@@ -25,26 +23,11 @@ func (a *app) library(observer func(cmp.Observation)) (*cmp.Client, *cmp.OAuth, 
 	if err != nil {
 		return nil, nil, err
 	}
-	c := a.cfg.CMP
-	ledger := a.store.Ledger(store.LedgerConfig{
-		PerSecond: c.RequestsPerSecond, PerMonth: int64(c.RequestsPerMonth), Rolling: c.Month == config.MonthRolling,
-		Reserve: reserve(int64(c.RequestsPerMonth)),
-	})
 	client, err := cmp.New(cmp.Options{
-		APIURL: c.APIURL, Tokens: login, Grants: grant.NewDispatcher(ledger), Log: a.log,
+		APIURL: a.cfg.CMP.APIURL, Tokens: login, Grants: grant.NewDispatcher(a.store.Ledger(a.quota())), Log: a.log,
 		UserAgent: "damsync/" + buildinfo.Version(), Observer: observer,
 	})
 	return client, login, err
-}
-
-// reserve leaves a twentieth of the month to webhooks, polls and what people
-// ask for by hand: bulk work is deferred before it eats that.
-func reserve(month int64) map[grant.Class]int64 {
-	floors := map[grant.Class]int64{}
-	for _, bulk := range []grant.Class{grant.Detail, grant.Audit, grant.Sweep, grant.Backfill} {
-		floors[bulk] = month / 20
-	}
-	return floors
 }
 
 func (a *app) login() (*cmp.OAuth, error) {
@@ -87,25 +70,27 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 func (a *app) targets(instance string) ([]sync.Target, error) {
 	targets := make([]sync.Target, len(a.cfg.Targets))
 	for i, t := range a.cfg.Targets {
-		adapter, err := newAdapter(t, instance, a.log)
+		adapter, err := newAdapter(t, instance)
 		if err != nil {
 			return nil, err
 		}
-		targets[i] = sync.Target{Rule: t.Rules, Adapter: adapter}
+		targets[i] = sync.Target{Rule: t.Rules, Adapter: a.decorated(adapter, t), Adopt: t.OnForeign == config.ForeignAdopt}
 	}
 	return targets, nil
 }
 
-func newAdapter(t config.Target, instance string, log zerolog.Logger) (dam.Adapter, error) {
-	adapter, err := bareAdapter(t, instance)
-	if err != nil {
-		return nil, err
+// decorated adds what is the same for every adapter, in the order that package dam
+// asks for.
+func (a *app) decorated(adapter dam.Adapter, t config.Target) dam.Adapter {
+	adapter = dam.Retry(dam.Pace(adapter, t.RequestsPerSecond))
+	if a.targetCalls != nil {
+		adapter = dam.Metrics(adapter, func(c dam.Call) { a.targetCalls(t.Spec.Name, c) })
 	}
-	return dam.Logging(adapter, log, t.Spec.Name), nil
+	return dam.Logging(adapter, a.log, t.Spec.Name)
 }
 
-// bareAdapter knows the adapters that config.Adapters lists.
-func bareAdapter(t config.Target, instance string) (dam.Adapter, error) {
+// newAdapter knows the adapters that config.Adapters lists.
+func newAdapter(t config.Target, instance string) (dam.Adapter, error) {
 	switch t.Adapter {
 	case "filesystem":
 		return filesystem.New(t.Options, t.Spec.Name, instance)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"damsync/cmp"
+	"damsync/dam"
 	"damsync/internal/httpserver"
 	"damsync/store"
 )
@@ -22,6 +23,9 @@ type metrics struct {
 	webhooks *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
+
+	targetCalls    *prometheus.CounterVec
+	targetDuration *prometheus.HistogramVec
 }
 
 func newMetrics(a *app) *metrics {
@@ -37,11 +41,18 @@ func newMetrics(a *app) *metrics {
 			Name: "damsync_api_request_duration_seconds", Help: "Time from sending a request to the last byte of its answer.",
 			Buckets: []float64{.02, .05, .1, .2, .5, 1, 2, 5, 10, 30},
 		}),
+		targetCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "damsync_target_calls_total", Help: "Calls to a target by what was asked and the class of the failure, none of a success. Repetitions within a call are not told apart.",
+		}, []string{"target", "op", "error_class"}),
+		targetDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "damsync_target_call_duration_seconds", Help: "Time a call to a target took, with its repetitions and the wait for its turn.",
+			Buckets: []float64{.01, .05, .2, 1, 5, 20, 60, 300, 1800},
+		}, []string{"target", "op"}),
 	}
 	for _, outcome := range httpserver.Outcomes() {
 		m.webhooks.WithLabelValues(string(outcome))
 	}
-	m.registry.MustRegister(m.webhooks, m.requests, m.duration, newStateCollector(a.store, a.quota(), a.targetNames()),
+	m.registry.MustRegister(m.webhooks, m.requests, m.duration, m.targetCalls, m.targetDuration, newStateCollector(a.store, a.quota(), a.targetNames()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -59,16 +70,21 @@ func (m *metrics) observe(o cmp.Observation) {
 	m.duration.Observe(o.Duration.Seconds())
 }
 
+func (m *metrics) observeTarget(target string, c dam.Call) {
+	m.targetCalls.WithLabelValues(target, string(c.Op), string(c.Class)).Inc()
+	m.targetDuration.WithLabelValues(target, string(c.Op)).Observe(c.Took.Seconds())
+}
+
 // stateCollector turns the status into gauges.
 type stateCollector struct {
 	store   *store.Store
-	quota   store.QuotaConfig
+	quota   store.LedgerConfig
 	targets []string
 
 	assets, placements, quotaUsed, quotaLimit, age, inbox, lookups *prometheus.Desc
 }
 
-func newStateCollector(s *store.Store, quota store.QuotaConfig, targets []string) *stateCollector {
+func newStateCollector(s *store.Store, quota store.LedgerConfig, targets []string) *stateCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("damsync_"+name, help, labels, nil)
 	}

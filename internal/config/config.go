@@ -24,6 +24,12 @@ const (
 	MonthRolling  = "rolling"
 )
 
+// What becomes of an object in an asset's place that does not carry damsync's mark.
+const (
+	ForeignFail  = "fail"                // it stays, and the asset waits
+	ForeignAdopt = "adopt-if-same-bytes" // it gets the mark when its bytes are the asset's; otherwise as fail
+)
+
 // Config is a configuration that passed every check. Its fields follow the keys
 // of the file.
 type Config struct {
@@ -49,6 +55,7 @@ type CMP struct {
 	ClientSecret      secret.String
 	RequestsPerSecond int
 	RequestsPerMonth  int
+	RequestsReserved  int // of the month, left to other integrations; below RequestsPerMonth
 	Month             string
 }
 
@@ -89,6 +96,10 @@ type Target struct {
 	// Options are the adapter's own: values as YAML gives them, text expanded.
 	Options map[string]any
 	Spec    plan.Spec
+	// OnForeign is ForeignFail or ForeignAdopt.
+	OnForeign string
+	// RequestsPerSecond bounds the calls to the target from this process; 0 sets no limit.
+	RequestsPerSecond float64
 	// Rules is Spec compiled.
 	Rules *plan.Target
 

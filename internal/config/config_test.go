@@ -60,6 +60,17 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestReservedRequests(t *testing.T) {
+	const head = "cmp:\n  client_id: a\n  client_secret: b\n  requests_per_month: 100\n  requests_reserved: "
+	if c := parse(t, head+"99\n"); c.CMP.RequestsReserved != 99 {
+		t.Errorf("%d reserved", c.CMP.RequestsReserved)
+	}
+	_, err := Parse("config.yaml", []byte(head+"100\n"), environment())
+	if err == nil || !strings.Contains(err.Error(), "cmp.requests_reserved: must be between 0 and 99") {
+		t.Errorf("nothing is left to damsync: %v", err)
+	}
+}
+
 func TestTarget(t *testing.T) {
 	c := parse(t, minimal+`
 targets:
@@ -75,6 +86,9 @@ targets:
       zulu: asset.title
       alpha: asset.id
     removal_limit: {percent: 2.5}
+    on_foreign: adopt-if-same-bytes
+    requests_per_second: 0.5
+  - {name: b, adapter: s3}
 `, "ROOT", "/srv")
 	got := c.Targets[0]
 	want := plan.Spec{
@@ -94,6 +108,12 @@ targets:
 	}
 	if diff := gocmp.Diff(map[string]any{"root": "/srv/x", "deep": []any{map[string]any{"n": 3}}}, got.Options); diff != "" {
 		t.Error(diff)
+	}
+	if got.OnForeign != ForeignAdopt || got.RequestsPerSecond != 0.5 {
+		t.Errorf("on_foreign %q, requests_per_second %v", got.OnForeign, got.RequestsPerSecond)
+	}
+	if b := c.Targets[1]; b.OnForeign != ForeignFail || b.RequestsPerSecond != 0 {
+		t.Errorf("defaults: on_foreign %q, requests_per_second %v", b.OnForeign, b.RequestsPerSecond)
 	}
 	if got.Rules == nil {
 		t.Error("rules were not compiled")
@@ -213,6 +233,8 @@ func TestProblems(t *testing.T) {
 		"limit percent":         {target + "removal_limit: {percent: 101}", "5:30: targets[0].removal_limit.percent: must be between 0.001 and 100"},
 		"limit not a number":    {target + "removal_limit: {percent: .nan}", "5:30: targets[0].removal_limit.percent: must be between 0.001 and 100"},
 		"limit fraction":        {target + "removal_limit: {count: 1.5}", "5:28: targets[0].removal_limit.count: must be a whole number, is a number"},
+		"on foreign":            {target + "on_foreign: adopt", "5:17: targets[0].on_foreign: must be one of fail, adopt-if-same-bytes"},
+		"target's pace":         {target + "requests_per_second: 0", "5:26: targets[0].requests_per_second: must be between 0.1 and 1e+06"},
 		"limit huge":            {target + "removal_limit: {count: 99999999999999999999}", "5:28: targets[0].removal_limit.count: must be a whole number, is a number"},
 	}
 	for name, tt := range tests {

@@ -23,7 +23,7 @@ func (c *Config) Redacted() any {
 			"api_url": c.CMP.APIURL, "auth_url": c.CMP.AuthURL, "token_url": c.CMP.TokenURL,
 			"grant": c.CMP.Grant, "client_id": c.CMP.ClientID, "client_secret": c.CMP.ClientSecret,
 			"requests_per_second": c.CMP.RequestsPerSecond, "requests_per_month": c.CMP.RequestsPerMonth,
-			"month": c.CMP.Month,
+			"requests_reserved": c.CMP.RequestsReserved, "month": c.CMP.Month,
 		},
 		"database": map[string]any{"url": c.Database.URL},
 		"data_dir": c.DataDir,

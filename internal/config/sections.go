@@ -28,9 +28,15 @@ func (d *decoder) cmp(v value, c *CMP) {
 		[]field{
 			{"requests_per_second", d.integer(&c.RequestsPerSecond, 1, 1_000_000)},
 			{"requests_per_month", d.integer(&c.RequestsPerMonth, 1, 1_000_000_000_000)},
+			{"requests_reserved", d.reserved(c)},
 			{"month", d.text(&c.Month, oneOf(MonthCalendar, MonthRolling))},
 		},
 	)...)
+}
+
+// reserved leaves at least one request a month; requests_per_month has been read.
+func (d *decoder) reserved(c *CMP) func(value) {
+	return func(v value) { d.integer(&c.RequestsReserved, 0, c.RequestsPerMonth-1)(v) }
 }
 
 func (d *decoder) webhook(v value, c *Webhook) {

@@ -91,6 +91,15 @@ func (d *Dispatcher) Pause(ctx context.Context, pause time.Duration, reason stri
 	return nil
 }
 
+// Throttled keeps everybody from sending for d and lowers the pace.
+func (d *Dispatcher) Throttled(ctx context.Context, pause time.Duration, reason string) (Throttle, error) {
+	t, err := d.ledger.Throttled(ctx, pause, reason)
+	if err != nil {
+		return t, fmt.Errorf("lower the pace: %w", err)
+	}
+	return t, nil
+}
+
 func (d *Dispatcher) join(rank int) *waiter {
 	w := &waiter{rank: rank, turn: make(chan struct{}, 1), yield: make(chan struct{}, 1), refuse: make(chan error, 1)}
 	d.mu.Lock()

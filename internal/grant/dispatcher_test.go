@@ -108,6 +108,10 @@ func (m *memory) Pause(_ context.Context, d time.Duration, _ string) error {
 	return nil
 }
 
+func (m *memory) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
+	return grant.Throttle{Share: 1}, m.Pause(ctx, d, reason)
+}
+
 // overrun says where more than n of the times lie in any sliding second.
 func overrun(at []time.Time, n int) error {
 	slices.SortFunc(at, time.Time.Compare)

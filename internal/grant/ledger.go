@@ -28,6 +28,9 @@ type Ledger interface {
 	Correct(ctx context.Context, slot Slot, late time.Duration) error
 	// Pause grants nothing to anybody for d from now. A longer pause in force stays.
 	Pause(ctx context.Context, d time.Duration, reason string) error
+	// Throttled is Pause for a request that was refused although the pace was kept: it also
+	// lowers the pace of everybody for a while.
+	Throttled(ctx context.Context, d time.Duration, reason string) (Throttle, error)
 }
 
 // Grant is permission to send one request now.
