@@ -246,12 +246,40 @@ func TestPaceTakesRefusalsTogetherForOne(t *testing.T) {
 
 func TestPaceEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := Pace(&flaky{errs: []error{&Throttled{RetryAfter: time.Hour}}}, 1)
+		a := Pace(&flaky{errs: []error{&Throttled{RetryAfter: 9 * time.Second}}}, 1)
 		_ = a.Check(t.Context(), false)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := a.Check(ctx, false); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// A target that throttles for long, or on and on, holds nobody in a call for long:
+// the core is told how long to wait, and lets go of the work.
+func TestThrottlingDoesNotStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &flaky{errs: []error{&Throttled{RetryAfter: time.Hour}}}
+		a := Retry(Pace(f, 0))
+		for range 2 {
+			start := time.Now()
+			err := a.Check(t.Context(), false)
+			var throttled *Throttled
+			if !errors.As(err, &throttled) || throttled.RetryAfter != time.Hour || time.Since(start) != 0 {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+		}
+		if len(f.times) != 1 {
+			t.Errorf("%d calls while the target wants none", len(f.times))
+		}
+		f = &flaky{errs: slices.Repeat([]error{&Throttled{}}, 99)}
+		a = Retry(Pace(f, 0))
+		for range 20 {
+			start := time.Now()
+			if err := a.Check(t.Context(), false); Classify(err) != ClassThrottled || time.Since(start) > 2*longestWait {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
 		}
 	})
 }

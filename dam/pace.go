@@ -13,8 +13,10 @@ import (
 // Pace lets at most perSecond calls a second through, in bursts of as many as
 // a second allows; 0 sets no limit. Throttled makes all calls of this adapter
 // wait, as long as the target said or a growing time; each time the rate is
-// halved, and it grows back while calls succeed. Every adapter paced is on its
-// own, so a target that throttles slows no other.
+// halved, and it grows back while calls succeed. A wait of more than ten seconds
+// is not sat out: calls are refused as Throttled with what is left of it, so
+// that the caller can let go of its work meanwhile. Every adapter paced is on
+// its own, so a target that throttles slows no other.
 func Pace(next Adapter, perSecond float64) Adapter {
 	p := &pacer{ceiling: rate.Inf}
 	burst := 1
@@ -68,6 +70,9 @@ func (p *pacer) wait(ctx context.Context) error {
 		p.mu.Unlock()
 		if pause <= 0 {
 			break
+		}
+		if pause > longestWait {
+			return &Throttled{RetryAfter: pause}
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -14,9 +14,9 @@ const (
 	retryTries   = 4
 	retryFirst   = 250 * time.Millisecond
 	retryLongest = 5 * time.Second
-	// retryThrottled is the longest wait a target may ask for that is still
-	// waited for here; the core has the target wait for more.
-	retryThrottled = 10 * time.Second
+	// longestWait is the longest wait a target may ask for that is still waited
+	// for within a call; the core has the target wait for more.
+	longestWait = 10 * time.Second
 )
 
 // Retry repeats calls that met ErrTemporary, or Throttled with a short wait, a
@@ -60,7 +60,7 @@ func repeatable(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &throttled) && throttled.RetryAfter > retryThrottled:
+	case errors.As(err, &throttled) && throttled.RetryAfter > longestWait:
 		return backoff.Permanent(err)
 	case throttled != nil && throttled.RetryAfter > 0:
 		return &backoff.RetryAfterError{Duration: throttled.RetryAfter}

@@ -52,15 +52,22 @@ func (p *pusher) claim(ctx context.Context, n int) ([]func(context.Context), err
 	if !p.active() {
 		return nil, nil
 	}
+	name := p.target.Rule.Name()
+	if !p.usable.Load() {
+		if due, any, err := p.e.store.NextPlacement(ctx, name); err != nil || !any || due > 0 {
+			return nil, err
+		}
+	}
+	unusable := p.check(ctx) // before the claim, since it may take longer than a lease
 	atomic, cancel := claiming(ctx)
 	defer cancel()
-	work, err := p.e.store.ClaimPlacements(atomic, p.target.Rule.Name(), n, pushLease)
+	work, err := p.e.store.ClaimPlacements(atomic, name, n, pushLease)
 	if err != nil || len(work) == 0 {
 		return nil, err
 	}
-	if err := p.check(ctx); err != nil {
+	if unusable != nil {
 		for _, w := range work {
-			p.giveBack(ctx, w, err, true)
+			p.giveBack(ctx, w, unusable, true)
 		}
 		return nil, nil
 	}

@@ -59,6 +59,7 @@ func (a *app) listen(ctx context.Context) (net.Listener, error) {
 // serve runs the daemon on listener until ctx ends.
 func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	m := newMetrics(a)
+	a.targetCalls = m.observeTarget
 	client, login, err := a.library(m.observe)
 	if err != nil {
 		return errors.Join(err, listener.Close())

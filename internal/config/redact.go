@@ -47,6 +47,7 @@ func (t Target) redacted() any {
 		},
 		"path": s.Path, "metadata": metadataDump(s.Metadata), "on_remove": s.OnRemove,
 		"removal_limit": map[string]any{"count": s.RemovalLimit.Count, "percent": s.RemovalLimit.Percent},
+		"on_foreign":    t.OnForeign, "requests_per_second": t.RequestsPerSecond,
 	}
 }
 

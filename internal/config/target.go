@@ -28,7 +28,7 @@ func (d *decoder) targets(v value) []Target {
 }
 
 func (d *decoder) target(v value) Target {
-	t := Target{Spec: plan.Spec{
+	t := Target{OnForeign: ForeignFail, Spec: plan.Spec{
 		Select:       plan.Select{Expired: plan.ExpiredExclude},
 		Path:         plan.DefaultPath,
 		OnRemove:     plan.RemoveArchive,
@@ -47,6 +47,8 @@ func (d *decoder) target(v value) Target {
 		field{"metadata", func(v value) { t.Spec.Metadata = d.metadata(v) }},
 		field{"on_remove", d.text((*string)(&t.Spec.OnRemove), oneOf(string(plan.RemoveDelete), string(plan.RemoveArchive), string(plan.RemoveKeep)))},
 		field{"removal_limit", func(v value) { d.removalLimit(v, &t.Spec.RemovalLimit) }},
+		field{"on_foreign", d.text(&t.OnForeign, oneOf(ForeignFail, ForeignAdopt))},
+		field{"requests_per_second", d.decimal(&t.RequestsPerSecond, 0.1, 1_000_000)},
 	)
 	t.Rules = d.compile(v, t.Spec)
 	d.checkOptions(v, t)
