@@ -21,7 +21,7 @@ type Options struct {
 	// Transport carries API calls and downloads; nil means a transport of its own
 	// with sensible limits. It must not follow redirects or retry by itself.
 	Transport http.RoundTripper
-	UserAgent string         // "damsync" when empty
+	UserAgent string // "damsync" when empty
 	// Log gets a debug line a request, and a warning when the API throttles; never a
 	// query or a secret.
 	Log zerolog.Logger
