@@ -81,7 +81,8 @@ type stateCollector struct {
 	quota   store.LedgerConfig
 	targets []string
 
-	assets, placements, quotaUsed, quotaLimit, age, inbox, lookups *prometheus.Desc
+	assets, placements, age, inbox, lookups *prometheus.Desc
+	spending                                quotaDescs
 }
 
 func newStateCollector(s *store.Store, quota store.LedgerConfig, targets []string) *stateCollector {
@@ -92,17 +93,16 @@ func newStateCollector(s *store.Store, quota store.LedgerConfig, targets []strin
 		store: s, quota: quota, targets: targets,
 		assets:     desc("mirror_assets", "Living assets in the mirror."),
 		placements: desc("placements", "Placements by target and state.", "target", "state"),
-		quotaUsed:  desc("quota_used_requests", "Requests of the month spent, by class.", "class"),
-		quotaLimit: desc("quota_limit_requests", "Requests a month."),
 		age:        desc("observation_age_seconds", "Time since an observation last succeeded.", "observation"),
 		inbox:      desc("inbox_pending_events", "Webhooks stored and not acted on."),
 		lookups:    desc("lookups", "Assets to be read singly, by state.", "state"),
+		spending:   newQuotaDescs(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.assets, c.placements, c.quotaUsed, c.quotaLimit, c.age, c.inbox, c.lookups} {
+	for _, d := range append(c.spending.all(), c.assets, c.placements, c.age, c.inbox, c.lookups) {
 		ch <- d
 	}
 }
@@ -124,10 +124,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.inbox, float64(st.Inbox.Pending))
 	gauge(c.lookups, float64(st.Lookups.Pending), "pending")
 	gauge(c.lookups, float64(st.Lookups.Failed), "failed")
-	gauge(c.quotaLimit, float64(st.Quota.Limit))
-	for class, used := range st.Quota.ByClass {
-		gauge(c.quotaUsed, float64(used), class)
-	}
+	c.spending.collect(st.Quota, ch)
 	for _, t := range st.Targets {
 		for state, n := range map[string]int64{"desired": t.Desired, "in_sync": t.InSync, "pending": t.Pending, "failed": t.Failed, "held": t.Held, "conflicts": t.Conflicts} {
 			gauge(c.placements, float64(n), t.Name, state)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"damsync/internal/grant"
 	"damsync/store"
 )
 
@@ -64,10 +65,15 @@ func printStatus(w io.Writer, st store.Status) {
 	if st.Quota.ResetsAt != nil {
 		fmt.Fprintf(w, ", until %s", st.Quota.ResetsAt.Format(time.DateOnly))
 	}
+	if st.Quota.Reserved > 0 {
+		fmt.Fprintf(w, ", %d of them reserved for others", st.Quota.Reserved)
+	}
 	if st.Quota.Deferred {
 		fmt.Fprint(w, ": everything that needs a request is deferred")
 	}
-	fmt.Fprintf(w, "\ninbox     %d webhooks pending; %d assets to read, %d of them failed\n", st.Inbox.Pending, st.Lookups.Pending+st.Lookups.Failed, st.Lookups.Failed)
+	fmt.Fprintln(w)
+	printDeferred(w, st.Quota)
+	fmt.Fprintf(w, "inbox     %d webhooks pending; %d assets to read, %d of them failed\n", st.Inbox.Pending, st.Lookups.Pending+st.Lookups.Failed, st.Lookups.Failed)
 	for _, kind := range slices.Sorted(maps.Keys(st.Observations)) {
 		o := st.Observations[kind]
 		fmt.Fprintf(w, "observed  %s: last attempt %s, last success %s", kind, moment(o.LastAttempt), moment(o.LastSuccess))
@@ -89,6 +95,23 @@ func printStatus(w io.Writer, st store.Status) {
 		if t.Held > 0 {
 			fmt.Fprintf(w, "! target %s: %d removals wait for: damsync approve --target %s\n", t.Name, t.Held, t.Name)
 		}
+	}
+}
+
+// printDeferred says which classes may not spend now, in the order of their urgency, and
+// whether the pace is lowered.
+func printDeferred(w io.Writer, q store.QuotaStatus) {
+	for _, class := range grant.Classes() {
+		if c := q.Classes[string(class)]; c.DeferredUntil != nil {
+			fmt.Fprintf(w, "deferred  %s until %s: %s\n", class, moment(c.DeferredUntil), c.Reason)
+		}
+	}
+	if q.PausedUntil != nil {
+		fmt.Fprintf(w, "paused    until %s, as the CMP asked\n", moment(q.PausedUntil))
+	}
+	if q.Pace.Share < 1 {
+		fmt.Fprintf(w, "pace      %.0f%% of %d requests a second: the CMP refused requests within the limit, last at %s; someone else is spending the organization's requests\n",
+			100*q.Pace.Share, q.Pace.Limit, moment(q.Pace.ThrottledAt))
 	}
 }
 

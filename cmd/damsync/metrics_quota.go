@@ -1,0 +1,49 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"damsync/store"
+)
+
+// quotaDescs describe what the ledger knows.
+type quotaDescs struct {
+	used, limit, reserved, left, deferred, share, throttled *prometheus.Desc
+}
+
+func newQuotaDescs(desc func(name, help string, labels ...string) *prometheus.Desc) quotaDescs {
+	return quotaDescs{
+		used:      desc("quota_used_requests", "Requests of the month spent, by class.", "class"),
+		limit:     desc("quota_limit_requests", "Requests a month."),
+		reserved:  desc("quota_reserved_requests", "Requests of the month left to other integrations."),
+		left:      desc("quota_left_today_requests", "Requests that a class may still spend today.", "class"),
+		deferred:  desc("quota_deferred", "1 while a class may spend nothing.", "class"),
+		share:     desc("pace_share", "Share of the configured pace in use; below 1 while someone else spends the organization's requests."),
+		throttled: desc("unexpected_throttles_total", "Requests that the CMP refused although the pace was kept, by all replicas ever."),
+	}
+}
+
+func (d quotaDescs) all() []*prometheus.Desc {
+	return []*prometheus.Desc{d.used, d.limit, d.reserved, d.left, d.deferred, d.share, d.throttled}
+}
+
+func (d quotaDescs) collect(q store.QuotaStatus, ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(d.limit, float64(q.Limit))
+	gauge(d.reserved, float64(q.Reserved))
+	gauge(d.share, q.Pace.Share)
+	ch <- prometheus.MustNewConstMetric(d.throttled, prometheus.CounterValue, float64(q.Pace.Throttled))
+	for class, used := range q.ByClass {
+		gauge(d.used, float64(used), class)
+	}
+	for class, c := range q.Classes {
+		deferred := 0.0
+		if c.DeferredUntil != nil {
+			deferred = 1
+		}
+		gauge(d.left, float64(c.LeftToday), class)
+		gauge(d.deferred, deferred, class)
+	}
+}
