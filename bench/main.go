@@ -49,11 +49,15 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.PersistentFlags().Bool("json", false, "print the figures as JSON")
 	root.AddCommand(programs()...)
 	return root
 }
 
 // programs lists one program a line.
 func programs() []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newTransfer(),
+		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush}),
+	}
 }
