@@ -25,22 +25,25 @@ type figure struct {
 	OK      bool     `json:"ok"` // true of a figure without a bound, too
 }
 
-// seen is a figure for information.
-func seen(measure string, value float64, unit string) figure {
-	return figure{Measure: measure, Seen: value, Unit: unit, OK: true}
+// sheet is what a program has measured, in the order of printing.
+type sheet struct{ figures []figure }
+
+// seen adds a figure for information.
+func (s *sheet) seen(measure string, value float64, unit string) {
+	s.figures = append(s.figures, figure{Measure: measure, Seen: value, Unit: unit, OK: true})
 }
 
-func atLeast(bound float64, measure string, value float64, unit string) figure {
-	return figure{Measure: measure, Seen: value, Unit: unit, AtLeast: &bound, OK: value >= bound}
+func (s *sheet) atLeast(bound float64, measure string, value float64, unit string) {
+	s.figures = append(s.figures, figure{Measure: measure, Seen: value, Unit: unit, AtLeast: &bound, OK: value >= bound})
 }
 
-func atMost(bound float64, measure string, value float64, unit string) figure {
-	return figure{Measure: measure, Seen: value, Unit: unit, AtMost: &bound, OK: value <= bound}
+func (s *sheet) atMost(bound float64, measure string, value float64, unit string) {
+	s.figures = append(s.figures, figure{Measure: measure, Seen: value, Unit: unit, AtMost: &bound, OK: value <= bound})
 }
 
-// exactly is for what has one right value, such as 0 requests above the pace.
-func exactly(bound float64, measure string, value float64, unit string) figure {
-	return figure{Measure: measure, Seen: value, Unit: unit, AtLeast: &bound, AtMost: &bound, OK: value == bound}
+// exactly adds a figure that has one right value, such as 0 requests above the pace.
+func (s *sheet) exactly(bound float64, measure string, value float64, unit string) {
+	s.figures = append(s.figures, figure{Measure: measure, Seen: value, Unit: unit, AtLeast: &bound, AtMost: &bound, OK: value == bound})
 }
 
 func (f figure) bound() string {
@@ -78,9 +81,9 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
-// report prints the figures of a program, as a table or with --json as one array, and
-// returns errMissed when a bound is missed.
-func report(cmd *cobra.Command, figures []figure) error {
+// report prints the figures, as a table or with --json as one array, and returns errMissed
+// when a bound is missed.
+func (s *sheet) report(cmd *cobra.Command) error {
 	asJSON, err := cmd.Flags().GetBool("json")
 	if err != nil {
 		return err
@@ -88,33 +91,34 @@ func report(cmd *cobra.Command, figures []figure) error {
 	if asJSON {
 		enc := json.NewEncoder(cmd.OutOrStdout())
 		enc.SetIndent("", "  ")
-		err = enc.Encode(figures)
+		err = enc.Encode(s.figures)
 	} else {
-		err = printTable(cmd.OutOrStdout(), figures)
+		err = s.print(cmd.OutOrStdout())
 	}
 	if err != nil {
 		return fmt.Errorf("print figures: %w", err)
 	}
-	return missed(figures)
+	return s.missed()
 }
 
-func printTable(w io.Writer, figures []figure) error {
+func (s *sheet) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "MEASURE\tSEEN\tBOUND\t")
-	for _, f := range figures {
+	for _, f := range s.figures {
 		fmt.Fprintf(t, "%s\t%s %s\t%s\t%s\n", f.Measure, number(f.Seen), f.Unit, f.bound(), f.verdict())
 	}
 	return t.Flush()
 }
 
-// missed names the first figure outside its bound.
-func missed(figures []figure) error {
-	for _, f := range figures {
+// missed names each figure outside its bound.
+func (s *sheet) missed() error {
+	var errs []error
+	for _, f := range s.figures {
 		if !f.OK {
-			return fmt.Errorf("%w: %s is %s %s, not %s", errMissed, f.Measure, number(f.Seen), f.Unit, f.bound())
+			errs = append(errs, fmt.Errorf("%w: %s is %s %s, not %s", errMissed, f.Measure, number(f.Seen), f.Unit, f.bound()))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // quantity is a flag that also takes 1e6.
