@@ -199,3 +199,42 @@ func (s *Store) PendingLookups(ctx context.Context, ids []string) (int, error) {
 	}
 	return n, nil
 }
+
+// Drifted names up to limit assets that a run found missing, changed or orphaned at target, in
+// the order in which they were found; after is the last answer's last, 0 at the beginning.
+func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (ids []string, last int64, err error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, asset_id FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind <> 'foreign' ORDER BY id LIMIT $4`,
+		run.ID, target, after, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read drift at %s: %w", target, err)
+	}
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&last, &id}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read drift at %s: %w", target, err)
+	}
+	return ids, last, nil
+}
+
+// Drift lists up to limit of what the last verification of target found and nobody has begun to
+// repair.
+func (s *Store) Drift(ctx context.Context, target string, limit int) ([]state.Drift, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.kind, d.asset_id, d.path, d.differs FROM damsync.drift d
+		JOIN damsync.verification v ON v.target = d.target AND v.run_id = d.run_id
+		WHERE d.target = $1 ORDER BY d.kind = 'foreign', d.id LIMIT $2`, target, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read drift at %s: %w", target, err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Drift, error) {
+		var d state.Drift
+		return d, row.Scan(&d.Kind, &d.AssetID, &d.Path, &d.Differs)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read drift at %s: %w", target, err)
+	}
+	return found, nil
+}

@@ -6,8 +6,22 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"damsync/internal/grant"
 	"damsync/internal/state"
 )
+
+const repairSQL = `
+UPDATE damsync.placement p SET desired_generation = nextval('damsync.generation'), desired_at = clock_timestamp(),
+	applied_state = CASE WHEN u.unseen THEN 'incomplete' ELSE p.applied_state END,
+	applied_path = CASE WHEN u.unseen THEN u.path ELSE p.applied_path END,
+	remote_ref = CASE WHEN u.unseen THEN u.ref ELSE p.remote_ref END,
+	intent_generation = CASE WHEN u.unseen THEN NULL ELSE p.applied_generation END,
+	intent_path = CASE WHEN u.unseen THEN '' ELSE p.applied_path END,
+	attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
+FROM (SELECT * FROM unnest($2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::text[]) AS u (asset_id, generation, unseen, path, ref) ORDER BY asset_id) u
+WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation
+	AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL AND p.desired_present
+RETURNING p.asset_id`
 
 // Repair makes placements of target dirty that are missing or changed there, and
 // wakes the pushers. Each gets a generation above the one that was found. Where
@@ -15,34 +29,49 @@ import (
 // first; else the record says that the object is incomplete, so that its bytes are
 // put whatever the target says of them. A placement that has moved on since it
 // was read is left alone. It returns how many it made dirty.
-func (s *Store) Repair(ctx context.Context, target string, found []state.Drift) (int64, error) {
+func (s *Store) Repair(ctx context.Context, run state.Run, target string, found []state.Drift) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "repair drift at "+target, func(tx pgx.Tx) error {
 		n = 0
 		if err := overtake(ctx, tx, found); err != nil {
 			return err
 		}
-		ids, generations, unseen := make([]string, len(found)), make([]int64, len(found)), make([]bool, len(found))
+		k := len(found)
+		ids, generations, unseen, paths, refs := make([]string, k), make([]int64, k), make([]bool, k), make([]string, k), make([]string, k)
 		for i, d := range found {
 			ids[i], generations[i], unseen[i] = d.AssetID, d.Of.Generation, d.Unseen
+			paths[i], refs[i] = cleanText(d.Found.Path), cleanText(d.Found.Ref)
 		}
-		tag, err := tx.Exec(ctx, `
-			UPDATE damsync.placement p SET desired_generation = nextval('damsync.generation'), desired_at = clock_timestamp(),
-				applied_state = CASE WHEN u.unseen THEN 'incomplete' ELSE p.applied_state END,
-				intent_generation = CASE WHEN u.unseen THEN NULL ELSE p.applied_generation END,
-				intent_path = CASE WHEN u.unseen THEN '' ELSE p.applied_path END,
-				attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
-			FROM (SELECT * FROM unnest($2::text[], $3::bigint[], $4::boolean[]) AS u (asset_id, generation, unseen) ORDER BY asset_id) u
-			WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation
-				AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL AND p.desired_present`,
-			target, ids, generations, unseen)
+		rows, err := tx.Query(ctx, repairSQL, target, ids, generations, unseen, paths, refs)
 		if err != nil {
 			return err
 		}
-		n = tag.RowsAffected()
+		repaired, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if err := settleDrift(ctx, tx, run, target, repaired); err != nil {
+			return err
+		}
+		n = int64(len(repaired))
 		return notify(ctx, tx, state.TopicPlacement)
 	})
 	return n, err
+}
+
+// settleDrift takes what is being repaired out of the drift of its target: it is
+// work now.
+func settleDrift(ctx context.Context, tx pgx.Tx, run state.Run, target string, ids []string) error {
+	_, err := tx.Exec(ctx, `
+		WITH settled AS (
+			DELETE FROM damsync.drift WHERE run_id = $1 AND target = $2 AND asset_id = ANY($3) RETURNING kind
+		)
+		UPDATE damsync.verification SET
+			missing = missing - (SELECT count(*) FROM settled WHERE kind = 'missing'),
+			changed = changed - (SELECT count(*) FROM settled WHERE kind = 'changed'),
+			orphaned = orphaned - (SELECT count(*) FROM settled WHERE kind = 'orphaned')
+		WHERE run_id = $1 AND target = $2`, run.ID, target, ids)
+	return err
 }
 
 // overtake lifts the generations to come above those that were found.
@@ -64,6 +93,7 @@ SELECT $1, asset_id, false, '', '', '{}', '', $2, nextval('damsync.generation'),
 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::text[])
 	AS u (asset_id, state, path, version, hash, generation, sha256, size, ref, token)
 WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND l.wanted > l.done)
+	AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = u.asset_id AND f.target = $1)
 ORDER BY asset_id
 ON CONFLICT (target, asset_id) DO UPDATE SET
 	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation, desired_at = excluded.desired_at,
@@ -72,13 +102,14 @@ ON CONFLICT (target, asset_id) DO UPDATE SET
 	applied_metadata_hash = excluded.applied_metadata_hash, applied_generation = excluded.applied_generation, applied_at = excluded.applied_at,
 	sha256 = excluded.sha256, size = excluded.size, remote_ref = excluded.remote_ref, remote_token = excluded.remote_token,
 	intent_generation = NULL, intent_path = '', attempts = 0, error_class = '', error = ''
-WHERE NOT p.desired_present AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL`
+WHERE NOT p.desired_present AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL
+RETURNING p.asset_id`
 
 // RetireOrphans makes removals of what no placement wants at target. They wait at
-// the gate like any other removal. What somebody has asked to be read is left for
-// the answer, and what has a placement by now that wants it there, or that moves, is
+// the gate like any other removal. What somebody has asked to be read, or a rule
+// fails on, is left for the answer, and what has a placement by now that wants it there, or that moves, is
 // left alone. It returns how many wait.
-func (s *Store) RetireOrphans(ctx context.Context, target, reason string, urgency int, found []state.Drift) (int64, error) {
+func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
 		n = 0
@@ -93,11 +124,18 @@ func (s *Store) RetireOrphans(ctx context.Context, target, reason string, urgenc
 			ids[i], states[i], paths[i], versions[i], hashes[i] = d.AssetID, o.State, cleanText(o.Path), cleanText(o.Version), hex.EncodeToString(o.MetadataHash[:])
 			generations[i], sums[i], sizes[i], refs[i], tokens[i] = o.Generation, cleanText(o.SHA256), o.Size, cleanText(o.Ref), cleanText(o.Token)
 		}
-		tag, err := tx.Exec(ctx, retireOrphansSQL, target, reason, urgency, ids, states, paths, versions, hashes, generations, sums, sizes, refs, tokens)
+		rows, err := tx.Query(ctx, retireOrphansSQL, target, reason, classUrgency(grant.Manual), ids, states, paths, versions, hashes, generations, sums, sizes, refs, tokens)
 		if err != nil {
 			return err
 		}
-		n = tag.RowsAffected()
+		retired, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if err := settleDrift(ctx, tx, run, target, retired); err != nil {
+			return err
+		}
+		n = int64(len(retired))
 		return notify(ctx, tx, state.TopicGate)
 	})
 	return n, err

@@ -34,6 +34,10 @@ type Target struct {
 	// Adopt takes over what is in a place without any mark when its bytes are
 	// those of the asset; otherwise it is in the way.
 	Adopt bool
+
+	// RepairDrift repairs what a scheduled verification finds missing, changed or
+	// orphaned; otherwise it is only reported.
+	RepairDrift bool
 }
 
 // Store is all the engine asks of PostgreSQL; each part says what it is for.
@@ -45,6 +49,8 @@ type Store interface {
 	PlacementStore
 	PathStore
 	GateStore
+	DriftStore
+	RepairStore
 	LeaseStore
 }
 

@@ -16,6 +16,7 @@ import (
 type Schedule struct {
 	Incremental string
 	Sweep       string
+	Verify      string
 }
 
 // observe runs the observations on the leader: what is overdue at once, then by
@@ -29,7 +30,16 @@ func (e *Engine) observing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	verify, err := parseSchedule("verify", e.opts.Schedule.Verify)
+	if err != nil {
+		return err
+	}
 	g := newGroup(ctx)
+	g.run("verify", func(ctx context.Context) error {
+		return e.onLeader(ctx, newBell(), "verify targets", func(ctx context.Context) (time.Duration, error) {
+			return e.verifyStep(ctx, verify)
+		})
+	})
 	g.run("references", func(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.references, "read folders, labels and fields", e.referencesStep)
 	})

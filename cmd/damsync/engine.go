@@ -61,7 +61,7 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 	}
 	return sync.New(sync.Options{
 		Library: lib, Store: a.store, Instance: instance, Targets: targets, Log: a.log,
-		Schedule:   sync.Schedule{Incremental: a.cfg.Schedule.Incremental, Sweep: a.cfg.Schedule.Sweep},
+		Schedule:   sync.Schedule{Incremental: a.cfg.Schedule.Incremental, Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify},
 		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth),
 	}), nil
 }
@@ -74,7 +74,9 @@ func (a *app) targets(instance string) ([]sync.Target, error) {
 		if err != nil {
 			return nil, err
 		}
-		targets[i] = sync.Target{Rule: t.Rules, Adapter: a.decorated(adapter, t), Adopt: t.OnForeign == config.ForeignAdopt}
+		targets[i] = sync.Target{
+			Rule: t.Rules, Adapter: a.decorated(adapter, t), Adopt: t.OnForeign == config.ForeignAdopt, RepairDrift: t.OnDrift == config.DriftRepair,
+		}
 	}
 	return targets, nil
 }

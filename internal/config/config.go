@@ -30,6 +30,12 @@ const (
 	ForeignAdopt = "adopt-if-same-bytes" // it gets the mark when its bytes are the asset's; otherwise as fail
 )
 
+// What a scheduled verification does with what it finds.
+const (
+	DriftReport = "report"
+	DriftRepair = "repair"
+)
+
 // Config is a configuration that passed every check. Its fields follow the keys
 // of the file.
 type Config struct {
@@ -82,6 +88,7 @@ type Schedule struct {
 	Incremental string
 	Audit       string
 	Sweep       string
+	Verify      string
 }
 
 // Log configures the log on standard error.
@@ -102,6 +109,8 @@ type Target struct {
 	RequestsPerSecond float64
 	// Rules is Spec compiled.
 	Rules *plan.Target
+	// OnDrift says what becomes of what a scheduled verification finds.
+	OnDrift string
 
 	written map[string]any // Options as they stand in the file, not expanded
 }
@@ -155,7 +164,7 @@ func defaults() *Config {
 		DataDir:  "./data",
 		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
 		Webhook:  Webhook{Path: "/webhooks/cmp"},
-		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0"},
+		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0", Verify: "0 4 * * 6"},
 		Log:      Log{Level: "info", Format: "json"},
 	}
 }

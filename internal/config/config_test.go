@@ -52,7 +52,7 @@ func TestDefaults(t *testing.T) {
 		DataDir:  "./data",
 		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
 		Webhook:  Webhook{Path: "/webhooks/cmp"},
-		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0"},
+		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Sweep: "0 3 * * 0", Verify: "0 4 * * 6"},
 		Log:      Log{Level: "info", Format: "json"},
 	}
 	if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(secret.String{}), cmpopts.IgnoreUnexported(Target{})); diff != "" {

@@ -30,7 +30,7 @@ func (c *Config) Redacted() any {
 		"http":     map[string]any{"listen": c.HTTP.Listen},
 		"webhook":  map[string]any{"path": c.Webhook.Path, "secret": c.Webhook.Secret},
 		"schedule": map[string]any{
-			"incremental": c.Schedule.Incremental, "audit": c.Schedule.Audit, "sweep": c.Schedule.Sweep,
+			"incremental": c.Schedule.Incremental, "audit": c.Schedule.Audit, "sweep": c.Schedule.Sweep, "verify": c.Schedule.Verify,
 		},
 		"log":     map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 		"targets": targets,
@@ -47,6 +47,7 @@ func (t Target) redacted() any {
 		},
 		"path": s.Path, "metadata": metadataDump(s.Metadata), "on_remove": s.OnRemove,
 		"removal_limit": map[string]any{"count": s.RemovalLimit.Count, "percent": s.RemovalLimit.Percent},
+		"on_drift":      t.OnDrift,
 		"on_foreign":    t.OnForeign, "requests_per_second": t.RequestsPerSecond,
 	}
 }

@@ -51,6 +51,7 @@ func (d *decoder) schedule(v value, c *Schedule) {
 		field{"incremental", d.text(&c.Incremental, cronSpec)},
 		field{"audit", d.text(&c.Audit, cronSpec)},
 		field{"sweep", d.text(&c.Sweep, cronSpec)},
+		field{"verify", d.text(&c.Verify, cronSpec)},
 	)
 }
 

@@ -46,6 +46,7 @@ func (d *decoder) target(v value) Target {
 		field{"path", d.text(&t.Spec.Path)},
 		field{"metadata", func(v value) { t.Spec.Metadata = d.metadata(v) }},
 		field{"on_remove", d.text((*string)(&t.Spec.OnRemove), oneOf(string(plan.RemoveDelete), string(plan.RemoveArchive), string(plan.RemoveKeep)))},
+		field{"on_drift", d.text(&t.OnDrift, oneOf(DriftReport, DriftRepair))},
 		field{"removal_limit", func(v value) { d.removalLimit(v, &t.Spec.RemovalLimit) }},
 		field{"on_foreign", d.text(&t.OnForeign, oneOf(ForeignFail, ForeignAdopt))},
 		field{"requests_per_second", d.decimal(&t.RequestsPerSecond, 0.1, 1_000_000)},
