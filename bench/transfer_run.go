@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"damsync/dam/s3/s3test"
+)
+
+// scenario is what is transferred, from where and to where.
+type scenario struct {
+	name    string
+	files   int
+	size    int64 // bytes of each file
+	workers int
+	wait    time.Duration // to the source's first byte, and to the store's answer
+	rate    int64         // bytes a second of each stream from the source; 0 is no limit
+	bounds  bounds
+}
+
+func (s scenario) gigabytes() float64 { return float64(s.size) * float64(s.files) / 1e9 }
+
+// limit is how many files a second are possible at all; 0 where only the machine
+// sets one.
+func (s scenario) limit() float64 {
+	if s.wait == 0 {
+		return 0
+	}
+	each := 2 * s.wait.Seconds()
+	if s.rate > 0 {
+		each += float64(s.size) / float64(s.rate)
+	}
+	return float64(s.workers) / each
+}
+
+// arm is one of those compared.
+type arm struct {
+	name string
+	// command does the work; its source and store are given.
+	command func(s *stage, source, store string) (*exec.Cmd, error)
+	// check judges what it said.
+	check func(out []byte) error
+}
+
+// ours is the adapter with one kind of checksum.
+func (c scenario) ours(checksum string, want []string) arm {
+	return arm{
+		name: "damsync " + checksum,
+		command: func(s *stage, source, store string) (*exec.Cmd, error) {
+			options := map[string]any{
+				"bucket": benchName, "region": s3test.Region, "endpoint": store, "path_style": true,
+				"access_key_id": s3test.AccessKey, "secret_access_key": s3test.SecretKey,
+				"checksum": checksum, "sign_payload": false, // as over TLS
+			}
+			return childOf(s.Context(), "push", pushJob{
+				Options: options, Source: source, Files: c.files, Size: c.size, Workers: c.workers,
+			})
+		},
+		check: func(out []byte) error {
+			var r pushResult
+			if err := json.Unmarshal(out, &r); err != nil {
+				return err
+			}
+			return r.check(want)
+		},
+	}
+}
+
+// rclone is the peer's program, and its name.
+const rclone = "rclone"
+
+// peer is rclone with nothing of the user's configuration.
+func (c scenario) peer(more []string) arm {
+	return arm{
+		name: rclone,
+		command: func(s *stage, source, store string) (*exec.Cmd, error) {
+			workers := strconv.Itoa(c.workers)
+			args := append([]string{
+				"copy", ":http:", ":s3:" + benchName, "--config", os.DevNull, "--http-url", source,
+				"--transfers", workers, "--checkers", workers,
+				"--s3-provider", "Other", "--s3-endpoint", store, "--s3-region", s3test.Region, "--s3-force-path-style",
+			}, more...)
+			cmd := exec.CommandContext(s.Context(), rclone, args...) //nolint:gosec // what the user of this program asks for
+			cmd.Env = append(withoutRclone(os.Environ()),
+				"RCLONE_S3_ACCESS_KEY_ID="+s3test.AccessKey, "RCLONE_S3_SECRET_ACCESS_KEY="+s3test.SecretKey)
+			return cmd, nil
+		},
+		check: func([]byte) error { return nil },
+	}
+}
+
+func withoutRclone(env []string) []string {
+	var kept []string
+	for _, e := range env {
+		if !strings.HasPrefix(e, "RCLONE_") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// run is one run of one arm between servers of its own.
+func (c scenario) run(s *stage, a arm) (outcome, error) {
+	store := s3test.Start(s)
+	bucket := store.Bucket(s, benchName)
+	source := startServer(s, "source", sourceJob{Files: c.files, Size: c.size, Wait: c.wait, Rate: c.rate})
+	at, far := store.Endpoint, (*server)(nil)
+	if c.wait > 0 {
+		far = startServer(s, "proxy", proxyJob{Store: store.Endpoint, Wait: c.wait})
+		at = far.url
+	}
+	cmd, err := a.command(s, source.url, at)
+	if err != nil {
+		return outcome{}, err
+	}
+	took, out, err := measured(cmd)
+	if err == nil {
+		err = errors.Join(a.check(out), c.arrived(store.DataDir(bucket)))
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	store.Kill()
+	o := outcome{
+		throughput: c.gigabytes() * 1000 / took.Took.Seconds(), files: float64(c.files) / took.Took.Seconds(),
+		cpu: took.CPU.Seconds() / c.gigabytes(), resident: float64(took.Peak) / 1e6,
+		storeCPU: store.Used().Seconds() / c.gigabytes(),
+	}
+	if far != nil {
+		o.requests, err = c.counted(far)
+	}
+	return o, err
+}
+
+// counted gives the requests to the store for each file.
+func (c scenario) counted(far *server) (float64, error) {
+	var seen map[string]requests
+	if err := far.end(&seen); err != nil {
+		return 0, err
+	}
+	all := 0
+	for _, r := range seen {
+		all += r.Count
+	}
+	return float64(all) / float64(c.files), nil
+}
+
+// arrived looks at the store's directory, where an object is a file.
+func (c scenario) arrived(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	whole := 0
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Size() == c.size {
+			whole++
+		}
+	}
+	if whole != c.files {
+		return errors.New("the store has " + strconv.Itoa(whole) + " of " + strconv.Itoa(c.files) + " files")
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	stdsync "sync"
+	"time"
+)
+
+// sourceJob is a directory of files on a web server.
+type sourceJob struct {
+	Files int
+	Size  int64         // bytes of each
+	Wait  time.Duration // to the first byte
+	Rate  int64         // bytes a second of each stream; 0 is no limit
+}
+
+func fileName(i int) string { return fmt.Sprintf("%06d.bin", i) }
+
+const blockSize = 1 << 20
+
+// block is what all files repeat, each from another byte on.
+func block() []byte {
+	b := make([]byte, 2*blockSize)
+	x := uint32(1)
+	for i := range blockSize {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	copy(b[blockSize:], b)
+	return b
+}
+
+// contentAt gives a piece of file i.
+func contentAt(block []byte, i int, offset, most int64) []byte {
+	at := (offset + int64(i)*4099) % blockSize
+	return block[at : at+min(most, blockSize)]
+}
+
+// digests are the SHA-256 of all files, computed apart from what is measured.
+func digests(files int, size int64) []string {
+	b := block()
+	sums := make([]string, files)
+	for i := range sums {
+		sum := sha256.New()
+		for at := int64(0); at < size; {
+			n, _ := sum.Write(contentAt(b, i, at, size-at)) // never fails
+			at += int64(n)
+		}
+		sums[i] = hex.EncodeToString(sum.Sum(nil))
+	}
+	return sums
+}
+
+// sourceHandler serves the files, ranges of them, and an index for peers that list.
+func sourceHandler(j sourceJob) http.Handler {
+	b := block()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") {
+			for i := range j.Files {
+				fmt.Fprintf(w, "<a href=\"%s\">%s</a>\n", fileName(i), fileName(i))
+			}
+			return
+		}
+		i, err := strconv.Atoi(strings.TrimSuffix(path.Base(r.URL.Path), ".bin"))
+		if err != nil || i < 0 || i >= j.Files {
+			http.NotFound(w, r)
+			return
+		}
+		pause(r.Context(), j.Wait)
+		from, to := j.header(w, r)
+		if r.Method == http.MethodGet {
+			j.send(w, r, b, i, from, to)
+		}
+	})
+}
+
+// header answers with the whole or the range asked for, and says which.
+func (j sourceJob) header(w http.ResponseWriter, r *http.Request) (from, to int64) {
+	to = j.Size
+	status := http.StatusOK
+	if wanted := r.Header.Get("Range"); wanted != "" {
+		first, last, _ := strings.Cut(strings.TrimPrefix(wanted, "bytes="), "-")
+		from, _ = strconv.ParseInt(first, 10, 64)
+		if n, err := strconv.ParseInt(last, 10, 64); err == nil {
+			to = min(n+1, j.Size)
+		}
+		from = min(from, to)
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, j.Size))
+		status = http.StatusPartialContent
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Length", strconv.FormatInt(to-from, 10))
+	w.WriteHeader(status)
+	return from, to
+}
+
+func (j sourceJob) send(w http.ResponseWriter, r *http.Request, block []byte, i int, from, to int64) {
+	begun, most := time.Now(), int64(blockSize)
+	if j.Rate > 0 {
+		most = 64 << 10
+	}
+	for at := from; at < to; {
+		n, err := w.Write(contentAt(block, i, at, min(most, to-at)))
+		if err != nil {
+			return
+		}
+		at += int64(n)
+		if j.Rate > 0 {
+			due := begun.Add(time.Duration(at-from) * time.Second / time.Duration(j.Rate))
+			pause(r.Context(), time.Until(due))
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// proxyJob is a store that is further away than it is.
+type proxyJob struct {
+	Store string        // URL
+	Wait  time.Duration // each answer is late by it
+}
+
+// proxy passes requests on to a store and counts them.
+type proxy struct {
+	http.Handler
+
+	mu     stdsync.Mutex
+	counts map[string]requests
+}
+
+// requests are those of one kind: their method, and COPY for a PUT of what the
+// store holds already.
+type requests struct {
+	Count int
+	Bytes int64 // of bodies, as announced
+}
+
+func newProxy(j proxyJob) (*proxy, error) {
+	store, err := url.Parse(j.Store)
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{counts: map[string]requests{}}
+	p.Handler = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			p.count(r.In)
+			r.Out.URL.Scheme, r.Out.URL.Host = store.Scheme, store.Host
+			r.Out.Host = r.In.Host
+		},
+		ModifyResponse: func(r *http.Response) error { pause(r.Request.Context(), j.Wait); return nil },
+		Transport:      &http.Transport{MaxIdleConnsPerHost: 256, ExpectContinueTimeout: time.Second},
+	}
+	return p, nil
+}
+
+func (p *proxy) count(r *http.Request) {
+	kind := r.Method
+	if r.Header.Get("X-Amz-Copy-Source") != "" {
+		kind = "COPY"
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.counts[kind]
+	p.counts[kind] = requests{c.Count + 1, c.Bytes + max(0, r.ContentLength)}
+}
+
+// seen gives the requests by kind so far.
+func (p *proxy) seen() map[string]requests {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.counts)
+}
+
+// playSource is the part of the web server.
+func playSource(ctx context.Context, job []byte, stdin io.Reader, stdout io.Writer) error {
+	var j sourceJob
+	if err := json.Unmarshal(job, &j); err != nil {
+		return err
+	}
+	return serve(ctx, sourceHandler(j), stdin, stdout)
+}
+
+// playProxy is the part of the proxy; its last word is what it has seen.
+func playProxy(ctx context.Context, job []byte, stdin io.Reader, stdout io.Writer) error {
+	var j proxyJob
+	if err := json.Unmarshal(job, &j); err != nil {
+		return err
+	}
+	p, err := newProxy(j)
+	if err != nil {
+		return err
+	}
+	if err := serve(ctx, p, stdin, stdout); err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(p.seen())
+}
+
+// serve says where it listens, and serves until stdin ends.
+func serve(ctx context.Context, h http.Handler, stdin io.Reader, stdout io.Writer) error {
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	if err := json.NewEncoder(stdout).Encode("http://" + l.Addr().String()); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, stdin) // ends with whoever started it
+	_ = s.Close()
+	<-done
+	return nil
+}
