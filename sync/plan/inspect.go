@@ -17,6 +17,7 @@ type usage struct {
 	detail         bool // reads a property that only the detail knows
 
 	labelGroups, fieldNames []string // the names given as constants
+	beyond                  []string // properties that a summary does not have
 }
 
 // read notes one property and reports whether it exists.
@@ -30,6 +31,9 @@ func (u *usage) read(property string) bool {
 	u.labels = u.labels || property == "labels"
 	u.fields = u.fields || level == library.LevelFields
 	u.detail = u.detail || level == library.LevelDetail
+	if level > library.LevelSummary {
+		u.beyond = append(u.beyond, property)
+	}
 	return true
 }
 
@@ -42,6 +46,7 @@ func (u *usage) merge(other usage) {
 	u.detail = u.detail || other.detail
 	u.labelGroups = append(u.labelGroups, other.labelGroups...)
 	u.fieldNames = append(u.fieldNames, other.fieldNames...)
+	u.beyond = append(u.beyond, other.beyond...)
 }
 
 // known reports whether everything read is in a view.
