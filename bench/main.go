@@ -57,6 +57,7 @@ func newRoot() *cobra.Command {
 // programs lists one program a line.
 func programs() []*cobra.Command {
 	return []*cobra.Command{
+		newUpsert(),
 		newTransfer(),
 		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush}),
 	}
