@@ -14,6 +14,8 @@ CREATE TABLE damsync.inbox (
 );
 CREATE INDEX inbox_pending ON damsync.inbox (asset_id, id) WHERE processed_at IS NULL;
 CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at IS NOT NULL;
+-- Whether a change was announced.
+CREATE INDEX inbox_asset ON damsync.inbox (asset_id, received_at);
 
 -- One row an asset that has to be read singly: wanted > done means there is work.
 -- A request that comes while the asset is being read raises wanted, so it is not lost.
@@ -28,7 +30,11 @@ CREATE TABLE damsync.lookup (
     wanted          bigint NOT NULL DEFAULT 1,
     done            bigint NOT NULL DEFAULT 0,
     gone            boolean NOT NULL DEFAULT false, -- reported or found missing, not yet confirmed
+    -- Wanted by events alone and not yet tried: a page of the poll that shows the asset may answer it.
+    pollable        boolean NOT NULL DEFAULT false,
+    priority        bigint NOT NULL DEFAULT 0,   -- within an urgency, lowest first
     wanted_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_wanted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts        integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     lease_owner     text,
@@ -36,7 +42,11 @@ CREATE TABLE damsync.lookup (
     error_class     text NOT NULL DEFAULT '',
     error           text NOT NULL DEFAULT ''
 );
-CREATE INDEX lookup_due ON damsync.lookup (urgency, next_attempt_at) WHERE wanted > done;
+-- In which order they are claimed, and when the next comes due: a first light has a million of them.
+CREATE INDEX lookup_order ON damsync.lookup (urgency, priority, next_attempt_at) WHERE wanted > done;
+CREATE INDEX lookup_due ON damsync.lookup (urgency, next_attempt_at) WHERE wanted > done AND lease_until IS NULL;
+CREATE INDEX lookup_leased ON damsync.lookup (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX lookup_pollable ON damsync.lookup (wanted_at) WHERE pollable;
 CREATE INDEX lookup_gone ON damsync.lookup (asset_id) WHERE wanted > done AND gone;
 
 -- One row a run of an observation; the cursor lets another process go on.

@@ -63,15 +63,16 @@ func storedFields(ctx context.Context, tx pgx.Tx, id string) (stored, error) {
 	return row, nil
 }
 
-// adoptSourceTask copies the task that made the asset from the event that said
+// adoptSourceTasks copies the task that made an asset from the event that said
 // so: no reading of the library reveals it later.
-func adoptSourceTask(ctx context.Context, tx pgx.Tx, id string) error {
+func adoptSourceTasks(ctx context.Context, tx pgx.Tx, ids []string) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE damsync.asset a SET source_task = i.source_task
-		FROM (SELECT source_task FROM damsync.inbox WHERE asset_id = $1 AND processed_at IS NULL AND source_task <> '' ORDER BY id DESC LIMIT 1) i
-		WHERE a.id = $1 AND a.source_task <> i.source_task`, id)
+		FROM (SELECT DISTINCT ON (asset_id) asset_id, source_task FROM damsync.inbox
+			WHERE asset_id = ANY($1) AND processed_at IS NULL AND source_task <> '' ORDER BY asset_id, id DESC) i
+		WHERE a.id = i.asset_id AND a.source_task <> i.source_task`, ids)
 	if err != nil {
-		return fmt.Errorf("keep source task: %w", err)
+		return fmt.Errorf("keep source tasks: %w", err)
 	}
 	return nil
 }

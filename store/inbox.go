@@ -47,9 +47,28 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 		if err := keepSourceTask(ctx, tx, e); err != nil {
 			return err
 		}
-		ref := state.Ref{ID: e.AssetID, Type: e.AssetType, Self: e.Self}
-		return want(ctx, tx, state.Observation{Kind: observedByWebhook}, grant.Webhook, e.Name == eventAssetRemoved, []state.Ref{ref})
+		return wantReported(ctx, tx, e)
 	})
+}
+
+// wantReported asks for the asset of an event. Only its own 404 tells of a removal; anything
+// else may be held back to be read with others, or because the asset was read just now.
+func wantReported(ctx context.Context, tx pgx.Tx, e Event) error {
+	w := wish{obs: state.Observation{Kind: observedByWebhook}, class: grant.Webhook}
+	ref := []state.Ref{{ID: e.AssetID, Type: e.AssetType, Self: e.Self}}
+	if e.Name == eventAssetRemoved {
+		w.gone = true
+		return w.want(ctx, tx, ref)
+	}
+	hold, burst, err := holdBack(ctx, tx, e.AssetID)
+	if err != nil {
+		return err
+	}
+	w.pollable, w.after = true, hold
+	if err := w.want(ctx, tx, ref); err != nil || !burst {
+		return err
+	}
+	return notify(ctx, tx, state.TopicBurst)
 }
 
 // cleanEvent makes the texts storable. An id too long to be one is dropped: the

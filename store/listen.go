@@ -98,5 +98,5 @@ func refused(err error) bool {
 }
 
 func topics() []state.Topic {
-	return []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate, state.TopicPlan}
+	return []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate, state.TopicPlan, state.TopicBurst}
 }

@@ -16,36 +16,58 @@ import (
 )
 
 const wantSQL = `
-INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone)
-SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8
-FROM unnest($1::text[], $2::text[], $3::text[]) AS u (id, type, self)
+INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone, pollable, priority, next_attempt_at)
+SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8, $10, priority, clock_timestamp() + $11::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $12::bigint[]) AS u (id, type, self, priority)
 ON CONFLICT (asset_id) DO UPDATE SET
 	wanted = l.wanted + 1,
 	asset_type = CASE WHEN excluded.asset_type = '' THEN l.asset_type ELSE excluded.asset_type END,
 	self = CASE WHEN excluded.self = '' THEN l.self ELSE excluded.self END,
 	class = CASE WHEN l.wanted = l.done OR excluded.urgency < l.urgency THEN excluded.class ELSE l.class END,
 	urgency = CASE WHEN l.wanted = l.done THEN excluded.urgency ELSE least(l.urgency, excluded.urgency) END,
+	priority = CASE WHEN l.wanted = l.done OR excluded.urgency < l.urgency THEN excluded.priority ELSE least(l.priority, excluded.priority) END,
 	observation = CASE WHEN l.wanted = l.done THEN excluded.observation ELSE l.observation END,
 	run_id = CASE WHEN l.wanted = l.done THEN excluded.run_id ELSE l.run_id END,
 	wanted_at = CASE WHEN l.wanted = l.done THEN excluded.wanted_at ELSE l.wanted_at END,
-	next_attempt_at = CASE WHEN l.wanted > l.done AND l.error_class <> '' AND excluded.urgency >= l.urgency AND NOT $9
-		THEN l.next_attempt_at ELSE excluded.next_attempt_at END,
-	gone = l.gone OR excluded.gone`
+	last_wanted_at = excluded.last_wanted_at,
+	next_attempt_at = CASE WHEN l.wanted > l.done AND l.error_class <> '' AND excluded.urgency >= l.urgency AND NOT $9 THEN l.next_attempt_at
+		WHEN l.wanted > l.done AND l.error_class = '' THEN least(l.next_attempt_at, excluded.next_attempt_at)
+		ELSE excluded.next_attempt_at END,
+	gone = l.gone OR excluded.gone,
+	pollable = l.pollable AND excluded.pollable`
+
+// wish says how and why assets are to be read.
+type wish struct {
+	obs      state.Observation
+	class    grant.Class
+	gone     bool
+	pollable bool             // a page of the poll may answer it
+	after    time.Duration    // not before
+	priority map[string]int64 // by asset; 0 for those that it leaves out
+}
+
+// want asks for assets to be read as soon as may be.
+func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
+	return wish{obs: obs, class: class, gone: gone}.want(ctx, tx, refs)
+}
 
 // want asks for assets to be read; an asset that is being read just now is read
 // once more. Only news of the asset, or somebody more urgent, ends the back-off of a lookup that
 // failed: a poll that misses an asset each time must not spend a request each time.
-func want(ctx context.Context, tx pgx.Tx, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
+func (w wish) want(ctx context.Context, tx pgx.Tx, refs []state.Ref) error {
 	if len(refs) == 0 {
 		return nil
 	}
 	refs = inOrder(refs)
 	id, typ, self := make([]string, len(refs)), make([]string, len(refs)), make([]string, len(refs))
+	priority := make([]int64, len(refs))
 	for i, r := range refs {
 		id[i], typ[i], self[i] = cleanText(r.ID), cleanText(r.Type), cleanText(r.Self)
+		priority[i] = w.priority[r.ID]
 	}
-	news := class == grant.Webhook || class == grant.Manual
-	if _, err := tx.Exec(ctx, wantSQL, id, typ, self, string(class), classUrgency(class), obs.Kind, obs.RunID, gone, news); err != nil {
+	news := w.class == grant.Webhook || w.class == grant.Manual
+	_, err := tx.Exec(ctx, wantSQL, id, typ, self, string(w.class), classUrgency(w.class), w.obs.Kind, w.obs.RunID, w.gone, news, w.pollable, w.after, priority)
+	if err != nil {
 		return fmt.Errorf("ask for lookups: %w", err)
 	}
 	return notify(ctx, tx, state.TopicLookup)
@@ -131,7 +153,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([
 			WHERE wanted > done AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
 			ORDER BY urgency, next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
 		), claimed AS (
-			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1
+			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1, pollable = false
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
 		)
 		SELECT c.asset_id, coalesce(nullif(c.asset_type, ''), a.type, ''), coalesce(nullif(c.self, ''), a.self, ''),
@@ -195,7 +217,7 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 		if err := s.writeReading(ctx, tx, l, r, before, exists, &applied); err != nil {
 			return err
 		}
-		if err := adoptSourceTask(ctx, tx, r.Asset.ID); err != nil {
+		if err := adoptSourceTasks(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
 		if err := s.planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide); err != nil {
@@ -272,16 +294,30 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog
 		if err := wakeExpiry(ctx, tx, detail.detail, r.Detail); err != nil {
 			return err
 		}
+	} else if err := confirm(ctx, tx, "asset_detail", r); err != nil {
+		return err
 	}
 	if r.Fields == nil {
 		return nil
 	}
 	fields, err := storedFields(ctx, tx, r.Asset.ID)
-	if err != nil || !fields.outdatedBy(r.Fields.Hash, r) {
+	if err != nil {
 		return err
+	}
+	if !fields.outdatedBy(r.Fields.Hash, r) {
+		return confirm(ctx, tx, "asset_fields", r)
 	}
 	log.fields(r.Asset.ID, fields.fields, *r.Fields)
 	return upsertFields(ctx, tx, r)
+}
+
+// confirm keeps when a level was last read, which is all that a reading without news tells.
+func confirm(ctx context.Context, tx pgx.Tx, table string, r state.Reading) error {
+	_, err := tx.Exec(ctx, `UPDATE `+pgx.Identifier{"damsync", table}.Sanitize()+` SET read_at = $2 WHERE asset_id = $1 AND read_at < $2`, r.Asset.ID, r.ReadAt)
+	if err != nil {
+		return fmt.Errorf("keep the time of a reading: %w", err)
+	}
+	return nil
 }
 
 // wakeExpiry lets the wait for the next expiry begin anew: a date that has moved changes no
@@ -336,7 +372,8 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 		return fmt.Errorf("settle inbox: %w", err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
-		next_attempt_at = clock_timestamp(), error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id)
+		next_attempt_at = clock_timestamp() + CASE WHEN class = $4 AND NOT gone THEN $5::interval ELSE '0' END, wanted_at = last_wanted_at,
+		error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id, string(grant.Webhook), state.HoldBack)
 	if err != nil {
 		return fmt.Errorf("finish lookup: %w", err)
 	}

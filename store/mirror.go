@@ -142,6 +142,11 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 			return err
 		}
 		applied.Changed = len(written)
+		if applied.New > 0 {
+			if err := adoptSourceTasks(ctx, tx, idsOf(written)); err != nil {
+				return err
+			}
+		}
 		if err := s.planAssets(ctx, tx, obs, idsOf(written), decide); err != nil {
 			return err
 		}

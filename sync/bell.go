@@ -36,13 +36,13 @@ func (b bell) wait(ctx context.Context, d time.Duration) error {
 
 // bells has one bell a kind of work; pushers share theirs by target.
 type bells struct {
-	lookup, gate, plan, rules, expiry, poll, sweep, references, prune bell
-	placement                                                         map[string]bell
+	lookup, gate, plan, rules, expiry, poll, burst, sweep, references, prune bell
+	placement                                                                map[string]bell
 }
 
 func newBells() bells {
 	return bells{
-		lookup: newBell(), gate: newBell(), plan: newBell(), rules: newBell(), expiry: newBell(), poll: newBell(),
+		lookup: newBell(), gate: newBell(), plan: newBell(), rules: newBell(), expiry: newBell(), poll: newBell(), burst: newBell(),
 		sweep: newBell(), references: newBell(), prune: newBell(), placement: map[string]bell{},
 	}
 }
@@ -62,6 +62,8 @@ func (e *Engine) Wake(topic state.Topic) {
 	case state.TopicPlan:
 		e.bells.rules.ring()
 		e.bells.plan.ring()
+	case state.TopicBurst:
+		e.bells.burst.ring()
 	case state.TopicReferences:
 		e.references.want()
 		e.bells.references.ring()
@@ -75,7 +77,7 @@ func (e *Engine) listen(ctx context.Context) error {
 
 // ringLeader starts what only the leader does.
 func (b bells) ringLeader() {
-	for _, one := range []bell{b.plan, b.expiry, b.poll, b.sweep, b.references, b.prune} {
+	for _, one := range []bell{b.plan, b.expiry, b.poll, b.burst, b.sweep, b.references, b.prune} {
 		one.ring()
 	}
 }

@@ -85,6 +85,7 @@ type Engine struct {
 	failure  atomic.Pointer[Failure]        // what keeps the library from being read
 
 	leading    atomic.Bool
+	polling    sync.Mutex // a burst and the schedule do not poll at once
 	sweepAsked atomic.Bool
 	unstable   atomic.Int32 // failures of a sweep in a row because nothing added up
 	references refreshing

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"damsync/internal/grant"
+	"damsync/internal/state"
 	"damsync/sync/walk"
 )
 
@@ -31,6 +32,8 @@ type pollCursor struct {
 // until it meets what the last poll saw, less an overlap. The first poll reads one page: what is
 // below is left to the first sweep, which begins after it.
 func (e *Engine) Poll(ctx context.Context) error {
+	e.polling.Lock()
+	defer e.polling.Unlock()
 	ctx = grant.WithClass(ctx, grant.Incremental)
 	if err := e.store.BeginObservation(ctx, kindIncremental); err != nil {
 		return err
@@ -84,42 +87,66 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 
 // readNews reads from the top down to since less the overlap; one page when since is zero.
 func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newest time.Time, err error) {
-	obs := observed(grant.Incremental)
-	walker, c := walk.Walker{Library: e.lib}, walk.Cursor{}
-	for first := true; ; first = false {
-		readAt, err := e.clockedReading(ctx)
-		if err != nil {
-			return 0, newest, err
-		}
-		s, next, err := walker.Step(ctx, c)
+	for n := (news{engine: e}); ; {
+		first := !n.begun
+		s, err := n.read(ctx)
 		if err != nil {
 			return 0, newest, err
 		}
 		if first {
-			if err := e.refuseEmpty(ctx, s); err != nil {
-				return 0, newest, err
-			}
 			total = s.Total
-			newest = newestOf(s, readAt)
+			newest = newestOf(s, n.readAt)
 			if since.IsZero() {
 				since = newest.Add(overlap)
 			}
 		}
-		applied, missing, err := e.applySpan(ctx, obs, readAt, s)
-		if err != nil {
-			return 0, newest, err
-		}
-		if applied.FolderUnknown {
-			e.wantReferences(ctx)
-		}
-		if err := e.store.WantLookups(ctx, obs, grant.Incremental, true, refs(missing)); err != nil {
-			return 0, newest, err
-		}
-		if s.End || next.To.Before(since.Add(-overlap)) {
+		if n.below(since.Add(-overlap)) {
 			return total, newest, nil
 		}
-		c = next
 	}
+}
+
+// news reads the newest assets, from the top down, and lets what it shows answer the events that
+// are held back.
+type news struct {
+	engine   *Engine
+	cursor   walk.Cursor
+	begun    bool
+	ended    bool // the oldest asset was read
+	readAt   time.Time
+	answered state.Answered // by the last step
+}
+
+// below tells whether everything newer than t was read.
+func (n *news) below(t time.Time) bool { return n.ended || n.cursor.To.Before(t) }
+
+// read takes the next step down.
+func (n *news) read(ctx context.Context) (s walk.Span, err error) {
+	e, obs := n.engine, observed(grant.Incremental)
+	if n.readAt, err = e.clockedReading(ctx); err != nil {
+		return s, err
+	}
+	s, next, err := (walk.Walker{Library: e.lib}).Step(ctx, n.cursor)
+	if err != nil {
+		return s, err
+	}
+	if !n.begun {
+		if err := e.refuseEmpty(ctx, s); err != nil {
+			return s, err
+		}
+	}
+	applied, missing, err := e.applySpan(ctx, obs, n.readAt, s)
+	if err != nil {
+		return s, err
+	}
+	if applied.FolderUnknown {
+		e.wantReferences(ctx)
+	}
+	if n.answered, err = e.answer(ctx, n.readAt, s, applied); err != nil {
+		return s, err
+	}
+	n.begun, n.ended, n.cursor = true, s.End, next
+	return s, e.store.WantLookups(ctx, obs, grant.Incremental, true, refs(missing))
 }
 
 // newestOf is the top of the library. A time in the future, which an asset may have, would

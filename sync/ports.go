@@ -59,6 +59,15 @@ type LookupStore interface {
 	ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error)
 	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error
 	FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error
+	BurstStore
+}
+
+// BurstStore lets pages of the poll answer what events ask for.
+type BurstStore interface {
+	HeldBack(ctx context.Context) (state.Burst, error)
+	HoldLookups(ctx context.Context, askedAt time.Time, d time.Duration) (int, error)
+	AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error)
+	ReleaseLookups(ctx context.Context, askedAt time.Time) error
 }
 
 // RunStore keeps how far observations got.

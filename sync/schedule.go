@@ -48,6 +48,7 @@ func (e *Engine) observing(ctx context.Context) error {
 			return e.scheduled(ctx, kindIncremental, poll, false, e.Poll)
 		})
 	})
+	g.run("burst", e.bursts)
 	g.run("sweep", func(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.sweep, "sweep the library", func(ctx context.Context) (time.Duration, error) {
 			return e.sweepStepLeader(ctx, sweep)

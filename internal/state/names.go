@@ -28,6 +28,7 @@ const (
 	TopicPlacement Topic = "placement" // a placement is dirty
 	TopicGate      Topic = "gate"      // a removal waits at the gate
 	TopicPlan      Topic = "plan"      // a target has to be planned anew
+	TopicBurst     Topic = "burst"     // events are held back for the poll
 	// TopicReferences: somebody saw that folders, labels or fields have changed. It
 	// is not repeated to who missed it: they are read each hour too.
 	TopicReferences Topic = "references"

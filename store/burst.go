@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// holdBack tells for how long the reading of an asset that an event reports waits. burst says
+// that the poll is to be asked: more than a handful of assets wait, or were
+// reported within the bound. Few rows are looked at, however many there are.
+func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duration, burst bool, err error) {
+	var again *time.Duration
+	err = tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM (SELECT FROM damsync.lookup WHERE pollable LIMIT $2 + 1) waiting) > $2
+			OR (SELECT count(DISTINCT asset_id) FROM (SELECT asset_id, event_name, received_at FROM damsync.inbox ORDER BY id DESC LIMIT 64) latest
+				WHERE asset_id <> '' AND event_name <> $3 AND received_at > clock_timestamp() - $4::interval) > $2,
+			(SELECT read_at FROM damsync.asset_detail WHERE asset_id = $1) + $4::interval - clock_timestamp()`,
+		assetID, state.Handful, eventAssetRemoved, state.HoldBack).Scan(&burst, &again)
+	if err != nil {
+		return 0, false, fmt.Errorf("look for a burst: %w", err)
+	}
+	if burst {
+		hold = state.HoldBack
+	}
+	if again != nil {
+		hold = max(hold, min(*again, state.HoldBack)) // a clock that was set back must not hold it for long
+	}
+	return hold, burst, nil
+}
+
+// HeldBack tells what events ask for and is not due yet.
+func (s *Store) HeldBack(ctx context.Context) (state.Burst, error) {
+	var b state.Burst
+	err := s.pool.QueryRow(ctx, `
+		SELECT count(*), coalesce(clock_timestamp() - min(wanted_at), '0'), coalesce(clock_timestamp() - max(last_wanted_at), '0')
+		FROM damsync.lookup WHERE pollable AND next_attempt_at > clock_timestamp()`).Scan(&b.Lookups, &b.Oldest, &b.Newest)
+	if err != nil {
+		return b, fmt.Errorf("look for what is held back: %w", err)
+	}
+	return b, nil
+}
+
+// HoldLookups keeps for d what a page asked for at askedAt may answer from being read singly,
+// and tells how much that is. ReleaseLookups ends it; so does time, when nobody is left to.
+func (s *Store) HoldLookups(ctx context.Context, askedAt time.Time, d time.Duration) (int, error) {
+	var n int64
+	err := s.inTx(ctx, "hold lookups", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp() + $2::interval
+			WHERE pollable AND last_wanted_at < $1`, askedAt, d)
+		n = tag.RowsAffected()
+		return err
+	})
+	return int(n), err
+}
+
+// ReleaseLookups lets what was wanted before askedAt and was not answered be read singly, now.
+func (s *Store) ReleaseLookups(ctx context.Context, askedAt time.Time) error {
+	return s.inTx(ctx, "release lookups", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET pollable = false, next_attempt_at = clock_timestamp()
+			WHERE pollable AND last_wanted_at < $1`, askedAt)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return notify(ctx, tx, state.TopicLookup)
+	})
+}
+
+// AnswerLookups takes what a list that was asked for at readAt showed of ids, and is in the
+// mirror, for the answer to the events that were stored before. Where the rules read
+// more of an asset than the list tells, the lookup stays, unless that was read since the last event:
+// an event may tell of a change that does not move modified_at. An event that comes meanwhile is
+// not swallowed: its lookup was wanted later. decide judges as for ApplySummaries.
+func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error) {
+	var answered state.Answered
+	var any bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_wanted_at < $2)`, ids, readAt).Scan(&any)
+	if err != nil || !any {
+		return answered, errorsFirst(wrapped("look for lookups", err))
+	}
+	err = s.inTx(ctx, "answer lookups", func(tx pgx.Tx) error {
+		asked, err := lockAnswerable(ctx, tx, readAt, ids)
+		if err != nil {
+			return err
+		}
+		enough, deeper, err := judgeAnswers(ctx, tx, asked, decide)
+		if err != nil {
+			return err
+		}
+		answered = state.Answered{Settled: len(enough), Deeper: len(deeper)}
+		if err := settleLookups(ctx, tx, enough); err != nil {
+			return err
+		}
+		return readDeeper(ctx, tx, deeper)
+	})
+	return answered, err
+}
+
+func wrapped(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// answerable is a lookup that a list may answer, and which levels were read since it was wanted.
+type answerable struct {
+	id             string
+	detail, fields bool
+}
+
+func lockAnswerable(ctx context.Context, tx pgx.Tx, readAt time.Time, ids []string) (map[string]answerable, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT l.asset_id, coalesce(d.read_at > l.last_wanted_at, false), coalesce(x.read_at > l.last_wanted_at, false)
+		FROM damsync.lookup l LEFT JOIN damsync.asset_detail d USING (asset_id) LEFT JOIN damsync.asset_fields x USING (asset_id)
+		WHERE l.asset_id = ANY($1) AND l.pollable AND l.last_wanted_at < $2 ORDER BY l.asset_id FOR UPDATE OF l`, ids, readAt)
+	if err != nil {
+		return nil, fmt.Errorf("lock lookups: %w", err)
+	}
+	asked := map[string]answerable{}
+	var a answerable
+	if _, err := pgx.ForEachRow(rows, []any{&a.id, &a.detail, &a.fields}, func() error {
+		asked[a.id] = a
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("lock lookups: %w", err)
+	}
+	return asked, nil
+}
+
+// judgeAnswers tells the assets of which the mirror knows enough from those that have to be
+// read deeper.
+func judgeAnswers(ctx context.Context, tx pgx.Tx, asked map[string]answerable, decide state.Decide) (enough, deeper []string, err error) {
+	ids := make([]string, 0, len(asked))
+	for id := range asked {
+		ids = append(ids, id)
+	}
+	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, k := range known {
+		if !asked[k.Asset.ID].detail {
+			k.Detail = nil
+		}
+		if k.Detail == nil || !asked[k.Asset.ID].fields {
+			k.Fields = nil
+		}
+		if needs := decide(now, k).Needs; needs > library.LevelSummary && needs > levelOf(k) {
+			deeper = append(deeper, k.Asset.ID)
+		} else {
+			enough = append(enough, k.Asset.ID)
+		}
+	}
+	return enough, deeper, nil
+}
+
+// settleLookups finishes lookups that tx holds locked, and the events that asked for them:
+// every event that is visible now raised what was wanted before it was.
+func settleLookups(ctx context.Context, tx pgx.Tx, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = ANY($1)`, ids); err != nil {
+		return fmt.Errorf("finish lookups: %w", err)
+	}
+	_, err := tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp() WHERE asset_id = ANY($1) AND processed_at IS NULL`, ids)
+	if err != nil {
+		return fmt.Errorf("settle inbox: %w", err)
+	}
+	return nil
+}
+
+// readDeeper lets lookups be read singly when the second of the asset's last change is over,
+// at the latest after the bound: before, a further change in it would not show, and the asset would
+// have to be read again.
+func readDeeper(ctx context.Context, tx pgx.Tx, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE damsync.lookup l SET pollable = false, next_attempt_at = clock_timestamp()
+			+ least(greatest(date_trunc('second', a.modified_at) + $2::interval - clock_timestamp(), '0'), $2::interval)
+		FROM damsync.asset a WHERE a.id = l.asset_id AND l.asset_id = ANY($1)`, ids, state.HoldBack)
+	if err != nil {
+		return fmt.Errorf("ask for details: %w", err)
+	}
+	return notify(ctx, tx, state.TopicLookup)
+}

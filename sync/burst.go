@@ -1,0 +1,135 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"damsync/cmp"
+	"damsync/internal/grant"
+	"damsync/internal/state"
+	"damsync/sync/walk"
+)
+
+const (
+	// burstQuiet without a further event ends the wait for more of a burst.
+	burstQuiet = 300 * time.Millisecond
+	// burstMargin before the first event of a burst would be read singly, the poll begins.
+	burstMargin = 250 * time.Millisecond
+	// burstGap is how long after looking for a burst nobody looks again: every event wakes the look.
+	burstGap = 50 * time.Millisecond
+	// A poll keeps what it may answer from being read singly for a while and, in case it
+	// dies, no longer than that.
+	burstHold, burstHoldPage = 5 * time.Second, 300 * time.Millisecond
+)
+
+// bursts polls when many assets were reported at once: a page answers a hundred events for one
+// request. What it does not answer, and everything when nobody leads or the poll
+// fails, is read singly.
+func (e *Engine) bursts(ctx context.Context) error {
+	var last time.Time
+	return e.onLeader(ctx, e.bells.burst, "poll for a burst of events", func(ctx context.Context) (time.Duration, error) {
+		if rest := burstGap - time.Since(last); rest > 0 {
+			return rest, nil
+		}
+		wait, err := e.burstStep(ctx)
+		last = time.Now()
+		return wait, err
+	})
+}
+
+func (e *Engine) burstStep(ctx context.Context) (time.Duration, error) {
+	if !e.rulesKnown() {
+		return e.opts.SlowPoll, nil
+	}
+	e.polling.Lock()
+	defer e.polling.Unlock()
+	b, err := e.store.HeldBack(ctx)
+	if err != nil || b.Lookups <= state.Handful {
+		return e.opts.SlowPoll, err
+	}
+	if wait := burstWait(b); wait > 0 {
+		return wait, nil
+	}
+	cursor, err := e.pollCursor(ctx)
+	if err != nil || cursor.Newest.IsZero() {
+		return e.opts.SlowPoll, err // the first poll comes first
+	}
+	err = e.pollBurst(grant.WithClass(ctx, grant.Incremental), cursor.Newest)
+	e.noteLibrary(err)
+	var deferred *grant.Deferred
+	if errors.As(err, &deferred) {
+		return untilDeferred(deferred), nil
+	}
+	return 0, err
+}
+
+// burstWait is how long a burst is left to grow.
+func burstWait(b state.Burst) time.Duration {
+	return min(burstQuiet-b.Newest, state.HoldBack-burstMargin-b.Oldest)
+}
+
+// pollBurst reads the newest assets until every event that waited is answered, or none is
+// likely to be: it goes no deeper than the last poll, and gives up when it has read
+// as many pages in vain as there are assets left to read. The cursor of the poll stays: its overlap is
+// for the poll by schedule.
+func (e *Engine) pollBurst(ctx context.Context, since time.Time) error {
+	asked, err := e.clockedReading(ctx)
+	if err != nil {
+		return err
+	}
+	backlog, err := e.store.HeldBack(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := e.store.HoldLookups(ctx, asked, burstHold+time.Duration(backlog.Lookups/pageSize)*burstHoldPage)
+	if err != nil {
+		return err
+	}
+	defer e.releaseBurst(ctx, asked)
+	n, requests, settled := news{engine: e}, 0, 0
+	for vain := 0; left > 0 && vain < left && !n.below(since.Add(-overlap)); {
+		s, err := n.read(ctx)
+		if err != nil {
+			return err
+		}
+		requests += s.Requests
+		settled += n.answered.Settled
+		left -= n.answered.Settled + n.answered.Deeper
+		if vain++; n.answered.Any() {
+			vain = 0
+		}
+	}
+	e.log.Info().Int("requests", requests).Int("settled", settled).Int("not_shown", max(left, 0)).Msg("burst of events polled")
+	return nil
+}
+
+// releaseBurst lets what the poll did not answer be read singly, however it ended.
+func (e *Engine) releaseBurst(ctx context.Context, asked time.Time) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := e.store.ReleaseLookups(ctx, asked); err != nil {
+		e.log.Warn().Err(err).Msg("assets that were held back cannot be released; time will")
+	}
+}
+
+// answer lets what a span shows answer events.
+func (e *Engine) answer(ctx context.Context, readAt time.Time, s walk.Span, applied state.Applied) (answered state.Answered, err error) {
+	shown := make([]string, 0, len(s.Items))
+	for _, it := range s.Items {
+		if !refused(applied, it) {
+			shown = append(shown, it.ID)
+		}
+	}
+	err = e.withRules(func() (err error) {
+		answered, err = e.store.AnswerLookups(ctx, readAt, shown, e.decide)
+		return err
+	})
+	return answered, err
+}
+
+// refused tells whether the database did not take the row of an asset.
+func refused(applied state.Applied, it cmp.Item) bool {
+	return slices.ContainsFunc(applied.Failed, func(row state.RowError) bool { return row.AssetID == it.ID })
+}
