@@ -25,6 +25,9 @@ type Difference struct {
 	From    string `json:"from,omitempty"`
 	Gate    string `json:"gate,omitempty"` // of a removal: open, waiting or held
 	Reason  string `json:"reason,omitempty"`
+	// Requests is what carrying it out takes, where it is whole requests. A put takes none: the
+	// bytes are no requests to the API, and one request gives the addresses of a hundred.
+	Requests int `json:"requests,omitempty"`
 }
 
 // Plan calls see for every difference between what the rules make of the mirror
@@ -69,7 +72,7 @@ func each(differences []Difference, see func(Difference) error) error {
 func (e *Engine) differences(k state.Known, v state.Verdict) []Difference {
 	var out []Difference
 	if v.Needs > library.LevelSummary {
-		out = append(out, Difference{AssetID: k.Asset.ID, Title: k.Asset.Title, Op: "read", Reason: "a rule reads its " + v.Needs.String()})
+		out = append(out, Difference{AssetID: k.Asset.ID, Title: k.Asset.Title, Op: "read", Reason: "a rule reads its " + v.Needs.String(), Requests: singleRequests(v.Needs)})
 	}
 	changed := map[string]state.Change{}
 	for _, c := range v.Changes {
@@ -95,6 +98,9 @@ func (e *Engine) differences(k state.Known, v state.Verdict) []Difference {
 	}
 	return out
 }
+
+// singleRequests is what reading one asset to a level takes.
+func singleRequests(level library.Level) int { return int(level - library.LevelSummary) }
 
 func difference(rule *plan.Target, k state.Known, desired state.Desired) (Difference, bool) {
 	applied := k.Applied[rule.Name()]
@@ -183,7 +189,7 @@ func (e *Engine) dryRunSpan(ctx context.Context, readAt time.Time, s walk.Span, 
 		return err
 	}
 	for _, id := range missing {
-		if err := see(Difference{AssetID: id, Op: "check", Reason: "not found where the mirror has it; one request would tell whether it is gone"}); err != nil {
+		if err := see(Difference{AssetID: id, Op: "check", Reason: "not found where the mirror has it; one request would tell whether it is gone", Requests: 1}); err != nil {
 			return err
 		}
 	}
