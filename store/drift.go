@@ -200,23 +200,24 @@ func (s *Store) PendingLookups(ctx context.Context, ids []string) (int, error) {
 	return n, nil
 }
 
-// Drifted names up to limit assets that a run found missing, changed or orphaned at target, in
-// the order in which they were found; after is the last answer's last, 0 at the beginning.
-func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (ids []string, last int64, err error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, asset_id FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind <> 'foreign' ORDER BY id LIMIT $4`,
+// Drifted reads up to limit of what a run found missing, changed or orphaned at target, in the
+// order in which it was found: asset and path. after is the last answer's last, 0 at
+// the beginning.
+func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (found []state.Drift, last int64, err error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, asset_id, path FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind <> 'foreign' ORDER BY id LIMIT $4`,
 		run.ID, target, after, limit)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read drift at %s: %w", target, err)
 	}
-	var id string
-	_, err = pgx.ForEachRow(rows, []any{&last, &id}, func() error {
-		ids = append(ids, id)
+	var d state.Drift
+	_, err = pgx.ForEachRow(rows, []any{&last, &d.AssetID, &d.Path}, func() error {
+		found = append(found, d)
 		return nil
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read drift at %s: %w", target, err)
 	}
-	return ids, last, nil
+	return found, last, nil
 }
 
 // Drift lists up to limit of what the last verification of target found and nobody has begun to

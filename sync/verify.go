@@ -116,7 +116,7 @@ type DriftStore interface {
 	ClaimedInMotion(ctx context.Context, run state.Run, target string, paths []string) (map[string]bool, error)
 	NoteToken(ctx context.Context, target string, p state.Placed, token string) error
 	AddDrift(ctx context.Context, run state.Run, target string, found []state.Drift) error
-	Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (ids []string, last int64, err error)
+	Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (found []state.Drift, last int64, err error)
 	EndVerification(ctx context.Context, v state.Verification) error
 }
 

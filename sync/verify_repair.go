@@ -77,12 +77,12 @@ func (r *repairing) repair(ctx context.Context, tv *TargetVerification) error {
 		return err
 	}
 	for after := int64(0); ; {
-		ids, last, err := r.e.store.Drifted(ctx, r.run, r.name(), after, verifyBatch)
-		if err != nil || len(ids) == 0 {
+		found, last, err := r.e.store.Drifted(ctx, r.run, r.name(), after, verifyBatch)
+		if err != nil || len(found) == 0 {
 			return err
 		}
 		after = last
-		if err := r.repairBatch(ctx, ids, tv); err != nil {
+		if err := r.repairBatch(ctx, found, tv); err != nil {
 			return err
 		}
 	}
@@ -103,10 +103,10 @@ func (r *repairing) admitRepair(ctx context.Context, tv *TargetVerification) err
 	return nil
 }
 
-func (r *repairing) repairBatch(ctx context.Context, ids []string, tv *TargetVerification) error {
+func (r *repairing) repairBatch(ctx context.Context, found []state.Drift, tv *TargetVerification) error {
 	var differing, orphaned []state.Drift
-	for _, id := range ids {
-		d, err := r.confirm(ctx, id)
+	for _, f := range found {
+		d, err := r.confirm(ctx, f.AssetID, f.Path)
 		switch {
 		case err != nil:
 			return err
@@ -148,6 +148,13 @@ func (r *repairing) retire(ctx context.Context, orphaned []state.Drift) (int64, 
 		return 0, err
 	}
 	if err := r.askLibrary(ctx, unknown); err != nil {
+		return 0, err
+	}
+	// The mirror may know by now that one belongs there.
+	err = r.e.withRules(func() error {
+		return r.e.store.PlanAssets(ctx, state.Observation{Kind: kindVerify, RunID: r.run.ID}, ids, r.e.decide)
+	})
+	if err != nil {
 		return 0, err
 	}
 	return r.e.store.RetireOrphans(ctx, r.run, r.name(), "found by verify: no placement wants it there", orphaned)
