@@ -13,8 +13,8 @@ func TestCommandsAndFlagsExist(t *testing.T) {
 	t.Parallel()
 	root := newRoot(process{})
 	for name, flags := range map[string][]string{
-		"serve": {"config"}, "resync": {"config", "full", "asset", "target", "dry-run"}, "plan": {"config", "json"},
-		"status": {"config", "json"}, "check": {"config"}, "login": {"config"}, "migrate": {"config"},
+		"serve": {"config"}, "resync": {"config", "full", "asset", "target", "dry-run", "yes"}, "plan": {"config", "json"},
+		"status": {"config", "json"}, "quota": {"config", "json"}, "check": {"config"}, "login": {"config"}, "migrate": {"config"},
 		"approve": {"config", "target"}, "retry": {"config", "target"}, "demo": {"once", "assets", "dir"},
 		"simulate": {"listen", "assets", "seed"}, "version": nil,
 	} {

@@ -23,9 +23,11 @@ func newPlan(p process) *cobra.Command {
 difference to what is recorded at the targets. It sends no request, neither to
 the CMP nor to a target.
 
-With --json: {"changes": [...], "summary": {target: {op: count}}}; each change has
+With --json: {"changes": [...], "summary": {target: {op: count}}, "cost": {"spent": 0,
+"requests": n}}; each change has
 asset_id, title and op (put, move, set metadata, retire, read, failed), and where they
-apply target, path, from, gate and reason.`,
+apply target, path, from, gate, reason and requests. "cost" tells the requests that plan
+has spent, none, and those that carrying it out takes.`,
 		Example: `  damsync plan
   damsync plan --json | jq '.changes[] | select(.op == "retire")'`,
 		Args: noArguments,
@@ -71,6 +73,19 @@ type planPrinter struct {
 	json    bool
 	begun   bool                      // of the JSON
 	counts  map[string]map[string]int // target, op
+	cost    planCost
+}
+
+// planCost is what a plan takes in requests to the CMP.
+type planCost struct {
+	singly int // to read assets that have to be read singly
+	puts   int // whose bytes are no requests; one gives the addresses of a hundred
+}
+
+func (c planCost) requests() int { return c.singly + (c.puts+99)/100 }
+
+func (c planCost) String() string {
+	return fmt.Sprintf("up to %d requests on carrying it out: %d to read assets singly, %d for download addresses", c.requests(), c.singly, c.requests()-c.singly)
 }
 
 func newPlanPrinter(w io.Writer, targets []string) *planPrinter {
@@ -85,6 +100,10 @@ func (pp *planPrinter) add(d sync.Difference) error {
 		pp.counts[d.Target] = map[string]int{}
 	}
 	pp.counts[d.Target][d.Op]++
+	pp.cost.singly += d.Requests
+	if d.Op == "put" {
+		pp.cost.puts++
+	}
 	if pp.json {
 		return pp.addJSON(d)
 	}
@@ -111,6 +130,7 @@ func (pp *planPrinter) addJSON(d sync.Difference) error {
 func (pp *planPrinter) end() error {
 	if !pp.json {
 		pp.summary()
+		fmt.Fprintf(pp.w, "cost: plan has spent no request; damsync would spend %s\n", pp.cost)
 		return nil
 	}
 	if !pp.begun {
@@ -122,7 +142,7 @@ func (pp *planPrinter) end() error {
 	if err != nil {
 		return fmt.Errorf("encode plan: %w", err)
 	}
-	_, err = fmt.Fprintf(pp.w, "],\n\"summary\":%s}\n", text)
+	_, err = fmt.Fprintf(pp.w, "],\n\"summary\":%s,\n\"cost\":{\"spent\":0,\"requests\":%d}}\n", text, pp.cost.requests())
 	return err
 }
 

@@ -23,9 +23,9 @@ func newProgress(w io.Writer) *progress {
 	return &progress{w: w, terminal: terminal(w)}
 }
 
-// terminal reports whether w is one.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// terminal reports whether a standard stream is one.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -15,7 +15,7 @@ import (
 
 func newResync(p process) *cobra.Command {
 	var file, asset, target string
-	var full, dryRun bool
+	var full, dryRun, yes bool
 	cmd := &cobra.Command{
 		Use:   "resync",
 		Short: "Read the library by hand and wait until the targets equal it",
@@ -24,10 +24,13 @@ pushes, and returns when the work this caused is done. Placements that failed
 before are tried again. It runs beside a serving daemon and without one.
 
 --full also reads anew every detail that a rule needs: one request an asset that
-is selected, two where a custom field is read.`,
+is selected, two where a custom field is read. When that is more than a tenth of what
+the month has left, it says so and asks first. Where there is no terminal to ask it
+ends with exit code 2; --yes goes on without asking.`,
 		Example: `  damsync resync                        everything, by summaries
   damsync resync --asset 3f2a…          one asset
   damsync resync --full --target brand  details anew; push to one target only
+  damsync resync --full --yes           in a job, whatever it costs
   damsync resync --dry-run              show what it would do, change nothing`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -46,6 +49,11 @@ is selected, two where a custom field is read.`,
 			if dryRun {
 				return a.dryRun(cmd.Context(), p, o)
 			}
+			if full && asset == "" && !yes {
+				if err := a.consent(cmd.Context(), p); err != nil {
+					return err
+				}
+			}
 			// Called by hand after an incident: what failed is tried again now.
 			if _, err := a.store.Retry(cmd.Context(), target); err != nil {
 				return err
@@ -57,6 +65,7 @@ is selected, two where a custom field is read.`,
 	cmd.Flags().BoolVar(&full, "full", false, "also read anew every detail that a rule needs")
 	cmd.Flags().StringVar(&asset, "asset", "", "only the asset with this `ID`")
 	cmd.Flags().StringVar(&target, "target", "", "push to the target `NAME` only")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before much of the month is spent")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read the library and show what would be done, change nothing")
 	return cmd
 }
@@ -149,5 +158,6 @@ func (a *app) dryRun(ctx context.Context, p process, o sync.ResyncOptions) error
 	}
 	printer.summary()
 	fmt.Fprintf(p.stdout, "dry run: nothing was changed; %d requests were spent on reading\n", requests)
+	fmt.Fprintf(p.stdout, "a resync would spend as many on reading and %s\n", printer.cost)
 	return err
 }
