@@ -153,15 +153,14 @@ var defects = []struct {
 			return r, err
 		}
 	}},
-	{"looks at generations only beforehand", "generations/late worker", func(b *broken) {
+	{"looks at generations only beforehand", "generations/late worker", looksBeforehand},
+	{"looks only beforehand in a race", "generations/workers racing", looksBeforehand},
+	{"looks only beforehand in a race elsewhere", "generations/workers racing to other places", looksBeforehand},
+	{"leaves what a failed put began", "trouble/failing for a moment", func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
-			if r, err := b.Adapter.Find(ctx, obj.Mark.Key(), nil); err != nil || r.Mark.Generation > obj.Mark.Generation {
-				return r, errors.Join(err, dam.ErrStale)
-			}
 			r, err := b.Adapter.Put(ctx, obj, current)
-			if errors.Is(err, dam.ErrStale) {
-				obj.Mark.Generation += 1000
-				return b.Adapter.Put(ctx, obj, current)
+			if err != nil {
+				err = errors.Join(err, b.store.Write(ctx, obj.Path+".part", nil))
 			}
 			return r, err
 		}
@@ -406,6 +405,21 @@ var defects = []struct {
 			return c
 		}
 	}},
+}
+
+// looksBeforehand spoils b so that who comes while a body is on its way is not noticed.
+func looksBeforehand(b *broken) {
+	b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+		if r, err := b.Adapter.Find(ctx, obj.Mark.Key(), nil); err != nil || r.Mark.Generation > obj.Mark.Generation {
+			return r, errors.Join(err, dam.ErrStale)
+		}
+		r, err := b.Adapter.Put(ctx, obj, current)
+		if errors.Is(err, dam.ErrStale) {
+			obj.Mark.Generation += 1000
+			return b.Adapter.Put(ctx, obj, current)
+		}
+		return r, err
+	}
 }
 
 func filtered(all iter.Seq2[dam.Remote, error], keep func(dam.Remote) bool) iter.Seq2[dam.Remote, error] {

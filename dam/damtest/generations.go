@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +21,7 @@ func generationCases() []testCase {
 		{"late worker at a new place", lateWorkerElsewhere},
 		{"late worker after removal", lateWorkerAfterRemoval},
 		{"workers racing", workersRacing},
+		{"workers racing to other places", workersRacingElsewhere},
 	}
 }
 
@@ -132,19 +134,45 @@ func lateWorkerAfterRemoval(k *kit) {
 
 // workersRacing: whoever comes when, the highest generation stays.
 func workersRacing(k *kit) {
+	k.race(func(int) string { return "dir/a.png" })
+}
+
+// workersRacingElsewhere: also where one worker knows nothing of the place that
+// another writes to. A target that decides each place by itself cannot promise it: a
+// late worker comes to a place from which the next one has moved away.
+func workersRacingElsewhere(k *kit) {
+	k.needs(k.can.RemembersRemoved, "a memory of what was removed")
+	k.race(func(i int) string { return fmt.Sprintf("dir/%d.png", i%2) })
+}
+
+// race lets workers put one asset side by side, each at its path. The last and
+// highest generation comes while another is in the middle of its body.
+func (k *kit) race(path func(i int) string) {
+	k.Helper()
 	k.needs(k.can.ConditionalReplace, "conditional replacing")
 	const n = 6
 	objects := make([]dam.Object, n)
 	for i := range objects {
-		path := fmt.Sprintf("dir/%d.png", i%2)
-		objects[i] = k.object("A", path, fmt.Sprint("body ", i), int64(i+1))
+		objects[i] = k.object("A", path(i), fmt.Sprint("body ", i), int64(i+1))
 	}
+	begun, decided := newSignal(), newSignal()
 	var workers errgroup.Group
-	for _, obj := range objects {
-		a := k.open(k.instance)
+	for i, obj := range objects {
+		a, last := k.open(k.instance), i == n-1
+		if !last {
+			obj.Open = interrupted(fmt.Sprint("body ", i), func() {
+				begun.give()
+				decided.wait(k.ctx)
+			})
+		}
 		workers.Go(func() error {
+			defer begun.give() // who is turned away has begun, too
+			if last {
+				begun.wait(k.ctx)
+				defer decided.give()
+			}
 			err := k.persist(a, obj)
-			if class := dam.Classify(err); err != nil && class != dam.ClassStale {
+			if class := dam.Classify(err); err != nil && (class != dam.ClassStale || last) {
 				return fmt.Errorf("put of generation %d: %w", obj.Mark.Generation, err)
 			}
 			return nil
@@ -157,15 +185,33 @@ func workersRacing(k *kit) {
 	k.wantCount(1)
 }
 
-// persist repeats a put that lost a race, as the core does: it looks first.
+// signal is given once or more, and waited for by any number.
+type signal struct {
+	given chan struct{}
+	once  *sync.Once
+}
+
+func newSignal() signal { return signal{given: make(chan struct{}), once: &sync.Once{}} }
+
+func (s signal) give() { s.once.Do(func() { close(s.given) }) }
+
+func (s signal) wait(ctx context.Context) {
+	select {
+	case <-s.given:
+	case <-ctx.Done():
+	}
+}
+
+// persist looks and puts, and does so again when it lost a race or the put
+// failed, as the core does about an open intent.
 func (k *kit) persist(a dam.Adapter, obj dam.Object) error {
-	var current dam.Remote
 	for range 10 {
-		_, err := a.Put(k.ctx, obj, current)
-		if class := dam.Classify(err); class != dam.ClassTemporary && class != dam.ClassUnknown {
+		current, err := a.Find(k.ctx, obj.Mark.Key(), k.made[obj.Mark.Key()])
+		if err != nil {
 			return err
 		}
-		if current, err = a.Find(k.ctx, obj.Mark.Key(), k.made[obj.Mark.Key()]); err != nil {
+		_, err = a.Put(k.ctx, obj, current)
+		if class := dam.Classify(err); class != dam.ClassTemporary && class != dam.ClassUnknown {
 			return err
 		}
 	}

@@ -52,7 +52,7 @@ func failing(k *kit) {
 }
 
 // failingForAMoment: one step fails, each in turn, and the process lives on; the
-// call is repeated as the core does.
+// core looks and repeats the call.
 func failingForAMoment(k *kit) {
 	k.needs(k.target.OnStep != nil, "steps that can fail")
 	for n := 1; n < maxSteps; n++ {

@@ -36,7 +36,7 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bucket := server.Bucket(t, name)
-			damtest.Run(runner{t}, func(t runner) damtest.Target {
+			damtest.Run(t, func(*testing.T) damtest.Target {
 				prefix := strings.ToLower(rand.Text())
 				at := &interception{api: server.Client()}
 				return damtest.Target{
@@ -54,26 +54,6 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
-}
-
-// beyond are the cases that want one key to know of another.
-var beyond = map[string]string{
-	"workers racing": "workers that know nothing of each other and write to different keys: " +
-		"S3 decides one key at a time, see TestWorkersRacing",
-	"failing for a moment": "puts again elsewhere without the answer of Find or the last write: " +
-		"S3 knows nothing of the other key, see TestFailingForAMoment",
-}
-
-// runner leaves out what a store of keys cannot do.
-type runner struct{ *testing.T }
-
-func (r runner) Run(name string, f func(runner)) bool {
-	return r.T.Run(name, func(t *testing.T) {
-		if why, is := beyond[name]; is {
-			t.Skip(why)
-		}
-		f(runner{t})
-	})
 }
 
 func with(maps ...map[string]any) map[string]any {
