@@ -112,8 +112,11 @@ func TestStoreEventDuringAReading(t *testing.T) {
 	if err := s.inTx(t.Context(), "finish", func(tx pgx.Tx) error { return s.finishLookup(t.Context(), tx, claims[0]) }); err != nil {
 		t.Fatal(err)
 	}
-	if got := lookupOf(t, pool, "x"); got.Wanted <= got.Done || !got.Due {
+	if got := lookupOf(t, pool, "x"); got.Wanted <= got.Done {
 		t.Errorf("the second event is lost: %+v", got)
+	}
+	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait > state.HoldBack {
+		t.Errorf("the second event is acted on in %s, %t, %v; want within %s", wait, any, err, state.HoldBack)
 	}
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL`); n != 1 {
 		t.Errorf("%d events pending, want the second", n)

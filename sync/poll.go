@@ -118,7 +118,7 @@ type news struct {
 }
 
 // below tells whether everything newer than t was read.
-func (n *news) below(t time.Time) bool { return n.ended || n.cursor.To.Before(t) }
+func (n *news) below(t time.Time) bool { return n.ended || n.begun && n.cursor.To.Before(t) }
 
 // read takes the next step down.
 func (n *news) read(ctx context.Context) (s walk.Span, err error) {

@@ -1,0 +1,183 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"damsync/cmp/cmpsim"
+	"damsync/sync/plan"
+)
+
+// photosSpec reads nothing but summaries.
+func photosSpec() plan.Spec { return usualSpecs()[1] }
+
+// requests are those to the API since the last reset, by operation.
+func (w *world) requests() map[string]int {
+	count := map[string]int{}
+	for _, r := range w.sim.Requests() {
+		if r.Host == "api" {
+			count[r.Operation]++
+		}
+	}
+	return count
+}
+
+func sum(count map[string]int) int {
+	n := 0
+	for v := range maps.Values(count) {
+		n += v
+	}
+	return n
+}
+
+// quietBurst is a world at rest that no schedule disturbs, and whose requests count from now.
+func quietBurst(t *testing.T, assets int, specs ...plan.Spec) (*world, *replica) {
+	t.Helper()
+	w, r := quiet(t, worldOptions{specs: specs, sim: cmpsim.Options{Assets: assets}})
+	w.sim.ResetCounters()
+	return w, r
+}
+
+// delivered waits until the CMP has got rid of its events and nothing is left to do.
+func (w *world) delivered() {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.sim.WaitDelivered(ctx); err != nil {
+		w.Fatalf("webhooks: %v", err)
+	}
+	w.converge()
+}
+
+// A thousand events cost pages, not a thousand details, when the rules read summaries; and when they
+// read more, one detail for each asset that a rule selects.
+func TestBurstBecomesPages(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spec  plan.Spec
+		bound func(selected int) int
+	}{
+		{"summaries", photosSpec(), func(int) int { return 30 }},
+		{"details and fields of some", brandSpec(), func(selected int) int { return 30 + 2*selected }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := quietBurst(t, 1300, c.spec)
+			ids := w.sim.AssetIDs()[:1000]
+			for i, id := range ids {
+				if err := w.sim.EditTitle(id, fmt.Sprint("Burst ", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.delivered()
+			selected := w.wanted(c.spec.Name)
+			maps.DeleteFunc(selected, func(id string, _ file) bool { return !slices.Contains(ids, id) })
+			got := w.requests()
+			t.Logf("1,000 edits, %d of them selected: %v", len(selected), got)
+			if n, most := sum(got), c.bound(len(selected)); n > most {
+				t.Errorf("%d requests, want at most %d", n, most)
+			}
+		})
+	}
+}
+
+// The same news over and over costs next to nothing, however many assets it is about.
+func TestDuplicatesCostLittle(t *testing.T) {
+	for _, assets := range []int{1, 50} {
+		t.Run(fmt.Sprint(assets), func(t *testing.T) {
+			t.Parallel()
+			w, _ := quietBurst(t, 400, photosSpec())
+			ids := w.sim.AssetIDs()[:assets]
+			for _, id := range ids {
+				if err := w.sim.EditTitle(id, "Once"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.delivered()
+			w.sim.ResetCounters()
+			for i := range 1000 {
+				if err := w.sim.SendEvent(modifiedEvent(ids[i%assets])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.delivered()
+			got := w.requests()
+			t.Logf("1,000 duplicates of %d events: %v", assets, got)
+			if sum(got) > 25 {
+				t.Errorf("%d requests", sum(got))
+			}
+		})
+	}
+}
+
+func modifiedEvent(id string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"event_name":"asset_modified","data":{"asset":{"id":%q,"type":"image"}}}`, id))
+}
+
+// A removal costs its 404 and nothing else, alone and among others.
+func TestRemovalCostsOneRequest(t *testing.T) {
+	for _, n := range []int{1, 20} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w, _ := quietBurst(t, 300, photosSpec())
+			if err := w.sim.BulkDelete(slices.Clone(w.sim.AssetIDs()[:n])); err != nil {
+				t.Fatal(err)
+			}
+			w.delivered()
+			if got := w.requests(); sum(got) != n {
+				t.Errorf("%d removals cost %v", n, got)
+			}
+		})
+	}
+}
+
+// A lone event is not held back for others.
+func TestLoneEventIsReadAtOnce(t *testing.T) {
+	w, _ := quietBurst(t, 200, photosSpec())
+	id := anyOf(w.wanted("photos"))
+	if err := w.sim.EditTitle(id, "Alone"); err != nil {
+		t.Fatal(err)
+	}
+	w.delivered()
+	if got := w.requests(); sum(got) != 1 || query[int](w, `SELECT count(*) FROM damsync.change WHERE observation = 'webhook' AND field = 'title'`) != 1 {
+		t.Errorf("a lone event cost %v", got)
+	}
+}
+
+// When the poll cannot answer, because it fails or nobody leads, the assets are read singly.
+func TestBurstWithoutThePoll(t *testing.T) {
+	t.Run("the list fails", func(t *testing.T) {
+		t.Parallel()
+		w, _ := quietBurst(t, 200, photosSpec())
+		if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: 500, Path: "/v3/assets"}); err != nil {
+			t.Fatal(err)
+		}
+		burstOf(t, w, 40)
+	})
+	t.Run("nobody leads", func(t *testing.T) {
+		t.Parallel()
+		w, r := quietBurst(t, 200, photosSpec())
+		r.stop()
+		if ok, err := w.store.AcquireLease(t.Context(), leaderLease, time.Hour); err != nil || !ok {
+			t.Fatalf("the lead cannot be kept from others: %t, %v", ok, err)
+		}
+		w.start()
+		burstOf(t, w, 40)
+	})
+}
+
+// burstOf edits n assets and waits until they are read.
+func burstOf(t *testing.T, w *world, n int) {
+	t.Helper()
+	for i, id := range w.sim.AssetIDs()[:n] {
+		if err := w.sim.EditTitle(id, fmt.Sprint("Burst ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.delivered()
+}
