@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"damsync/dam/s3/s3test"
+)
+
+// targetConfig is all that verify-target needs.
+func targetConfig(t *testing.T, adapter string, options map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(options) // YAML, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(tempDir(t), "config.yaml")
+	writeFile(t, file, fmt.Sprintf("cmp: {client_id: a, client_secret: b}\ntargets:\n  - {name: brand, adapter: %s, options: %s}\n", adapter, text))
+	return file
+}
+
+func entries(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// A folder in use is tried and holds afterwards what it held before.
+func TestVerifyTargetOnAFolder(t *testing.T) {
+	t.Parallel()
+	root := tempDir(t)
+	writeFile(t, filepath.Join(root, "theirs.txt"), "somebody's")
+	file := targetConfig(t, "filesystem", map[string]any{"root": root})
+	damsync(t, "verify-target", "--config", file).wantCode(t, 0).
+		wantText(t, "ok    generations/workers racing", "skip  resume/goes on where it broke off: needs resumable uploads", "0 failed")
+	if left := entries(t, root); len(left) != 1 || left[0] != "theirs.txt" {
+		t.Errorf("left: %q", left)
+	}
+	damsync(t, "verify-target", "--config", file, "--target", "other").wantCode(t, 2).wantText(t, `no target "other"`)
+}
+
+// A root that was never pushed to is not made by trying it.
+func TestVerifyTargetMakesNoRoot(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(tempDir(t), "new")
+	damsync(t, "verify-target", "--config", targetConfig(t, "filesystem", map[string]any{"root": root})).wantCode(t, 0)
+	if _, err := os.Stat(root); !os.IsNotExist(err) {
+		t.Errorf("the root is there: %v", err)
+	}
+}
+
+func TestVerifyTargetOnS3(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	options := server.Options(server.Bucket(t, "brand"))
+	options["prefix"], options["multipart_threshold"], options["part_size"] = "approved", "5MiB", "5MiB"
+	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 0).
+		wantText(t, "below approved/damsync-verify-", "ok    resume/in another process", "0 failed")
+	wantEmptyBucket(t, server, "brand")
+	options["secret_access_key"] = "wrong"
+	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 1).wantText(t, "valid credentials")
+}
+
+func wantEmptyBucket(t *testing.T, server *s3test.Server, bucket string) {
+	t.Helper()
+	list, err := server.Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range list.Contents {
+		t.Errorf("left in the bucket: %s", *o.Key)
+	}
+	uploads, err := server.Client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range uploads.Uploads {
+		t.Errorf("left as an open upload: %s", *u.Key)
+	}
+}
+
+// What cannot be written to fails and says why.
+func TestVerifyTargetReadOnly(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere")
+	}
+	root := tempDir(t)
+	if err := os.Chmod(root, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	damsync(t, "verify-target", "--config", targetConfig(t, "filesystem", map[string]any{"root": root})).wantCode(t, 1).wantText(t, "FAIL  target brand", "read-only")
+}
+
+// Ctrl-C ends it soon, and leaves nothing.
+func TestVerifyTargetBrokenOff(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	options := server.Options(server.Bucket(t, "brand"))
+	p := start(t, launch{args: []string{"verify-target", "--config", targetConfig(t, "s3", options)}, dir: t.TempDir()})
+	eventually(t, "a case is done", func() error {
+		if !strings.Contains(p.stdout.String(), "ok    put/create") {
+			return fmt.Errorf("printed %q", p.stdout)
+		}
+		return nil
+	})
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	finish(p).wantCode(t, 1).wantText(t, "broken off")
+	wantEmptyBucket(t, server, "brand")
+}
