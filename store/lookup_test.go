@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,11 +110,14 @@ func TestReading(t *testing.T) {
 		t.Errorf("%d lookups left", n)
 	}
 
-	before := versions(t, pool)
+	before := unread(t, pool)
 	want1(t, s, "x")
 	applyReading(t, s, claimOne(t, s), reading(bare, second(3), withFields(field)), see)
-	if diff := gocmp.Diff(before, versions(t, pool)); diff != "" {
-		t.Errorf("an unchanged reading touched rows (-before +after):\n%s", diff)
+	if diff := gocmp.Diff(before, unread(t, pool)); diff != "" {
+		t.Errorf("an unchanged reading wrote more than when it was (-before +after):\n%s", diff)
+	}
+	if at := query[time.Time](t, pool, `SELECT least(d.read_at, f.read_at) FROM damsync.asset_detail d JOIN damsync.asset_fields f USING (asset_id)`); !at.Equal(second(3)) {
+		t.Errorf("the levels were last read at %s", at)
 	}
 
 	expires := second(90)
@@ -147,6 +151,15 @@ func TestReading(t *testing.T) {
 	if diff := gocmp.Diff(want, changes(t, pool)); diff != "" {
 		t.Errorf("change log (-want +got):\n%s", diff)
 	}
+}
+
+// unread is the rows that a reading without news leaves alone, and what the levels hold but for the
+// time.
+func unread(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	rows := slices.DeleteFunc(versions(t, pool), func(row string) bool { return strings.HasPrefix(row, "asset_") })
+	return append(rows, lines(t, pool, `SELECT (to_jsonb(d) - 'read_at')::text FROM damsync.asset_detail d
+		UNION ALL SELECT (to_jsonb(f) - 'read_at')::text FROM damsync.asset_fields f`)...)
 }
 
 // A detail is read by a link that may be another than the list gives. The two
