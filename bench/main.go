@@ -57,8 +57,10 @@ func newRoot() *cobra.Command {
 // programs lists one program a line.
 func programs() []*cobra.Command {
 	return []*cobra.Command{
+		newQuota(),
 		newUpsert(),
+		newMonth(),
 		newTransfer(),
-		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush}),
+		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush, "spend": playSpend}),
 	}
 }
