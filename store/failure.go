@@ -16,10 +16,10 @@ type Failure struct {
 	Reason  string
 }
 
-// Failures lists up to limit failures.
+// Failures lists up to limit failures. What the quota defers is none of them.
 func (s *Store) Failures(ctx context.Context, limit int) ([]Failure, error) {
 	rows, err := s.pool.Query(ctx, `SELECT kind, coalesce(target, ''), coalesce(asset_id, ''), error_class, error
-		FROM report.failures ORDER BY kind, target, asset_id LIMIT $1`, limit)
+		FROM report.failures WHERE error_class <> 'deferred' ORDER BY kind, target, asset_id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list failures: %w", err)
 	}

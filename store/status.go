@@ -57,7 +57,7 @@ type InboxStatus struct {
 
 // LookupStatus counts the assets that have to be read singly.
 type LookupStatus struct {
-	Pending int64 `json:"pending"` // not tried yet
+	Pending int64 `json:"pending"` // not tried yet, or deferred by the quota
 	Failed  int64 `json:"failed"`  // tried, wait for the next attempt
 }
 
@@ -100,8 +100,8 @@ func (st *Status) readCounts(ctx context.Context, tx pgx.Tx) error {
 		(SELECT count(*) FROM damsync.asset WHERE removed_at IS NULL),
 		(SELECT count(*) FROM damsync.folder),
 		(SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL),
-		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class = ''),
-		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class <> '')`
+		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class IN ('', 'deferred')),
+		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class NOT IN ('', 'deferred'))`
 	err := tx.QueryRow(ctx, counts).Scan(
 		&st.Mirror.Assets, &st.Mirror.Folders, &st.Inbox.Pending, &st.Lookups.Pending, &st.Lookups.Failed)
 	if err != nil {
