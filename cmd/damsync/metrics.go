@@ -52,7 +52,7 @@ func newMetrics(a *app) *metrics {
 	for _, outcome := range httpserver.Outcomes() {
 		m.webhooks.WithLabelValues(string(outcome))
 	}
-	m.registry.MustRegister(m.webhooks, m.requests, m.duration, m.targetCalls, m.targetDuration, newStateCollector(a.store, a.quota(), a.targetNames()),
+	m.registry.MustRegister(m.webhooks, m.requests, m.duration, m.targetCalls, m.targetDuration, newDriftCollector(a.store), newStateCollector(a.store, a.quota(), a.targetNames()),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

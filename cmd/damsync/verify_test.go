@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -136,6 +138,108 @@ func TestVerifyFindsAndRepairsDrift(t *testing.T) {
 	s.equal()
 }
 
+// Other bytes of the same number under the same time show only when they are read
+// back, and are then put again though the target says of them what it always said.
+func TestVerifyReadsBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40, settings{})
+	s.run("resync").wantCode(t, 0)
+	sameSizeEdit(t, s.paths()[0], true)
+	s.run("verify", "--depth", "hash").wantCode(t, 2).wantText(t, "brand", "readback")
+	s.verify(0).wantFound(t, 0, 0, 0, 0)
+	s.verify(4, "--depth", "readback").wantFound(t, 0, 1, 0, 0)
+	s.verify(0, "--depth", "readback", "--repair").wantFound(t, 0, 1, 0, 0)
+	s.verify(0, "--depth", "readback").wantFound(t, 0, 0, 0, 0)
+	s.equal()
+	// The same bytes under another time, as after a backup was brought back, are no change.
+	body := readFile(t, s.paths()[1])
+	if err := os.WriteFile(s.paths()[1], body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.verify(4).wantFound(t, 0, 1, 0, 0)
+	s.verify(0, "--depth", "readback").wantFound(t, 0, 0, 0, 0)
+	s.verify(0).wantFound(t, 0, 0, 0, 0)
+}
+
+// A repair of more than removal_limit asks first, and orphans over it wait for
+// approval.
+func TestVerifyAsksBeforeAWave(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 60, settings{target: defaultTarget + "    removal_limit: {count: 1, percent: 100}\n"})
+	s.run("resync").wantCode(t, 0)
+	for _, p := range s.paths()[:2] {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(s.sim.wanted())
+	r := s.run("verify", "--repair").wantCode(t, 5).wantText(t, "--repair --all", "2 objects")
+	if have := s.count(`SELECT count(*) FROM damsync.placement WHERE desired_generation > applied_generation`); have != 0 {
+		t.Errorf("%d placements were made dirty: %s", have, r)
+	}
+	s.verify(0, "--repair", "--all").wantFound(t, 2, 0, 0, 0)
+	s.equal()
+	if n := len(s.paths()); n != before {
+		t.Errorf("%d files, want %d", n, before)
+	}
+}
+
+// An empty folder where there were files is a wrong place, until somebody says
+// that it was emptied.
+func TestVerifyOfAnEmptyTarget(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40, settings{})
+	s.run("resync").wantCode(t, 0)
+	if err := os.RemoveAll(s.root); err != nil {
+		t.Fatal(err)
+	}
+	s.run("verify", "--repair").wantCode(t, 1).wantText(t, "brand")
+	if n := s.count(`SELECT count(*) FROM report.drift`); n != 0 {
+		t.Errorf("%d rows of drift were inferred", n)
+	}
+	s.verify(0, "--repair", "--all")
+	s.equal()
+	s.verify(0).wantFound(t, 0, 0, 0, 0)
+}
+
+// What the database has forgotten, as after it was restored from an older copy, is
+// not removed: the library is asked, and says that it belongs there.
+func TestVerifyAsksTheLibraryAboutOrphans(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40, settings{})
+	s.run("resync").wantCode(t, 0)
+	id := s.anyWanted()
+	for _, table := range []string{"placement", "path_claim", "asset_detail"} {
+		s.exec(`DELETE FROM damsync.`+table+` WHERE asset_id = $1`, id)
+	}
+	s.exec(`DELETE FROM damsync.asset WHERE id = $1`, id)
+	s.verify(4).wantFound(t, 0, 0, 1, 0)
+	s.run("verify", "--repair").wantCode(t, 0)
+	s.equal()
+	s.verify(0).wantFound(t, 0, 0, 0, 0)
+}
+
+// A daemon verifies by its schedule, and repairs where it is told to.
+func TestVerifyOnSchedule(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40, settings{
+		schedule: `{incremental: "@every 1s", sweep: "", verify: "@every 1s"}`, target: defaultTarget + noLimit + "    on_drift: repair\n",
+	})
+	s.serve()
+	s.equal()
+	if err := os.Remove(s.paths()[0]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the file is put again", s.differs)
+	eventually(t, "the metrics tell", func() error {
+		_, text, err := s.get("/metrics")
+		if err == nil && !strings.Contains(text, `damsync_drift{kind="missing",target="brand"} 0`) {
+			err = errors.New("there is no gauge of drift")
+		}
+		return err
+	})
+}
+
 // restored removes an asset from the library, and brings the files that the target
 // had of it back after it was removed there, as from a backup.
 func (s *site) restored() (path string) {
@@ -155,6 +259,18 @@ func (s *site) restored() (path string) {
 	writeFile(s.t, path, string(body))
 	writeFile(s.t, path+".damsync.json", string(side))
 	return path
+}
+
+func (s *site) exec(sql string, args ...any) {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.conf.database)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close(s.t.Context())
+	if _, err := conn.Exec(s.t.Context(), sql, args...); err != nil {
+		s.t.Fatalf("%s: %v", sql, err)
+	}
 }
 
 // count asks the database.
