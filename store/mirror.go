@@ -184,6 +184,9 @@ func updateAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt 
 		case before.readAt.After(readAt), before.is(a.Hash):
 			continue
 		default:
+			if before.removed {
+				applied.Restored++
+			}
 			log.summary(before, a)
 		}
 		fresh = append(fresh, a)
@@ -208,6 +211,7 @@ func (s *Store) writeSingly(ctx context.Context, obs state.Observation, readAt t
 		}
 		sum.Changed += one.Changed
 		sum.New += one.New
+		sum.Restored += one.Restored
 		sum.FolderUnknown = sum.FolderUnknown || one.FolderUnknown
 	}
 	return sum, nil

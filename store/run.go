@@ -173,7 +173,7 @@ func (s *Store) EndObservation(ctx context.Context, kind string, cursor json.Raw
 // CountAssets counts the living assets of the mirror.
 func (s *Store) CountAssets(ctx context.Context) (int, error) {
 	var n int
-	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NULL`).Scan(&n); err != nil {
+	if err := s.pool.QueryRow(ctx, `SELECT coalesce(sum(count), 0)::bigint FROM damsync.asset_hour`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count assets: %w", err)
 	}
 	return n, nil

@@ -20,6 +20,16 @@ func (b bell) ring() {
 	}
 }
 
+// rung takes a ring that nobody has heard yet.
+func (b bell) rung() bool {
+	select {
+	case <-b:
+		return true
+	default:
+		return false
+	}
+}
+
 // wait returns when the bell rings, after d, or with ctx's error.
 func (b bell) wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(max(d, 0))
@@ -36,14 +46,14 @@ func (b bell) wait(ctx context.Context, d time.Duration) error {
 
 // bells has one bell a kind of work; pushers share theirs by target.
 type bells struct {
-	lookup, gate, plan, rules, expiry, poll, burst, sweep, references, prune bell
-	placement                                                                map[string]bell
+	lookup, gate, plan, rules, expiry, poll, burst, audit, sweep, references, prune bell
+	placement                                                                       map[string]bell
 }
 
 func newBells() bells {
 	return bells{
 		lookup: newBell(), gate: newBell(), plan: newBell(), rules: newBell(), expiry: newBell(), poll: newBell(), burst: newBell(),
-		sweep: newBell(), references: newBell(), prune: newBell(), placement: map[string]bell{},
+		audit: newBell(), sweep: newBell(), references: newBell(), prune: newBell(), placement: map[string]bell{},
 	}
 }
 
@@ -77,7 +87,7 @@ func (e *Engine) listen(ctx context.Context) error {
 
 // ringLeader starts what only the leader does.
 func (b bells) ringLeader() {
-	for _, one := range []bell{b.plan, b.expiry, b.poll, b.burst, b.sweep, b.references, b.prune} {
+	for _, one := range []bell{b.plan, b.expiry, b.poll, b.burst, b.audit, b.sweep, b.references, b.prune} {
 		one.ring()
 	}
 }

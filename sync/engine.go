@@ -43,6 +43,7 @@ type Target struct {
 // Store is all the engine asks of PostgreSQL; each part says what it is for.
 type Store interface {
 	MirrorStore
+	AuditStore
 	LookupStore
 	RunStore
 	PlanStore
@@ -87,10 +88,13 @@ type Engine struct {
 	leading    atomic.Bool
 	polling    sync.Mutex // a burst and the schedule do not poll at once
 	sweepAsked atomic.Bool
-	unstable   atomic.Int32 // failures of a sweep in a row because nothing added up
-	references refreshing
-	problems   problems
-	trouble    breaker
+	auditAsked atomic.Bool
+	// uncountable: the last audit found that the library cannot be counted by windows.
+	uncountable atomic.Bool
+	unstable    atomic.Int32 // failures of a sweep in a row because nothing added up
+	references  refreshing
+	problems    problems
+	trouble     breaker
 }
 
 // Failure is what keeps the library from being read, for readiness.

@@ -8,6 +8,7 @@ import (
 
 	"damsync/internal/grant"
 	"damsync/internal/state"
+	"damsync/sync/cadence"
 	"damsync/sync/walk"
 )
 
@@ -17,14 +18,9 @@ const overlap = 300 * time.Second
 // pollCursor is what a poll hands to the next.
 type pollCursor struct {
 	Newest time.Time `json:"newest"` // the highest modified_at seen, not later than the time it was seen; inclusive
-	// Counts that differ on two polls ask for a sweep. Baseline is the
-	// difference that a sweep has looked into and could not explain.
-	Baseline  int       `json:"baseline"`
-	Differing int       `json:"differing"` // polls in a row
-	Since     time.Time `json:"since"`     // of the first of them, on the database's clock
-	// What sweeps that counts asked for have cost on that day, in requests.
-	Day   string `json:"day,omitempty"`
-	Spent int    `json:"spent,omitempty"`
+	counts
+	// How often to look, by what webhooks have told.
+	Cadence cadence.State `json:"cadence,omitzero"`
 }
 
 // Poll is the incremental observation: an unfiltered page of the newest assets is change
@@ -80,6 +76,9 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 		cursor.Newest = newest
 	}
 	if _, err := e.store.WantUnsettled(ctx, observed(grant.Incremental), settleTime); err != nil {
+		return cursor, err
+	}
+	if cursor.Cadence, err = e.judgeCadence(ctx, cursor.Cadence); err != nil {
 		return cursor, err
 	}
 	return e.compareCounts(ctx, cursor, total)
@@ -159,70 +158,4 @@ func newestOf(s walk.Span, readAt time.Time) time.Time {
 		return top
 	}
 	return readAt
-}
-
-// compareCounts asks for a sweep when the library and the mirror count
-// differently on two polls, once for each difference.
-func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int) (pollCursor, error) {
-	count, err := e.store.CountAssets(ctx)
-	if err != nil || total < 0 {
-		return cursor, err
-	}
-	difference := total - count
-	if difference == 0 {
-		cursor.Baseline = 0
-	}
-	if difference == cursor.Baseline {
-		cursor.Differing = 0
-		return cursor, nil
-	}
-	now, err := e.store.Now(ctx)
-	if err != nil {
-		return cursor, err
-	}
-	if cursor.Differing == 0 {
-		cursor.Since = now
-	}
-	cursor.Differing++
-	if cursor.Differing < 2 {
-		return cursor, nil
-	}
-	backlog, err := e.store.Backlog(ctx, nil, now)
-	if err != nil || backlog.Lookups > 0 {
-		return cursor, err // what is being read may explain it
-	}
-	return e.explainDifference(ctx, cursor, total, difference, now)
-}
-
-// explainDifference looks what a sweep has said since the counts differ, and asks for one when none has
-// been tried.
-func (e *Engine) explainDifference(ctx context.Context, cursor pollCursor, total, difference int, now time.Time) (pollCursor, error) {
-	swept, err := e.store.Observation(ctx, kindSweep)
-	if err != nil {
-		return cursor, err
-	}
-	day, cost := now.UTC().Format(time.DateOnly), total/97+1
-	if cursor.Day != day {
-		cursor.Day, cursor.Spent = day, 0
-	}
-	switch {
-	case swept.LastSuccess.After(cursor.Since):
-		e.log.Warn().Int("difference", difference).Msg("the library counts other than it lists; the difference is taken as given")
-		cursor.Baseline, cursor.Differing = difference, 0
-	case swept.LastAttempt.After(cursor.Since):
-		// One is under way, or has failed: then its schedule decides.
-	case e.sweepAffordable(cursor.Spent + cost):
-		e.log.Info().Int("library", total).Int("difference", difference).Msg("counts differ; the whole library is read")
-		cursor.Spent += cost
-		e.askSweep()
-	case cursor.Differing == 2:
-		e.log.Warn().Int("library", total).Int("difference", difference).Msg("counts differ; the next scheduled sweep or damsync resync will find out")
-	}
-	return cursor, nil
-}
-
-// sweepAffordable lets counts that differ start sweeps by themselves while these cost at
-// most one percent of the month's requests a day.
-func (e *Engine) sweepAffordable(requests int) bool {
-	return e.opts.MonthLimit <= 0 || int64(requests) <= max(e.opts.MonthLimit/100, 20)
 }

@@ -49,6 +49,17 @@ type MirrorStore interface {
 	FolderPath(ctx context.Context, id string) (string, error)
 }
 
+// AuditStore counts the mirror by windows of created_at, from a time on and before another, zero when open,
+// and keeps what audits found.
+type AuditStore interface {
+	CountWindow(ctx context.Context, from, to time.Time) (int, error)
+	NthCreated(ctx context.Context, from, to time.Time, n int) (time.Time, error)
+	WindowRows(ctx context.Context, from, to time.Time) ([]state.WindowRow, error)
+	SaveAudit(ctx context.Context, runID int64, a state.Audit) error
+	AuditWindows(ctx context.Context) ([]state.AuditWindow, error)
+	ReplaceAuditWindows(ctx context.Context, old, windows []state.AuditWindow) error
+}
+
 // LookupStore holds the assets that have to be read singly.
 type LookupStore interface {
 	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
@@ -62,12 +73,13 @@ type LookupStore interface {
 	BurstStore
 }
 
-// BurstStore lets pages of the poll answer what events ask for.
+// BurstStore lets pages of the poll answer what events ask for, and tells what events told.
 type BurstStore interface {
 	HeldBack(ctx context.Context) (state.Burst, error)
 	HoldLookups(ctx context.Context, askedAt time.Time, d time.Duration) (int, error)
 	AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error)
 	ReleaseLookups(ctx context.Context, askedAt time.Time) error
+	Announced(ctx context.Context, from, upTo time.Time, before, after time.Duration) (state.Announcement, error)
 }
 
 // RunStore keeps how far observations got.

@@ -10,13 +10,19 @@ import (
 
 	"damsync/internal/grant"
 	"damsync/internal/state"
+	"damsync/sync/plan"
 )
 
 // Schedule holds cron expressions as robfig/cron reads them; an empty one is off.
 type Schedule struct {
 	Incremental string
+	// IncrementalLimit is how far apart polls may be while webhooks announce what they find; 0: as scheduled.
+	IncrementalLimit time.Duration
+	Audit       string // of the windows that are counted in turn; counts that differ start an audit by themselves
 	Sweep       string
 	Verify      string
+	// FirstLight ranks folders: of many assets that have to be read in depth, those first.
+	FirstLight plan.FolderOrder
 }
 
 // observe runs the observations on the leader: what is overdue at once, then by
@@ -27,6 +33,10 @@ func (e *Engine) observing(ctx context.Context) error {
 		return err
 	}
 	sweep, err := parseSchedule("sweep", e.opts.Schedule.Sweep)
+	if err != nil {
+		return err
+	}
+	windows, err := parseSchedule("audit", e.opts.Schedule.Audit)
 	if err != nil {
 		return err
 	}
@@ -45,10 +55,19 @@ func (e *Engine) observing(ctx context.Context) error {
 	})
 	g.run("incremental", func(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.poll, "poll the library", func(ctx context.Context) (time.Duration, error) {
-			return e.scheduled(ctx, kindIncremental, poll, false, e.Poll)
+			widened, err := e.pollSchedule(ctx, poll)
+			if err != nil {
+				return leaderCheck, err
+			}
+			return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
 		})
 	})
 	g.run("burst", e.bursts)
+	g.run("audit", func(ctx context.Context) error {
+		return e.onLeader(ctx, e.bells.audit, "audit the library", func(ctx context.Context) (time.Duration, error) {
+			return e.auditStep(ctx, windows)
+		})
+	})
 	g.run("sweep", func(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.sweep, "sweep the library", func(ctx context.Context) (time.Duration, error) {
 			return e.sweepStepLeader(ctx, sweep)
@@ -112,6 +131,32 @@ func nextDue(s cron.Schedule, last state.ObservationState, now time.Time) time.D
 		return 0
 	}
 	return max(0, s.Next(last.LastSuccess).Sub(now))
+}
+
+// auditStep audits when counts have asked for it, and counts the windows whose turn it is. It waits for
+// the first sweep, and for one that is under way.
+func (e *Engine) auditStep(ctx context.Context, s cron.Schedule) (time.Duration, error) {
+	swept, err := e.store.Observation(ctx, kindSweep)
+	if err != nil {
+		return leaderCheck, err
+	}
+	sweeping, err := e.store.HasRunning(ctx, kindSweep)
+	if err != nil || sweeping || !mirrored(swept) {
+		return leaderCheck, err
+	}
+	if e.auditAsked.Swap(false) {
+		return e.scheduled(ctx, kindAudit, nil, true, func(ctx context.Context) error {
+			_, err := e.Audit(ctx, AuditOptions{Class: grant.Audit, RequestedBy: "counts"})
+			return err
+		})
+	}
+	return e.scheduled(ctx, kindWindows, s, false, e.auditTurns)
+}
+
+// askAudit makes the leader audit the whole library now.
+func (e *Engine) askAudit() {
+	e.auditAsked.Store(true)
+	e.bells.audit.ring()
 }
 
 // sweepStepLeader sweeps when it is due, when counts differ, when one was left

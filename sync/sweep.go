@@ -15,6 +15,8 @@ import (
 // The kinds of observation, as recorded.
 const (
 	kindSweep       = "sweep"
+	kindAudit       = "audit"         // of the whole library
+	kindWindows     = "audit_windows" // of the windows counted in turn
 	kindIncremental = "incremental"
 	kindReferences  = "references"
 	kindResync      = "resync"

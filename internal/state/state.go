@@ -68,6 +68,7 @@ type Applied struct {
 	Seen          int
 	Changed       int // rows written, new ones included
 	New           int
+	Restored      int        // rows that were removed
 	Failed        []RowError // rows the database refused; the others are written
 	FolderUnknown bool       // a changed row names a folder the mirror does not have, or at another path
 }
