@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,11 +44,7 @@ func (s *Store) Repair(ctx context.Context, run state.Run, target string, found 
 			ids[i], generations[i], unseen[i] = d.AssetID, d.Of.Generation, d.Unseen
 			paths[i], refs[i] = cleanText(d.Found.Path), cleanText(d.Found.Ref)
 		}
-		rows, err := tx.Query(ctx, repairSQL, target, ids, generations, unseen, paths, refs)
-		if err != nil {
-			return err
-		}
-		repaired, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		repaired, err := columnOf(ctx, tx, repairSQL, target, ids, generations, unseen, paths, refs)
 		if err != nil {
 			return err
 		}
@@ -90,8 +88,7 @@ INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_p
 	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, applied_at, sha256, size, remote_ref, remote_token)
 SELECT $1, asset_id, false, '', '', '{}', '', $2, nextval('damsync.generation'), clock_timestamp(), $3, 'waiting', clock_timestamp(),
 	state, path, version, decode(hash, 'hex'), generation, clock_timestamp(), sha256, size, ref, token
-FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::text[])
-	AS u (asset_id, state, path, version, hash, generation, sha256, size, ref, token)
+FROM jsonb_to_recordset($4) AS u (asset_id text, state text, path text, version text, hash text, generation bigint, sha256 text, size bigint, ref text, token text)
 WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND l.wanted > l.done)
 	AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = u.asset_id AND f.target = $1)
 ORDER BY asset_id
@@ -107,38 +104,70 @@ RETURNING p.asset_id`
 
 // RetireOrphans makes removals of what no placement wants at target. They wait at
 // the gate like any other removal. What somebody has asked to be read, or a rule
-// fails on, is left for the answer, and what has a placement by now that wants it there, or that moves, is
-// left alone. It returns how many wait.
-func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (int64, error) {
-	var n int64
-	err := s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
-		n = 0
+// fails on, is left for the answer; what moves is left alone. It returns how many wait, and
+// how many have a placement by now that wants them there.
+func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (retired, wanted int64, err error) {
+	rows, ids, err := orphanRows(found)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
 		if err := overtake(ctx, tx, found); err != nil {
 			return err
 		}
-		k := len(found)
-		ids, states, paths, versions, hashes := make([]string, k), make([]string, k), make([]string, k), make([]string, k), make([]string, k)
-		generations, sums, sizes, refs, tokens := make([]int64, k), make([]string, k), make([]int64, k), make([]string, k), make([]string, k)
-		for i, d := range found {
-			o := d.Found
-			ids[i], states[i], paths[i], versions[i], hashes[i] = d.AssetID, o.State, cleanText(o.Path), cleanText(o.Version), hex.EncodeToString(o.MetadataHash[:])
-			generations[i], sums[i], sizes[i], refs[i], tokens[i] = o.Generation, cleanText(o.SHA256), o.Size, cleanText(o.Ref), cleanText(o.Token)
-		}
-		rows, err := tx.Query(ctx, retireOrphansSQL, target, reason, classUrgency(grant.Manual), ids, states, paths, versions, hashes, generations, sums, sizes, refs, tokens)
+		gone, err := columnOf(ctx, tx, retireOrphansSQL, target, reason, classUrgency(grant.Manual), rows)
 		if err != nil {
 			return err
 		}
-		retired, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		kept, err := columnOf(ctx, tx, `SELECT asset_id FROM damsync.placement WHERE target = $1 AND asset_id = ANY($2) AND desired_present`, target, ids)
 		if err != nil {
 			return err
 		}
-		if err := settleDrift(ctx, tx, run, target, retired); err != nil {
+		retired, wanted = int64(len(gone)), int64(len(kept))
+		if err := settleDrift(ctx, tx, run, target, append(gone, kept...)); err != nil {
 			return err
 		}
-		n = int64(len(retired))
 		return notify(ctx, tx, state.TopicGate)
 	})
-	return n, err
+	return retired, wanted, err
+}
+
+// orphanRows gives what was found as retireOrphansSQL takes it.
+func orphanRows(found []state.Drift) (rows []byte, ids []string, err error) {
+	type row struct {
+		AssetID    string `json:"asset_id"`
+		State      string `json:"state"`
+		Path       string `json:"path"`
+		Version    string `json:"version"`
+		Hash       string `json:"hash"`
+		Generation int64  `json:"generation"`
+		SHA256     string `json:"sha256"`
+		Size       int64  `json:"size"`
+		Ref        string `json:"ref"`
+		Token      string `json:"token"`
+	}
+	all := make([]row, len(found))
+	for i, d := range found {
+		o := d.Found
+		ids = append(ids, d.AssetID)
+		all[i] = row{
+			d.AssetID, o.State, cleanText(o.Path), cleanText(o.Version), hex.EncodeToString(o.MetadataHash[:]), o.Generation,
+			cleanText(o.SHA256), o.Size, cleanText(o.Ref), cleanText(o.Token),
+		}
+	}
+	if rows, err = json.Marshal(all); err != nil {
+		return nil, nil, fmt.Errorf("encode orphans: %w", err)
+	}
+	return rows, ids, nil
+}
+
+// columnOf collects the only column of a statement.
+func columnOf(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // ForgetTarget records that nothing is at target any more: somebody has emptied it

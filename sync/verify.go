@@ -69,7 +69,7 @@ type TargetVerification struct {
 	// Unproven counts objects whose bytes could not be judged at the depth
 	// asked for, since the target gives no hash of them.
 	Unproven int64
-	Repaired int64 // made dirty, so that they are put again
+	Repaired int64 // made dirty, or planned anew, so that they are put again
 	Retired  int64 // given to the removal gate
 	// Err says why the target could not be verified; nothing is inferred then.
 	// *RepairHeld: it was verified, and repairing it waits for a person.
@@ -123,7 +123,7 @@ type DriftStore interface {
 // RepairStore makes work of what verifications find.
 type RepairStore interface {
 	Repair(ctx context.Context, run state.Run, target string, found []state.Drift) (int64, error)
-	RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (int64, error)
+	RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (retired, wanted int64, err error)
 	ForgetTarget(ctx context.Context, target string) (int64, error)
 	Unmirrored(ctx context.Context, ids []string) ([]string, error)
 	PendingLookups(ctx context.Context, ids []string) (int, error)

@@ -123,9 +123,7 @@ func (r *repairing) repairBatch(ctx context.Context, found []state.Drift, tv *Ta
 		}
 		tv.Repaired += n
 	}
-	n, err := r.retire(ctx, orphaned)
-	tv.Retired += n
-	return err
+	return r.retire(ctx, orphaned, tv)
 }
 
 // lookupPatience is how long a repair waits for the library's word on orphans that the
@@ -135,9 +133,9 @@ const lookupPatience = 2 * time.Minute
 // retire gives orphans to the removal gate. One that the mirror has never heard of
 // may be new, or forgotten by a database restored from an older copy: the library
 // is asked first, and only its 404 makes it one to be removed.
-func (r *repairing) retire(ctx context.Context, orphaned []state.Drift) (int64, error) {
+func (r *repairing) retire(ctx context.Context, orphaned []state.Drift, tv *TargetVerification) error {
 	if len(orphaned) == 0 {
-		return 0, nil
+		return nil
 	}
 	ids := make([]string, len(orphaned))
 	for i, d := range orphaned {
@@ -145,19 +143,21 @@ func (r *repairing) retire(ctx context.Context, orphaned []state.Drift) (int64, 
 	}
 	unknown, err := r.e.store.Unmirrored(ctx, ids)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := r.askLibrary(ctx, unknown); err != nil {
-		return 0, err
+		return err
 	}
 	// The mirror may know by now that one belongs there.
 	err = r.e.withRules(func() error {
 		return r.e.store.PlanAssets(ctx, state.Observation{Kind: kindVerify, RunID: r.run.ID}, ids, r.e.decide)
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return r.e.store.RetireOrphans(ctx, r.run, r.name(), "found by verify: no placement wants it there", orphaned)
+	retired, wanted, err := r.e.store.RetireOrphans(ctx, r.run, r.name(), "found by verify: no placement wants it there", orphaned)
+	tv.Retired, tv.Repaired = tv.Retired+retired, tv.Repaired+wanted
+	return err
 }
 
 func (r *repairing) askLibrary(ctx context.Context, ids []string) error {
