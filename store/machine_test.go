@@ -187,6 +187,8 @@ func (m *machine) applyPage(rt *rapid.T) {
 		m.pages = slices.Delete(m.pages, i, i+1)
 		_, err := p.s.ApplySummaries(m.t.Context(), swept(), p.at, p.rows, m.decide)
 		must(m.t, err)
+		_, err = p.s.AnswerLookups(m.t.Context(), p.at, idsOf(p.rows), m.decide)
+		must(m.t, err)
 	}
 }
 

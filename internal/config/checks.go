@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"damsync/sync/plan"
 )
 
 // The messages of checks never repeat the text they judge: a variable may have
@@ -39,6 +41,14 @@ func matching(pattern *regexp.Regexp, fault string) check {
 		}
 		return fault
 	}
+}
+
+// folderPattern takes what select.folders takes.
+func folderPattern(text string) string {
+	if !plan.ValidFolder(text) {
+		return `must be a pattern of folders like "/Brand/**"`
+	}
+	return ""
 }
 
 // url reads the address of a CMP service, without the slash at its end.

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 func (d *decoder) config(root value, c *Config) {
 	d.object(root,
@@ -49,10 +52,18 @@ func (d *decoder) webhook(v value, c *Webhook) {
 func (d *decoder) schedule(v value, c *Schedule) {
 	d.object(v,
 		field{"incremental", d.text(&c.Incremental, cronSpec)},
+		field{"incremental_limit", d.duration(&c.IncrementalLimit, 0, 24*time.Hour)},
 		field{"audit", d.text(&c.Audit, cronSpec)},
+		field{"first_light", func(v value) { d.firstLight(v, c) }},
 		field{"sweep", d.text(&c.Sweep, cronSpec)},
 		field{"verify", d.text(&c.Verify, cronSpec)},
 	)
+}
+
+func (d *decoder) firstLight(v value, c *Schedule) {
+	if !v.absent {
+		c.FirstLight = d.texts(v, folderPattern)
+	}
 }
 
 func (d *decoder) log(v value, c *Log) {
