@@ -15,6 +15,7 @@ import (
 	"damsync/internal/secret"
 	"damsync/store"
 	"damsync/sync"
+	"damsync/sync/plan"
 )
 
 // library logs in to the CMP and returns its client; it sends nothing yet.
@@ -61,7 +62,10 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 	}
 	return sync.New(sync.Options{
 		Library: lib, Store: a.store, Instance: instance, Targets: targets, Log: a.log,
-		Schedule:   sync.Schedule{Incremental: a.cfg.Schedule.Incremental, Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify},
+		Schedule: sync.Schedule{
+			Incremental: a.cfg.Schedule.Incremental, IncrementalLimit: a.cfg.Schedule.IncrementalLimit, FirstLight: plan.CompileOrder(a.cfg.Schedule.FirstLight),
+			Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify,
+		},
 		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth),
 	}), nil
 }
