@@ -12,10 +12,11 @@ import (
 	"damsync/store"
 )
 
-// What a day asks for before bulk work gets the rest, in parts of a month's thousand.
+// What a day asks for before bulk work gets its share, and once more after it, in parts of the
+// month: together nearly the tenth that bulk work leaves.
 const (
-	webhooksPerMille = 1
-	pollsPerMille    = 2
+	webhooksPart = 2000
+	pollsPart    = 1000
 )
 
 // months lives two months day by day on a database whose clock is a row. From the 2nd on bulk
@@ -72,10 +73,10 @@ func (l *lifetime) day(ctx context.Context, day time.Time) error {
 		return err
 	}
 	urgent := func() error {
-		if err := l.take(ctx, grant.Webhook, max(l.month*webhooksPerMille/1000, 1)); err != nil {
+		if err := l.take(ctx, grant.Webhook, max(l.month/webhooksPart, 1)); err != nil {
 			return err
 		}
-		return l.take(ctx, grant.Incremental, max(l.month*pollsPerMille/1000, 1))
+		return l.take(ctx, grant.Incremental, max(l.month/pollsPart, 1))
 	}
 	if err := urgent(); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 // what is urgent its part to the last day.
 func TestQuota(t *testing.T) {
 	const timed = "most arrivals in a sliding second" // a busy machine delays the receiver
-	o := quotaOptions{procs: 3, kills: 4, requests: 60, month: 1500}
+	o := quotaOptions{procs: 3, kills: 4, requests: 60, month: 2500}
 	var s sheet
 	err := withDatabase(t.Context(), func(ctx context.Context, d *database) error {
 		if err := o.run(ctx, d, &s); err != nil {
