@@ -3,8 +3,10 @@ package s3
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +112,47 @@ func TestCheckNamesPermissions(t *testing.T) {
 			err := a.Check(t.Context(), false)
 			if got := needs(err); fmt.Sprint(got) != fmt.Sprint(c.want) {
 				t.Errorf("needs %q, want %q; error: %v", got, c.want, err)
+			}
+		})
+	}
+}
+
+// Tags need a permission of their own, which is named apart from that to write: a
+// server that refuses uploads with tags is told from one that refuses all.
+func TestCheckNamesPermissionToTag(t *testing.T) {
+	server := s3test.Start(t)
+	bucket := server.Bucket(t, "tagged")
+	refused := func(tagged bool) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost || tagged && r.Header.Get("X-Amz-Tagging") == "" {
+				return true
+			}
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+			return false
+		}
+	}
+	for name, c := range map[string]struct {
+		tags      []any
+		interfere func(http.ResponseWriter, *http.Request) bool
+		want      []dam.Need
+	}{
+		"no permission to tag":             {[]any{"alt"}, refused(true), []dam.Need{dam.NeedTag}},
+		"none is needed":                   {nil, refused(true), nil},
+		"no permission to write":           {[]any{"alt"}, refused(false), []dam.Need{dam.NeedWrite}},
+		"all permissions that are of need": {[]any{"alt"}, func(http.ResponseWriter, *http.Request) bool { return true }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := map[string]any{}
+			if c.tags != nil {
+				options["tags"] = c.tags
+			}
+			err := through(t, server, bucket, options, c.interfere).Check(t.Context(), false)
+			if got := needs(err); fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("needs %q, want %q; error: %v", got, c.want, err)
+			}
+			if slices.Contains(c.want, dam.NeedTag) && !strings.Contains(fmt.Sprint(err), "s3:PutObjectTagging") {
+				t.Errorf("no advice: %v", err)
 			}
 		})
 	}

@@ -180,7 +180,7 @@ func keys(t *testing.T, server *s3test.Server, bucket, prefix string) []string {
 
 // through makes an adapter whose requests go through a proxy that interferes
 // before it passes them on; false means that it answered itself.
-func through(t *testing.T, server *s3test.Server, bucket string, interfere func(http.ResponseWriter, *http.Request) bool) *Adapter {
+func through(t *testing.T, server *s3test.Server, bucket string, options map[string]any, interfere func(http.ResponseWriter, *http.Request) bool) *Adapter {
 	t.Helper()
 	store, err := url.Parse(server.Endpoint)
 	if err != nil {
@@ -196,13 +196,13 @@ func through(t *testing.T, server *s3test.Server, bucket string, interfere func(
 		}
 	}))
 	t.Cleanup(func() { front.Close(); transport.CloseIdleConnections() })
-	return newAdapter(t, with(streamed(server, bucket), map[string]any{"endpoint": front.URL}))
+	return newAdapter(t, with(streamed(server, bucket), options, map[string]any{"endpoint": front.URL}))
 }
 
 func TestThrottled(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "throttled")
-	a := through(t, server, bucket, func(w http.ResponseWriter, r *http.Request) bool {
+	a := through(t, server, bucket, nil, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut {
 			return true
 		}
@@ -226,7 +226,7 @@ func TestAnswerLost(t *testing.T) {
 	var puts atomic.Int32
 	var lose atomic.Bool
 	lose.Store(true)
-	a := through(t, server, bucket, func(w http.ResponseWriter, r *http.Request) bool {
+	a := through(t, server, bucket, nil, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut {
 			return true
 		}
@@ -323,7 +323,7 @@ func TestFailingForAMoment(t *testing.T) {
 	for n := int32(1); n < 10; n++ {
 		id := fmt.Sprint("A", n)
 		var left atomic.Int32
-		a := through(t, server, bucket, func(w http.ResponseWriter, _ *http.Request) bool {
+		a := through(t, server, bucket, nil, func(w http.ResponseWriter, _ *http.Request) bool {
 			if left.Add(-1) == 0 {
 				w.WriteHeader(http.StatusInternalServerError)
 				return false
