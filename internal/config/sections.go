@@ -61,8 +61,8 @@ func (d *decoder) schedule(v value, c *Schedule) {
 }
 
 func (d *decoder) firstLight(v value, c *Schedule) {
-	if !v.absent {
-		c.FirstLight = d.texts(v, folderPattern)
+	if patterns := d.texts(v, folderPattern); len(patterns) > 0 {
+		c.FirstLight = patterns
 	}
 }
 
