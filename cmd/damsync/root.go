@@ -48,7 +48,8 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
 		return usage("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newServe(p), newResync(p), newVerify(p), newVerifyTarget(p), newPlan(p), newStatus(p), newQuota(p), newCheck(p), newLogin(p), newMigrate(p),
+		newServe(p), newResync(p), newAudit(p), newVerify(p), newVerifyTarget(p), newPlan(p), newStatus(p), newQuota(p),
+		newCheck(p), newLogin(p), newMigrate(p),
 		newApprove(p), newRetry(p), newDemo(p), newSimulate(p), newVersion(p),
 	)
 	return root

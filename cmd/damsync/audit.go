@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"damsync/internal/state"
+	"damsync/sync"
+	"damsync/sync/audit"
+)
+
+func newAudit(p process) *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Prove that the mirror is complete, for a handful of requests",
+		Long: `audit compares the library with the mirror by counting: one request when nothing
+differs, about 14 for one lost asset among a million. What differs is found, looked
+up singly, and brought to the targets; an asset is taken for removed only when its
+own address says so. It runs beside a serving daemon and without one.
+
+An audit that is broken off is not resumed: run it again. What it had found by then
+is in the mirror, and costs nothing the second time.
+
+Exit codes: 0 complete, 1 the library could not be audited or did not come to rest,
+3 deferred by quota, 4 done with failed placements, 5 removals held for approval.`,
+		Example: `  damsync audit                  is the mirror complete?
+  damsync audit --json           the same, for programs
+  psql -c 'TABLE report.audits'  what audits have found, also those of the daemon`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
+			if err != nil {
+				return err
+			}
+			defer a.closing(&err)
+			engine, err := a.readingEngine(cmd.Context())
+			if err != nil {
+				return err
+			}
+			progress := newProgress(p.stderr)
+			result, left, err := engine.AuditByHand(cmd.Context(),
+				func(r sync.AuditProgress) { progress.say(describeAudit(r)) },
+				func(b state.Backlog) { progress.say(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
+			progress.end()
+			return concludeAudit(p.stdout, asJSON, result, left, err)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func describeAudit(r sync.AuditProgress) string {
+	return fmt.Sprintf("auditing: %d requests, %d windows counted, %d missing, %d new", r.Requests, r.Windows, r.Missing, r.Surplus)
+}
+
+// auditReport is what --json prints.
+type auditReport struct {
+	RunID      int64      `json:"run_id"`
+	Requests   int        `json:"requests"`
+	Windows    int        `json:"windows"`
+	Missing    int        `json:"missing"`
+	Surplus    int        `json:"surplus"`
+	Hidden     int        `json:"hidden"`
+	Suspects   int        `json:"suspects"`
+	CompleteAt *time.Time `json:"complete_at"` // null: not proven
+	TotalCap   int        `json:"total_cap,omitempty"`
+	Notes      []string   `json:"notes"`
+	Error      string     `json:"error,omitempty"`
+}
+
+// concludeAudit prints the report, of an audit that failed, too.
+func concludeAudit(w io.Writer, asJSON bool, r sync.AuditResult, left state.Backlog, failure error) error {
+	if r.RunID == 0 {
+		return failure
+	}
+	if err := printAudit(w, asJSON, r, failure); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(failure, audit.ErrUncountable):
+		return fmt.Errorf("%w; damsync resync reads it in full", failure)
+	case failure != nil:
+		return failure
+	case r.CompleteAt.IsZero():
+		return errors.New("the library did not come to rest while it was counted: run damsync audit again")
+	}
+	text := w
+	if asJSON {
+		text = io.Discard
+	}
+	return concludeBacklog(text, left)
+}
+
+func printAudit(w io.Writer, asJSON bool, r sync.AuditResult, failure error) error {
+	if asJSON {
+		report := auditReport{
+			RunID: r.RunID, Requests: r.Requests, Windows: r.Windows, Missing: r.Missing, Surplus: r.Surplus, Hidden: r.Hidden,
+			Suspects: r.Suspects, TotalCap: r.Cap, Notes: append([]string{}, r.Notes...),
+		}
+		if !r.CompleteAt.IsZero() {
+			report.CompleteAt = &r.CompleteAt
+		}
+		if failure != nil {
+			report.Error = failure.Error()
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	fmt.Fprintf(w, "%d requests, %d windows counted: %d assets missing from the library, %d new to the mirror, %d looked up\n",
+		r.Requests, r.Windows, r.Missing, r.Surplus, r.Suspects)
+	if r.Hidden > 0 {
+		fmt.Fprintf(w, "the library counts %d assets that it does not list\n", r.Hidden)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintln(w, note)
+	}
+	if !r.CompleteAt.IsZero() {
+		fmt.Fprintf(w, "complete as of %s\n", r.CompleteAt.UTC().Format(time.RFC3339))
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"damsync/internal/grant"
+	"damsync/internal/state"
+)
+
+// ErrNoMirror is the class of an audit before the library was ever read in full.
+var ErrNoMirror = errors.New("the library was never read in full, so that there is nothing to compare it with: run damsync serve or damsync resync first")
+
+// AuditByHand audits the whole library and waits until what it found is looked up and
+// pushed. It works beside a daemon and without one. An audit that is running is waited for, then the
+// library is audited anew. For its errors see Audit.
+func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), drain func(state.Backlog)) (AuditResult, state.Backlog, error) {
+	var result AuditResult
+	var left state.Backlog
+	swept, err := e.store.Observation(ctx, kindSweep)
+	if err != nil {
+		return result, left, err
+	}
+	if !mirrored(swept) {
+		return result, left, ErrNoMirror
+	}
+	if err := e.useKnownRules(ctx); err != nil {
+		return result, left, err
+	}
+	workCtx, stop := context.WithCancel(ctx)
+	g := newGroup(workCtx)
+	e.work(g)
+	result, err = e.auditInTurn(g.ctx, AuditOptions{Class: grant.Manual, RequestedBy: "audit", Progress: progress})
+	if err == nil {
+		o := ResyncOptions{Poll: 500 * time.Millisecond, Progress: func(p ResyncProgress) { drain(p.Backlog) }}
+		left, err = e.drain(g.ctx, o, SweepProgress{})
+	}
+	stop()
+	if failed := g.wait(workCtx); err == nil {
+		err = failed
+	}
+	return result, left, err
+}
+
+// auditInTurn waits for an audit of another process to end.
+func (e *Engine) auditInTurn(ctx context.Context, o AuditOptions) (AuditResult, error) {
+	for {
+		result, err := e.Audit(ctx, o)
+		if !errors.Is(err, state.ErrRunning) {
+			return result, err
+		}
+		if err := newBell().wait(ctx, time.Second); err != nil {
+			return result, err
+		}
+	}
+}
