@@ -156,6 +156,12 @@ var defects = []struct {
 	{"looks at generations only beforehand", "generations/late worker", looksBeforehand},
 	{"looks only beforehand in a race", "generations/workers racing", looksBeforehand},
 	{"looks only beforehand in a race elsewhere", "generations/workers racing to other places", looksBeforehand},
+	{"trusts the mark more than the caller", "drift/known to be edited", func(b *broken) {
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			current.State = dam.Present
+			return b.Adapter.Put(ctx, obj, current)
+		}
+	}},
 	{"leaves what a failed put began", "trouble/failing for a moment", func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)

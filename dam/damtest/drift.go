@@ -2,6 +2,7 @@ package damtest
 
 import (
 	"bytes"
+	"context"
 
 	"damsync/dam"
 )
@@ -10,6 +11,7 @@ func driftCases() []testCase {
 	return []testCase{
 		{"edited", edited},
 		{"edited, then repaired", repaired},
+		{"known to be edited", knownToBeEdited},
 		{"edited, then retired", editedThenRetired},
 		{"deleted", deleted},
 		{"deleted, then retired", deletedThenRetired},
@@ -59,6 +61,26 @@ func repaired(k *kit) {
 		return
 	}
 	k.wantPut(put, obj, "original")
+	k.wantCount(1)
+}
+
+// knownToBeEdited: the caller has read back other bytes where the target sees
+// none, and the bytes are sent, whatever the mark says.
+func knownToBeEdited(k *kit) {
+	obj := k.object("A", "a.png", "original", 1)
+	r := k.put(obj, dam.Remote{})
+	r.State = dam.Incomplete
+	opened := 0
+	open := obj.Open
+	obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
+		opened++
+		return open(ctx, from)
+	}
+	obj.Mark.Generation = 2
+	k.wantPut(k.put(obj, r), obj, "original")
+	if opened == 0 {
+		k.Errorf("the bytes were not asked for, though those at the target are not to be trusted")
+	}
 	k.wantCount(1)
 }
 

@@ -78,7 +78,7 @@ func (a *Adapter) put(ctx context.Context, obj dam.Object, want record, current 
 	if !ours {
 		return a.adopt(ctx, obj, want, dst, f)
 	}
-	if at, ok := f.intact(); ok && at.record.holds(obj.Mark) {
+	if at, ok := f.intact(); ok && current.State != dam.Incomplete && at.record.holds(obj.Mark) {
 		a.giveUp(ctx, obj.Upload)
 		return a.reuse(ctx, at, dst, want, f)
 	}
