@@ -50,7 +50,7 @@ func allowance(ctx context.Context, q rowQuerier, cfg LedgerConfig, class grant.
 	}
 	if until != nil {
 		a.Until = until.UTC()
-		a.Deferred = &grant.Deferred{Until: a.Until, Reason: reason}
+		a.Deferred = &grant.Deferred{Class: class, Until: a.Until, Reason: reason}
 	}
 	a.Surplus = surplus(a, need, spent, days)
 	return a, nil

@@ -95,7 +95,7 @@ func (l *Ledger) Take(ctx context.Context, class grant.Class) (grant.Decision, e
 	case slot != nil:
 		return grant.Decision{Slot: grant.Slot(slot.UnixMicro())}, nil
 	case until != nil:
-		return grant.Decision{Deferred: &grant.Deferred{Until: until.UTC(), Reason: reason}}, nil
+		return grant.Decision{Deferred: &grant.Deferred{Class: class, Until: until.UTC(), Reason: reason}}, nil
 	case wait != nil:
 		return grant.Decision{Wait: max(*wait, time.Microsecond)}, nil // zero would mean granted
 	}

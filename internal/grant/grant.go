@@ -33,6 +33,7 @@ func Classes() []Class {
 // Deferred is the error of a grant that the quota refuses until a known time.
 // It is a state, not a failure: the work goes on at Until.
 type Deferred struct {
+	Class  Class // whose requests are refused
 	Until  time.Time
 	Reason string
 }
