@@ -27,13 +27,16 @@ type monthOptions struct {
 	details bool
 	seed    uint64
 	poll    time.Duration
+	widest  time.Duration
+	audit   string
 	quota   int64
 }
 
 // monthDefaults is the month that the bounds are about.
 func monthDefaults() monthOptions {
 	return monthOptions{
-		assets: 1_000_000, mods: 1000, adds: 200, dels: 50, folders: 4, bulk: 0.5, hook: 0.99, seed: 1, poll: 5 * time.Minute, quota: 200_000,
+		assets: 1_000_000, mods: 1000, adds: 200, dels: 50, folders: 4, bulk: 0.5, hook: 0.99, seed: 1,
+		poll: 5 * time.Minute, widest: 15 * time.Minute, audit: "@hourly", quota: 200_000,
 	}
 }
 
@@ -72,6 +75,8 @@ one at any time of the day. Folders of 20 to 420 assets are deleted whole. Webho
 	f.BoolVar(&o.details, "details", false, "a target reads the detail of every asset")
 	f.Uint64Var(&o.seed, "seed", o.seed, "of the month's chances")
 	f.DurationVar(&o.poll, "poll", o.poll, "schedule of the poll")
+	f.DurationVar(&o.widest, "widest", o.widest, "how far apart polls may be while webhooks announce everything; 0: as scheduled")
+	f.StringVar(&o.audit, "audit", o.audit, "schedule of the windows that are counted in turn")
 	f.Int64Var(&o.quota, "quota", o.quota, "requests a month")
 	return cmd
 }
@@ -113,7 +118,7 @@ func (m *month) engine(o monthOptions) (*sync.Engine, error) {
 	return sync.New(sync.Options{
 		Library: &monthLibrary{world: m.world, ledger: m.ledger}, Store: m.mirror, Instance: "month", Log: zerolog.Nop(),
 		Targets:  []sync.Target{{Rule: rule}},
-		Schedule: sync.Schedule{Incremental: "@every " + o.poll.String()}, MonthLimit: o.quota,
+		Schedule: sync.Schedule{Incremental: "@every " + o.poll.String(), IncrementalLimit: o.widest, Audit: o.audit}, MonthLimit: o.quota,
 	}), nil
 }
 

@@ -32,6 +32,7 @@ type monthEvent struct {
 // report stores an event, as damsync.inbox and store.StoreEvent do.
 func (m *monthMirror) report(place int, what change) {
 	now := m.world.now
+	m.reports[place] = append(m.reports[place], now)
 	m.events = slices.DeleteFunc(m.events, func(e monthEvent) bool { return e.at <= now-state.HoldBack })
 	if what == deleted {
 		m.want(place, monthLookup{class: grant.Webhook, obs: state.Observation{Kind: string(grant.Webhook)}, gone: true, due: now})
@@ -155,7 +156,7 @@ func (m *monthMirror) ExtendLookup(context.Context, state.Lookup, time.Duration)
 
 func (m *monthMirror) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, _ state.Decide) (state.Applied, error) {
 	place := audittest.Place(l.AssetID)
-	if err := m.write(ctx, r.Asset, r.ReadAt); err != nil {
+	if err := m.write(ctx, r.Asset, r.ReadAt, l.Observation.Kind); err != nil {
 		return state.Applied{}, err
 	}
 	m.known[place].detailOf = m.known[place].modified
@@ -168,6 +169,9 @@ func (m *monthMirror) ApplyReading(ctx context.Context, l state.Lookup, r state.
 
 func (m *monthMirror) ApplyGone(_ context.Context, l state.Lookup, _ time.Time, _ state.Decide) error {
 	place := audittest.Place(l.AssetID)
+	if m.assets.Alive(place) {
+		m.found(place, l.Observation.Kind)
+	}
 	m.assets.Put(place, false)
 	delete(m.unsettled, place)
 	m.world.removed(place)

@@ -27,6 +27,9 @@ type monthMirror struct {
 	unsettled    map[int]time.Duration // details read in the second of the last change, and when
 	events       []monthEvent          // the latest
 	observations map[string]state.ObservationState
+	runs         monthRuns
+	findings     []finding               // changes found, the latest
+	reports      map[int][]time.Duration // when events told of an asset
 }
 
 type knownAsset struct {
@@ -42,8 +45,12 @@ type modifiedAt struct {
 
 // newMonthMirror knows the library as it is, details included: first light is over.
 func newMonthMirror(w *monthWorld) *monthMirror {
-	m := &monthMirror{world: w, assets: audittest.NewMirror(w.lib), lookups: map[int]*monthLookup{}, unsettled: map[int]time.Duration{}, observations: map[string]state.ObservationState{}}
+	m := &monthMirror{
+		world: w, assets: audittest.NewMirror(w.lib), lookups: map[int]*monthLookup{}, unsettled: map[int]time.Duration{}, observations: map[string]state.ObservationState{},
+		runs: monthRuns{running: map[string]state.Run{}}, reports: map[int][]time.Duration{},
+	}
 	m.assets.Copy()
+	m.observations["sweep"] = state.ObservationState{LastAttempt: monthStart(), LastSuccess: monthStart()}
 	m.known = make([]knownAsset, w.lib.Made(), cap(w.modified))
 	m.byModified = make([]modifiedAt, len(m.known), len(m.known)+cap(w.ahead))
 	for i, at := range w.modified {
@@ -70,7 +77,13 @@ func (m *monthMirror) ApplySummaries(ctx context.Context, obs state.Observation,
 		if m.assets.Alive(place) && m.known[place].modified == seconds(a.ModifiedAt) {
 			continue
 		}
-		if err := m.write(ctx, a, readAt); err != nil {
+		switch {
+		case place >= len(m.known) || m.known[place].modified < 0:
+			applied.New++
+		case !m.assets.Alive(place):
+			applied.Restored++
+		}
+		if err := m.write(ctx, a, readAt, obs.Kind); err != nil {
 			return applied, err
 		}
 		applied.Changed++
@@ -80,7 +93,7 @@ func (m *monthMirror) ApplySummaries(ctx context.Context, obs state.Observation,
 }
 
 // write keeps what was read of an asset, unless the mirror knows something newer.
-func (m *monthMirror) write(ctx context.Context, a library.Asset, readAt time.Time) error {
+func (m *monthMirror) write(ctx context.Context, a library.Asset, readAt time.Time, by string) error {
 	place, at := audittest.Place(a.ID), readAt.Sub(monthStart())
 	for len(m.known) <= place {
 		m.known = append(m.known, knownAsset{modified: -1, detailOf: -1})
@@ -91,8 +104,12 @@ func (m *monthMirror) write(ctx context.Context, a library.Asset, readAt time.Ti
 	if _, err := m.assets.Apply(ctx, cmp.AssetPage{Items: []cmp.Item{{Asset: a}}}); err != nil {
 		return err
 	}
-	m.known[place].modified, m.known[place].readAt = seconds(a.ModifiedAt), at
-	m.note(seconds(a.ModifiedAt), place)
+	if modified := seconds(a.ModifiedAt); modified != m.known[place].modified {
+		m.known[place].modified = modified
+		m.note(modified, place)
+		m.found(place, by)
+	}
+	m.known[place].readAt = at
 	m.world.read(place, m.world.now-latency/2)
 	return nil
 }

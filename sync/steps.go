@@ -21,12 +21,21 @@ func (e *Engine) Steps() ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	windows, err := parseSchedule("audit", e.opts.Schedule.Audit)
+	if err != nil {
+		return nil, err
+	}
 	return []Step{
 		{"lookup", e.lookupStep, e.bells.lookup.rung},
 		{"burst", e.burstStep, e.bells.burst.rung},
 		{"incremental", func(ctx context.Context) (time.Duration, error) {
-			return e.scheduled(ctx, kindIncremental, poll, false, e.Poll)
+			widened, err := e.pollSchedule(ctx, poll)
+			if err != nil {
+				return leaderCheck, err
+			}
+			return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
 		}, e.bells.poll.rung},
+		{"audit", func(ctx context.Context) (time.Duration, error) { return e.auditStep(ctx, windows) }, e.bells.audit.rung},
 	}, nil
 }
 
