@@ -200,10 +200,18 @@ func (e *Engine) noteLibrary(err error) {
 	case err == nil: // says nothing of those that the quota has refused meanwhile
 		e.failure.Store(nil)
 	case errors.As(err, &deferred):
-		e.deferred.Store(deferred)
+		e.noteDeferred(deferred)
 	case errors.Is(err, context.Canceled):
 	default:
 		e.failure.Store(&Failure{At: time.Now(), Err: err})
+	}
+}
+
+// noteDeferred tells once of each time that work is deferred to.
+func (e *Engine) noteDeferred(d *grant.Deferred) {
+	before := e.deferred.Swap(d)
+	if before == nil || before.Class != d.Class || !before.Until.Equal(d.Until) {
+		e.log.Info().Str("class", string(d.Class)).Time("until", d.Until).Str("reason", d.Reason).Msg("work is deferred by the quota")
 	}
 }
 
