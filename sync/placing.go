@@ -47,6 +47,7 @@ func (j *placing) do(ctx context.Context) error {
 		if err := j.look(ctx); err != nil {
 			return err
 		}
+		j.distrust()
 	}
 	mode := j.p.target.Rule.OnRemove()
 	for range maxSteps {
@@ -60,6 +61,16 @@ func (j *placing) do(ctx context.Context) error {
 		j.done = append(j.done, op.String())
 	}
 	return fmt.Errorf("%w: the target does not come to rest after %d steps", dam.ErrTemporary, maxSteps)
+}
+
+// distrust keeps to what a verification has found: the bytes are others, though the
+// target's own answer shows nothing wrong. Once they are put again, the
+// generation there is higher than it was then.
+func (j *placing) distrust() {
+	found := j.w.Applied
+	if found.State == string(dam.Incomplete) && j.remote.State == dam.Present && j.remote.Mark.Generation <= found.Generation {
+		j.remote.State, j.applied.State = dam.Incomplete, string(dam.Incomplete)
+	}
 }
 
 func (j *placing) step(ctx context.Context, op plan.Op, mode dam.RetireMode) error {
