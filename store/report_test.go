@@ -64,6 +64,16 @@ func TestReportViews(t *testing.T) {
 			[]string{"sweep done cron 3 250 7 1"},
 		},
 		{
+			"drift",
+			`SELECT concat_ws(' ', target, asset_id, title, path, kind, differs) FROM report.drift ORDER BY path`,
+			[]string{"brand x Title of x a.png missing not there", "brand b.png foreign no mark"},
+		},
+		{
+			"verifications",
+			`SELECT concat_ws(' ', target, depth, listed, missing, changed, orphaned, foreign_objects) FROM report.verifications`,
+			[]string{"brand token 9 1 0 0 1"},
+		},
+		{
 			"quota_daily",
 			`SELECT concat_ws(' ', day, class, used) FROM report.quota_daily ORDER BY day, class`,
 			[]string{"2026-02-28 sweep 5", "2026-03-01 sweep 7", "2026-03-01 webhook 1", "2026-03-02 sweep 8"},
@@ -90,7 +100,7 @@ func TestReportViews(t *testing.T) {
 
 // A view that nobody tests is one that may break.
 func TestReportViewsAreAllTested(t *testing.T) {
-	want := []string{"assets", "changes", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs"}
+	want := []string{"assets", "changes", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
 	got := lines(t, pgtest.Pool(t), `SELECT table_name::text FROM information_schema.views WHERE table_schema = 'report' ORDER BY 1`)
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("views (-want +got):\n%s", diff)
@@ -116,6 +126,9 @@ func insertReportScenario(t *testing.T, pool *pgxpool.Pool) {
 			VALUES ('y', 'image', '', 'detail', 3, 'sweep', 'temporary', 'timeout')`,
 		`INSERT INTO damsync.target (name, problem) VALUES ('shop', 'label group Status does not exist'), ('brand', '')`,
 		`INSERT INTO damsync.run (kind, state, requested_by, requests, seen, changed, suspects) VALUES ('sweep', 'done', 'cron', 3, 250, 7, 1)`,
+		`INSERT INTO damsync.verification VALUES ('brand', 7, 'token', '2026-03-01', '2026-03-01', 9, 1, 0, 0, 1)`,
+		`INSERT INTO damsync.drift (run_id, target, kind, asset_id, path, differs) VALUES
+			(7, 'brand', 'missing', 'x', 'a.png', 'not there'), (7, 'brand', 'foreign', '', 'b.png', 'no mark'), (8, 'brand', 'foreign', '', 'c.png', 'not yet told')`,
 		`INSERT INTO damsync.quota_day VALUES ('2026-02-28', 'sweep', 5), ('2026-03-01', 'sweep', 7), ('2026-03-01', 'webhook', 1), ('2026-03-02', 'sweep', 8)`,
 		`INSERT INTO damsync.observation (kind, last_success, error)
 			VALUES ('incremental', clock_timestamp() - interval '90 minutes', ''), ('audit', NULL, 'never')`,
