@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"damsync/cmp"
 	"damsync/dam"
 	"damsync/dam/s3"
 	"damsync/internal/library"
+	"damsync/internal/memory"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -37,6 +39,7 @@ func playPush(ctx context.Context, job []byte, _ io.Reader, stdout io.Writer) er
 	if err := json.Unmarshal(job, &j); err != nil {
 		return err
 	}
+	memory.Save(os.LookupEnv) // as the daemon
 	r, err := push(ctx, j)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ func newHTTPClient() *awshttp.BuildableClient {
 		t.ForceAttemptHTTP2 = false
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 128
 		t.ResponseHeaderTimeout = 5 * time.Minute
+		t.DialContext = inLargePieces(t.DialContext)
 	})
 }
 
