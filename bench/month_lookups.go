@@ -109,10 +109,10 @@ func (m *monthMirror) WantUnsettled(_ context.Context, obs state.Observation, ag
 	return n, nil
 }
 
-func (m *monthMirror) ClaimLookups(_ context.Context, n int, _ time.Duration) ([]state.Lookup, error) {
+func (m *monthMirror) ClaimLookups(_ context.Context, n int, _ time.Duration, except ...grant.Class) ([]state.Lookup, error) {
 	var due []int
 	for place, l := range m.lookups {
-		if l.due <= m.world.now {
+		if l.due <= m.world.now && !slices.Contains(except, l.class) {
 			due = append(due, place)
 		}
 	}
@@ -141,15 +141,14 @@ func compareFirst(by ...int) int {
 	return 0
 }
 
-func (m *monthMirror) NextLookup(context.Context) (time.Duration, bool, error) {
-	if len(m.lookups) == 0 {
-		return 0, false, nil
-	}
+func (m *monthMirror) NextLookup(_ context.Context, except ...grant.Class) (wait time.Duration, any bool, err error) {
 	next := monthDays * dayLength
 	for _, l := range m.lookups {
-		next = min(next, l.due)
+		if !slices.Contains(except, l.class) {
+			next, any = min(next, l.due), true
+		}
 	}
-	return max(next-m.world.now, 0), true, nil
+	return max(next-m.world.now, 0), any, nil
 }
 
 func (m *monthMirror) ExtendLookup(context.Context, state.Lookup, time.Duration) error { return nil }

@@ -15,8 +15,8 @@ const (
 	monthDays = 30
 	// latency is how long an answer takes: requests one after the other keep a pace of 10/s.
 	latency = 100 * time.Millisecond
-	// How long the CMP takes to deliver a webhook, evenly distributed.
-	leastDelivery, mostDelivery = 200 * time.Millisecond, 2 * time.Second
+	// leastDelivery is how long the CMP takes to deliver a webhook, at least.
+	leastDelivery = time.Second
 )
 
 // change is what happens to an asset, and what a webhook tells of.
@@ -57,12 +57,13 @@ func (a *agenda) Pop() any {
 
 // monthWorld is a library with its editors and its clock, and how long each change took to be known.
 type monthWorld struct {
-	lib    *audittest.Library
-	random *rand.Rand
-	hook   float64 // the share of webhooks that arrive
-	now    time.Duration
-	ahead  agenda
-	report func(place int, what change) // a webhook has arrived
+	lib      *audittest.Library
+	random   *rand.Rand
+	hook     float64       // the share of webhooks that arrive
+	delivery time.Duration // of a webhook, at most
+	now      time.Duration
+	ahead    agenda
+	report   func(place int, what change) // a webhook has arrived
 
 	modified []int64 // by place, seconds since audittest.Epoch
 
@@ -78,7 +79,7 @@ func newMonthWorld(o monthOptions) *monthWorld {
 	more := monthDays * (o.mods + 2*o.adds + 2*o.toggles)
 	w := &monthWorld{
 		lib: audittest.NewLibrary(n+monthDays*o.adds+1, n+n/5+more+1), random: rand.New(rand.NewPCG(o.seed, 4)), //nolint:gosec // the same month each time
-		hook: o.hook, unseen: map[int][]time.Duration{}, gone: map[int]time.Duration{},
+		hook: o.hook, delivery: o.delivery, unseen: map[int][]time.Duration{}, gone: map[int]time.Duration{},
 	}
 	w.past(n)
 	w.plan(o)
@@ -224,7 +225,7 @@ func (w *monthWorld) happen(h happening) {
 		w.gone[h.place] = w.now
 	}
 	if h.what != hidden && w.random.Float64() < w.hook {
-		heap.Push(&w.ahead, happening{at: w.now + w.between(leastDelivery, mostDelivery), what: reported, place: h.place, told: h.what})
+		heap.Push(&w.ahead, happening{at: w.now + w.between(leastDelivery, w.delivery), what: reported, place: h.place, told: h.what})
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // counts is what polls remember of the library's count and the mirror's. Those that differ
-// on two polls start an audit.
+// on two polls, the second of which comes soon, start an audit.
 type counts struct {
 	// Baseline is the difference that an audit has looked into and that is there all the same:
 	// assets that the library counts and does not list, or lists no more and still has.

@@ -41,14 +41,15 @@ func (e *Engine) Steps() ([]Step, error) {
 
 // lookupStep reads the assets that are due, one after the other.
 func (e *Engine) lookupStep(ctx context.Context) (time.Duration, error) {
-	claims, err := e.store.ClaimLookups(ctx, e.opts.LookupWorkers, lookupLease)
+	refused, _ := e.trouble.refused()
+	claims, err := e.store.ClaimLookups(ctx, e.opts.LookupWorkers, lookupLease, refused...)
 	for _, l := range claims {
 		e.lookup(ctx, l)
 	}
 	if err != nil || len(claims) > 0 {
 		return 0, err
 	}
-	due, any, err := e.store.NextLookup(ctx)
+	due, any, err := e.store.NextLookup(ctx, refused...)
 	if err != nil || !any {
 		return e.opts.SlowPoll, err
 	}

@@ -12,14 +12,32 @@ import (
 // announcedBefore is how long before it was found, besides the widest interval, an event may have told of a change.
 const announcedBefore = 5 * time.Minute
 
-// pollSchedule is base as far apart as webhooks let it be.
+// pollSchedule is base as far apart as webhooks let it be, and sooner once when counts differ.
 func (e *Engine) pollSchedule(ctx context.Context, base cron.Schedule) (cron.Schedule, error) {
-	limit := e.opts.Schedule.IncrementalLimit
-	if base == nil || limit <= 0 {
-		return base, nil
+	if base == nil {
+		return nil, nil
 	}
 	cursor, err := e.pollCursor(ctx)
-	return cursor.Cadence.Widen(base, limit), err
+	s := cursor.Cadence.Widen(base, e.opts.Schedule.IncrementalLimit)
+	if cursor.Differing == 1 {
+		s = recounting{s}
+	}
+	return s, err
+}
+
+// recount is how long after counts that differ the next poll says whether they still do. What a webhook
+// is about to tell is told by then.
+const recount = 30 * time.Second
+
+// recounting is a schedule whose next time is soon.
+type recounting struct{ cron.Schedule }
+
+func (r recounting) Next(t time.Time) time.Time {
+	soon, next := t.Add(recount), r.Schedule.Next(t)
+	if next.IsZero() || soon.Before(next) {
+		return soon
+	}
+	return next
 }
 
 // judgeCadence judges the changes that were found since the last judgement by whether an event told

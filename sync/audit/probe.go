@@ -107,10 +107,10 @@ func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPag
 // that takes in what is not listed is.
 func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *look) error {
 	rows := len(l.page.Items) + len(l.page.Bad)
-	if rows == pageSize && (l.total > rows || l.page.More) {
+	if l.page.More || rows == pageSize && l.total > rows {
 		return nil
 	}
-	if rows > 0 && l.total == rows && !l.page.More {
+	if rows > 0 && l.total == rows {
 		l.exact = true
 		r.hide(w, 0)
 		return nil
@@ -143,17 +143,17 @@ func (r *run) compare(ctx context.Context, w Window, l look, offset int) error {
 		return err
 	}
 	if !l.exact {
+		if !slices.IsSortedFunc(l.page.Items, func(a, b cmp.Item) int { return b.ModifiedAt.Compare(a.ModifiedAt) }) {
+			return nil
+		}
 		rows = slices.DeleteFunc(rows, func(row Row) bool { return !between(row.ModifiedAt, l.page.Items, offset) })
 	}
 	r.missing(rows, l.page.Items, l.page.Bad)
 	return nil
 }
 
-// between tells whether a row modified at t belongs on a page.
+// between tells whether a row modified at t belongs on a page that is sorted.
 func between(t time.Time, items []cmp.Item, offset int) bool {
-	if !slices.IsSortedFunc(items, func(a, b cmp.Item) int { return b.ModifiedAt.Compare(a.ModifiedAt) }) {
-		return false
-	}
 	return t.After(items[len(items)-1].ModifiedAt) && (offset == 0 || t.Before(items[0].ModifiedAt))
 }
 
