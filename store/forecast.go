@@ -66,7 +66,8 @@ type Activity struct {
 func (s *Store) Activity(ctx context.Context) (Activity, error) {
 	const count = `
 		WITH since AS (
-			SELECT greatest(min(ended_at), clock_timestamp() - interval '30 days') AS at FROM damsync.run WHERE kind = 'sweep' AND state = 'done'
+			SELECT CASE WHEN count(*) > 0 THEN greatest(min(ended_at), clock_timestamp() - interval '30 days') END AS at
+			FROM damsync.run WHERE kind = 'sweep' AND state = 'done'
 		)
 		SELECT coalesce(extract(epoch FROM clock_timestamp() - since.at) / 86400, 0)::double precision,
 			(SELECT count(*) FROM damsync.change WHERE entity = 'asset' AND field = 'modified_at' AND seen_at > since.at),
