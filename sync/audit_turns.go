@@ -155,6 +155,9 @@ func (e *Engine) cutWindow(ctx context.Context, old []state.AuditWindow, w state
 			part.From = at
 		}
 	}
+	if len(parts) == 0 && len(old) == 1 {
+		return old, nil // one second, which cannot be cut
+	}
 	part.To = w.To
 	parts = append(parts, part)
 	return parts, e.store.ReplaceAuditWindows(ctx, old, parts)

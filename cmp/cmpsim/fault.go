@@ -32,6 +32,8 @@ const (
 	FaultNewEnums     FaultKind = "unknown_enums"  // changes type values to unknown ones
 	FaultTotalCap     FaultKind = "total_cap"      // list: total_count at most Value
 	FaultTotalLie     FaultKind = "total_lie"      // list: total_count is Value
+	FaultTotalMissing FaultKind = "total_missing"  // list: no total_count
+	FaultNoCreated    FaultKind = "no_created"     // list: the filters by created_at are not obeyed
 	FaultWrongSize    FaultKind = "wrong_size"     // file_size is one too many
 	FaultCorrupt      FaultKind = "corrupt"        // file: one byte in the middle is another
 	FaultTokenError   FaultKind = "token_error"    // an OAuth error with Status (default 401) and Body as its class
@@ -101,6 +103,7 @@ func faultKinds() []FaultKind {
 	return []FaultKind{
 		FaultStatus, FaultRateLimit, FaultUnauthorized, FaultDrop, FaultCut, FaultCutChunked, FaultHTML, FaultSlow,
 		FaultDrip, FaultEmptyList, FaultHalfPage, FaultNewFields, FaultNewEnums, FaultTotalCap, FaultTotalLie,
+		FaultTotalMissing, FaultNoCreated,
 		FaultWrongSize, FaultCorrupt, FaultTokenError,
 	}
 }

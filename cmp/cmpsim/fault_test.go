@@ -84,6 +84,14 @@ func TestFaultsChangeAnswers(t *testing.T) {
 	if p := b.get(list); p.num("total_count") != 1e6 {
 		t.Errorf("lie: %v", p["total_count"])
 	}
+	b.fault(cmpsim.Fault{Kind: cmpsim.FaultTotalMissing})
+	if p := b.get(list); p["total_count"] != nil || len(p.list("data")) != 100 {
+		t.Errorf("no total: %v", p["total_count"])
+	}
+	b.fault(cmpsim.Fault{Kind: cmpsim.FaultNoCreated})
+	if p := b.get(list + "&created_at__to=1999-01-01T00:00:00Z"); p.num("total_count") != 600 {
+		t.Errorf("filter by created_at: %v", p["total_count"])
+	}
 	b.fault(cmpsim.Fault{Kind: cmpsim.FaultNewFields})
 	if p := b.get(list); p["new_field"] == nil || p.list("data")[0]["new_field"] == nil {
 		t.Error("no new fields")

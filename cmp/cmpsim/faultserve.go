@@ -35,6 +35,13 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		next.ServeHTTP(&cuttingWriter{ResponseWriter: w, chunked: f.Kind == FaultCutChunked}, plain(r))
 	case FaultDrip:
 		next.ServeHTTP(&drippingWriter{ResponseWriter: w, ctx: r.Context(), over: f.delay()}, plain(r))
+	case FaultNoCreated:
+		r = r.Clone(r.Context())
+		q := r.URL.Query()
+		q.Del("created_at__from")
+		q.Del("created_at__to")
+		r.URL.RawQuery = q.Encode()
+		next.ServeHTTP(w, r)
 	case FaultCorrupt:
 		next.ServeHTTP(&corruptingWriter{ResponseWriter: w}, r)
 	default:
@@ -135,6 +142,8 @@ func (f Fault) change(doc map[string]any) {
 				doc["total_count"] = f.Value
 			}
 		}
+	case FaultTotalMissing:
+		delete(doc, "total_count")
 	case FaultWrongSize:
 		if n, ok := doc["file_size"].(json.Number); ok {
 			size, _ := n.Int64() // the simulator wrote it

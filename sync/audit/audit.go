@@ -198,6 +198,6 @@ func (r *run) round(ctx context.Context, round int) (even bool, err error) {
 	case round >= maxRounds:
 		return false, nil
 	}
-	r.limit = max(whole.mirror*12/10/pageSize, 2*pageSize)
+	r.limit = max(whole.mirror*12/10/pageSize, pageSize/5)
 	return false, r.settle(ctx, all, whole)
 }

@@ -1,0 +1,212 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"damsync/cmp"
+	"damsync/cmp/cmpsim"
+	"damsync/internal/grant"
+	"damsync/sync/audit"
+)
+
+// resting is a world whose replica does nothing by itself any more but look up and push.
+func resting(t *testing.T, assets int) (*world, *replica) {
+	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: assets}, schedule: &Schedule{}})
+	w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})
+	return w, r
+}
+
+func (r *replica) audit(t *testing.T) (AuditResult, error) {
+	t.Helper()
+	return r.engine.Audit(t.Context(), AuditOptions{Class: grant.Manual, RequestedBy: "test"})
+}
+
+// removed waits for all lookups and lists what the mirror takes for removed.
+func (w *world) removed() []string {
+	w.Helper()
+	w.eventually("lookups", 60*time.Second, func() error {
+		if n := query[int](w, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`); n > 0 {
+			return fmt.Errorf("%d are left", n)
+		}
+		return nil
+	})
+	return query[[]string](w, `SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM damsync.asset WHERE removed_at IS NOT NULL`)
+}
+
+// A deletion that no webhook announces shows in the counts of two polls; an audit
+// finds the asset, its 404 confirms it, and the target loses it.
+func TestUnannouncedDeletionIsFoundByCounting(t *testing.T) {
+	w := newWorld(t, t, worldOptions{sim: cmpsim.Options{Assets: 700}})
+	t.Cleanup(w.close)
+	w.start()
+	w.converge()
+	w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})
+	gone := anyOf(w.wanted("brand"))
+	if err := w.sim.BulkDelete([]string{gone}); err != nil {
+		t.Fatal(err)
+	}
+	w.converge()
+	if got := w.removed(); !slices.Equal(got, []string{gone}) {
+		t.Errorf("removed %v, want %s", got, gone)
+	}
+	if by := query[string](w, `SELECT observation FROM report.changes WHERE entity_id = $1 AND field = 'removed'`, gone); by != "audit" {
+		t.Errorf("found by %s, want the audit", by)
+	}
+	if n := query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'sweep'`); n != 1 {
+		t.Errorf("%d sweeps, want the first alone", n)
+	}
+	var requests, missing, suspects int
+	err := w.pool.QueryRow(t.Context(), `SELECT requests, missing, suspects FROM report.audits WHERE complete_at IS NOT NULL AND missing > 0`).Scan(&requests, &missing, &suspects)
+	if err != nil || missing != 1 || suspects != 1 || requests > 12 {
+		t.Errorf("the audit has cost %d requests for %d missing, %d suspects (%v)", requests, missing, suspects, err)
+	}
+}
+
+// One asset gone and one come: no count tells. The windows counted in turn read every asset.
+func TestCancelledPairIsFoundInTurn(t *testing.T) {
+	w, r := resting(t, 700)
+	old := query[[]string](w, `SELECT array_agg(id) FROM (SELECT id FROM damsync.asset ORDER BY modified_at LIMIT 2) AS a`)
+	gone, come := old[0], old[1]
+	if err := w.sim.BulkDelete([]string{gone}); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`UPDATE damsync.asset SET removed_at = clock_timestamp(), hash = '' WHERE id = $1`, come)
+	if result, err := r.audit(t); err != nil || result.Requests != 1 {
+		t.Fatalf("%d requests, %v: the counts do not cancel", result.Requests, err)
+	}
+	for range 6 { // days: some seconds hold several pages
+		w.exec(`INSERT INTO damsync.observation (kind, last_success) VALUES ('audit_windows', clock_timestamp() - interval '1 day')
+			ON CONFLICT (kind) DO UPDATE SET last_success = excluded.last_success`)
+		if err := r.engine.auditTurns(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.removed(); !slices.Equal(got, []string{gone}) {
+		t.Errorf("removed %v, want %s", got, gone)
+	}
+	if !query[bool](w, `SELECT read_since IS NOT NULL AND counted_since >= read_since AND windows > 3 FROM report.completeness`) {
+		t.Errorf("the report does not tell since when every asset was read: %s", query[string](w, `SELECT string_agg(w::text, E'\n') FROM damsync.audit_window AS w`))
+	}
+	w.converge()
+}
+
+// What the list does not show and its own address does is not removed.
+func TestFalseSuspectsAreNotRemoved(t *testing.T) {
+	w, r := resting(t, 330)
+	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultHalfPage, Path: "/v3/assets", Skip: 3}); err != nil {
+		t.Fatal(err)
+	}
+	gone := anyOf(w.wanted("brand"))
+	if err := w.sim.BulkDelete([]string{gone}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.audit(t)
+	if err != nil || result.Suspects < 20 {
+		t.Errorf("%+v, %v: half of each page is missing", result, err)
+	}
+	if got := w.removed(); !slices.Equal(got, []string{gone}) {
+		t.Errorf("removed %v, want %s alone", got, gone)
+	}
+}
+
+// A library that counts to a limit is audited in windows under it.
+func TestAuditUnderACap(t *testing.T) {
+	w, r := resting(t, 1500)
+	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultTotalCap, Value: 400, Path: "/v3/assets"}); err != nil {
+		t.Fatal(err)
+	}
+	gone := anyOf(w.wanted("brand"))
+	if err := w.sim.BulkDelete([]string{gone}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.audit(t)
+	if err != nil || result.Cap != 400 || result.Missing != 1 || result.CompleteAt.IsZero() || len(result.Notes) == 0 || result.Requests > 40 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if got := w.removed(); !slices.Equal(got, []string{gone}) {
+		t.Errorf("removed %v, want %s", got, gone)
+	}
+	if again, err := r.audit(t); err != nil || again.Missing != 0 || again.CompleteAt.IsZero() || again.Requests > 12 {
+		t.Errorf("the next one, which knows the cap: %+v, %v", again, err)
+	}
+}
+
+// From counts that are none nothing is inferred.
+func TestUncountableLibrary(t *testing.T) {
+	for _, f := range []cmpsim.Fault{
+		{Kind: cmpsim.FaultTotalMissing},
+		{Kind: cmpsim.FaultTotalLie, Value: 7},
+		{Kind: cmpsim.FaultTotalLie, Value: 1_000_000},
+		{Kind: cmpsim.FaultTotalCap, Value: 50},
+		{Kind: cmpsim.FaultNoCreated},
+		{Kind: cmpsim.FaultEmptyList},
+	} {
+		t.Run(fmt.Sprint(f.Kind, f.Value), func(t *testing.T) {
+			t.Parallel()
+			w, r := resting(t, 330)
+			f.Path = "/v3/assets"
+			if _, err := w.sim.AddFault(f); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.sim.BulkDelete([]string{anyOf(w.wanted("brand"))}); err != nil {
+				t.Fatal(err)
+			}
+			result, err := r.audit(t)
+			if !errors.Is(err, audit.ErrUncountable) || !result.CompleteAt.IsZero() || !r.engine.uncountable.Load() {
+				t.Errorf("%+v, %v", result, err)
+			}
+			if result.Requests > 30 {
+				t.Errorf("%d requests to find that out", result.Requests)
+			}
+			if n := query[int](w, `SELECT count(*) FROM damsync.lookup WHERE gone`); n > 0 {
+				t.Errorf("%d assets are looked up", n)
+			}
+			w.rest()
+		})
+	}
+}
+
+// A quota that defers an audit midway keeps what was found; the next begins anew.
+func TestDeferredAuditKeepsWhatItFound(t *testing.T) {
+	w, r := resting(t, 700)
+	var gone []string
+	for id := range w.wanted("brand") {
+		gone = append(gone, id)
+	}
+	if err := w.sim.BulkDelete(slices.Clone(gone)); err != nil {
+		t.Fatal(err)
+	}
+	left := &refusing{Library: r.engine.lib, left: 12}
+	r.engine.lib = left
+	result, err := r.audit(t)
+	var deferred *grant.Deferred
+	if !errors.As(err, &deferred) || result.Suspects == 0 || !result.CompleteAt.IsZero() {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	left.left = 1 << 30
+	if _, err := r.audit(t); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(gone)
+	if got := w.removed(); !slices.Equal(got, gone) {
+		t.Errorf("%d removed, want %d", len(got), len(gone))
+	}
+}
+
+// refusing is a library whose quota ends.
+type refusing struct {
+	Library
+	left int
+}
+
+func (l *refusing) Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error) {
+	if l.left--; l.left < 0 {
+		return cmp.AssetPage{}, &grant.Deferred{Until: time.Now().Add(time.Hour), Reason: "test"}
+	}
+	return l.Library.Assets(ctx, q)
+}
