@@ -78,7 +78,9 @@ func TestDearResyncWantsConsent(t *testing.T) {
 	s := newSite(t, 60, settings{})
 	s.run("resync").wantCode(t, 0)
 	before := int64(s.status().Quota.Used)
-	s.configure(func(c *settings) { c.cmp = fmt.Sprintf("requests_per_second: 500\n  requests_per_month: %d", before+60) })
+	s.configure(func(c *settings) {
+		c.cmp = fmt.Sprintf("requests_per_second: 500\n  requests_per_month: %d", before+60)
+	})
 	r := s.run("resync", "--full").wantCode(t, 2)
 	if !strings.Contains(r.stderr, "--yes") || !strings.Contains(r.stderr, "of what the month has left") {
 		t.Errorf("it does not say what it takes: %s", r)

@@ -54,11 +54,7 @@ ends with exit code 2; --yes goes on without asking.`,
 					return err
 				}
 			}
-			// Called by hand after an incident: what failed is tried again now.
-			if _, err := a.store.Retry(cmd.Context(), target); err != nil {
-				return err
-			}
-			return a.resync(cmd.Context(), p, o)
+			return a.resyncNow(cmd.Context(), p, o, target)
 		},
 	}
 	configFlag(cmd, &file)
@@ -68,6 +64,14 @@ ends with exit code 2; --yes goes on without asking.`,
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before much of the month is spent")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read the library and show what would be done, change nothing")
 	return cmd
+}
+
+// resyncNow also tries again what failed: it is called by hand after an incident.
+func (a *app) resyncNow(ctx context.Context, p process, o sync.ResyncOptions, target string) error {
+	if _, err := a.store.Retry(ctx, target); err != nil {
+		return err
+	}
+	return a.resync(ctx, p, o)
 }
 
 // readingEngine is an engine that can read the library.
