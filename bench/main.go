@@ -61,6 +61,7 @@ func programs() []*cobra.Command {
 		newUpsert(),
 		newMonth(),
 		newTransfer(),
+		newInSync(),
 		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush, "spend": playSpend}),
 	}
 }
