@@ -77,11 +77,17 @@ func (e *Engine) verifyScheduled(ctx context.Context) error {
 	}
 	var failed []error
 	for i, t := range targets {
-		if err := result.Targets[i].Err; err != nil {
-			failed = append(failed, err)
-		} else if t.RepairDrift {
-			one := VerifyResult{Targets: result.Targets[i : i+1]}
+		tv := result.Targets[i]
+		drift := tv.Counts.Total() - tv.Counts[state.DriftForeign]
+		switch {
+		case tv.Err != nil:
+			failed = append(failed, tv.Err)
+		case drift > 0 && t.RepairDrift:
+			one := VerifyResult{Targets: []TargetVerification{tv}}
 			failed = append(failed, e.repairAll(ctx, run, targets[i:i+1], &one, o))
+		case drift > 0:
+			e.log.Warn().Str("target", tv.Target).Int64("drift", drift).
+				Msgf("the target holds other things than were put there: see report.drift, then damsync verify --target %s --repair", tv.Target)
 		}
 	}
 	return errors.Join(failed...)

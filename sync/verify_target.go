@@ -41,20 +41,16 @@ func (v *verifying) verify(ctx context.Context) (TargetVerification, error) {
 	v.result.Verification = state.Verification{
 		Target: v.name(), Depth: string(v.o.Depth), RunID: v.run.ID, StartedAt: v.run.StartedAt, Counts: state.DriftCounts{},
 	}
-	err := v.compareAll(ctx)
-	if err != nil {
+	if err := v.compareAll(ctx); err != nil {
 		return v.result, err
 	}
 	if err := v.e.store.EndVerification(ctx, v.result.Verification); err != nil {
 		return v.result, err
 	}
-	log := v.e.log.Info()
-	if v.result.Counts.Total() > 0 {
-		log = v.e.log.Warn()
-	}
 	c := v.result.Counts
-	log.Str("target", v.name()).Str("depth", string(v.o.Depth)).Int64("listed", v.result.Listed).Int64("missing", c[state.DriftMissing]).
-		Int64("changed", c[state.DriftChanged]).Int64("orphaned", c[state.DriftOrphaned]).Int64("foreign", c[state.DriftForeign]).Msg("target verified")
+	v.e.log.Info().Str("target", v.name()).Str("depth", string(v.o.Depth)).Int64("run_id", v.run.ID).Int64("listed", v.result.Listed).
+		Int64("missing", c[state.DriftMissing]).Int64("changed", c[state.DriftChanged]).Int64("orphaned", c[state.DriftOrphaned]).
+		Int64("foreign", c[state.DriftForeign]).Msg("target verified")
 	return v.result, nil
 }
 

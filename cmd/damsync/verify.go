@@ -16,8 +16,9 @@ import (
 )
 
 func newVerify(p process) *cobra.Command {
-	var file, target, depth string
-	var repair, all, asJSON bool
+	var file, target string
+	var asJSON bool
+	o := sync.VerifyOptions{RequestedBy: "verify"}
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Hold what the targets have against what was put there, and repair it",
@@ -42,33 +43,40 @@ Foreign objects alone are no drift.`,
   damsync verify --target brand --repair      put again what is missing or changed
   damsync verify --json | jq '.targets[].drift'`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if all && !repair {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.All && !o.Repair {
 				return usage("--all needs --repair")
 			}
-			o := sync.VerifyOptions{Depth: sync.Depth(depth), Repair: repair, All: all, RequestedBy: "verify"}
-			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
-			if err != nil {
-				return err
-			}
-			defer a.closing(&err)
-			o.Targets = a.targetNames()
-			if target != "" {
-				if err := a.knownTarget(target); err != nil {
-					return err
-				}
-				o.Targets = []string{target}
-			}
-			return a.verify(cmd.Context(), p, o, asJSON)
+			return runVerify(cmd.Context(), p, file, target, o, asJSON)
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&target, "target", "", "only the target `NAME`")
-	cmd.Flags().StringVar(&depth, "depth", string(sync.DepthToken), "how closely to look: token, hash or readback")
-	cmd.Flags().BoolVar(&repair, "repair", false, "put again what is missing or changed, have the gate judge what is orphaned, and wait")
-	cmd.Flags().BoolVar(&all, "all", false, "repair also more than removal_limit allows, and a target that lists nothing")
+	cmd.Flags().StringVar((*string)(&o.Depth), "depth", string(sync.DepthToken), "how closely to look: token, hash or readback")
+	cmd.Flags().BoolVar(&o.Repair, "repair", false, "put again what is missing or changed, have the gate judge what is orphaned, and wait")
+	cmd.Flags().BoolVar(&o.All, "all", false, "repair also more than removal_limit allows, and a target that lists nothing")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+func runVerify(ctx context.Context, p process, file, target string, o sync.VerifyOptions, asJSON bool) (err error) {
+	a, err := openApp(ctx, p, appOptions{configFile: file, quiet: true})
+	if err != nil {
+		return err
+	}
+	defer a.closing(&err)
+	if o.Targets, err = a.namedTargets(target); err != nil {
+		return err
+	}
+	return a.verify(ctx, p, o, asJSON)
+}
+
+// namedTargets is the one named, or all.
+func (a *app) namedTargets(name string) ([]string, error) {
+	if name == "" {
+		return a.targetNames(), nil
+	}
+	return []string{name}, a.knownTarget(name)
 }
 
 func (a *app) verify(ctx context.Context, p process, o sync.VerifyOptions, asJSON bool) error {
