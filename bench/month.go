@@ -98,7 +98,7 @@ type month struct {
 func simulateMonth(ctx context.Context, o monthOptions) (*month, error) {
 	world := newMonthWorld(o)
 	ledger := newMonthLedger(o.quota, monthDays)
-	m := &month{world: world, ledger: ledger, library: &monthLibrary{world: world, ledger: ledger}, mirror: newMonthMirror(world)}
+	m := &month{world: world, ledger: ledger, library: &monthLibrary{world: world, ledger: ledger, gone: map[grant.Class]int64{}}, mirror: newMonthMirror(world)}
 	engine, err := m.engine(o)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (m *month) sheet(o monthOptions) *sheet {
 		share = 15
 	}
 	used := m.ledger.byClass()
-	details := used[grant.Webhook] + used[grant.Detail] - int64(m.library.gone)
+	details := used[grant.Webhook] + used[grant.Detail] - m.library.gone[grant.Webhook] - m.library.gone[grant.Detail]
 	s.atMost(share, "observation", percent(m.ledger.used-details), "% of the quota")
 	s.atMost(50, "observation and details", percent(m.ledger.used), "% of the quota")
 	for _, class := range grant.Classes() {

@@ -18,7 +18,7 @@ type monthLibrary struct {
 	sync.Library
 	world  *monthWorld
 	ledger *monthLedger
-	gone   int // details asked for that are not found
+	gone   map[grant.Class]int64 // details asked for that are not found
 }
 
 // request takes a grant and lets half of the latency pass: the answer is of that moment.
@@ -50,7 +50,7 @@ func (l *monthLibrary) Asset(ctx context.Context, ref cmp.Ref) (cmp.AssetDetail,
 	defer l.answered()
 	place := audittest.Place(ref.ID)
 	if !l.world.lib.Alive(place) {
-		l.gone++
+		l.gone[grant.ClassOf(ctx)]++
 		return cmp.AssetDetail{}, fmt.Errorf("read asset %s: %w", ref.ID, cmp.ErrNotFound)
 	}
 	a := library.Asset{ID: ref.ID, Type: ref.Type, ModifiedAt: audittest.Epoch().Add(time.Duration(l.world.modified[place]) * time.Second)}
