@@ -15,6 +15,7 @@ type Demand struct {
 	Details int // of which some rule reads the detail
 	Unread  int // of these, not read yet or changed since
 	Fields  int // of which some rule reads the fields; at most so many while details are unread
+	Windows int // that an audit counts in a day
 	Targets []TargetDemand
 }
 
@@ -48,6 +49,8 @@ func (e *Engine) Demand(ctx context.Context) (Demand, error) {
 		}
 		return nil
 	})
+	size := e.windowSize(d.Assets)
+	d.Windows = (d.Assets + size - 1) / size
 	return d, err
 }
 

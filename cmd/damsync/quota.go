@@ -105,7 +105,7 @@ func (a *app) demand(ctx context.Context, in *forecast.Input) error {
 		return err
 	}
 	in.Library = forecast.Library{
-		Assets: int64(d.Assets), Folders: seen.Folders, Details: int64(d.Details), Unread: int64(d.Unread), Fields: int64(d.Fields),
+		Assets: int64(d.Assets), Folders: seen.Folders, Details: int64(d.Details), Unread: int64(d.Unread), Fields: int64(d.Fields), Windows: int64(d.Windows),
 		ObservedDays: seen.Days, Changed: seen.Changed, Added: seen.Added, Removed: seen.Removed,
 	}
 	for _, t := range d.Targets {

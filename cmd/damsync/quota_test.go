@@ -64,7 +64,7 @@ func TestQuotaForecastsAFullResync(t *testing.T) {
 			t.Errorf("polls cost %d", c.Requests)
 		}
 	}
-	s.run("quota").wantCode(t, 0).wantText(t, "select.expired reads expires_at", "resync --full:", "CLASS", "8640 polls")
+	s.run("quota").wantCode(t, 0).wantText(t, "select.expired reads expires_at", "resync --full:", "CLASS", "8640 polls at most")
 	s.run("resync", "--full").wantCode(t, 0)
 	took := int64(s.status().Quota.Used) - before
 	if most := r.FullResync.Requests; took > most+10 || took < most-10 {

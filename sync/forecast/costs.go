@@ -14,9 +14,6 @@ import (
 const (
 	// referencesPerMonth is how often folders, labels and fields are read: once an hour.
 	referencesPerMonth = 30 * 24
-	// auditRows is how many rows one window of the nightly audit holds: its page of 100 checks
-	// so many by their count.
-	auditRows = 3000
 	// minBisection is the least that finding a difference of counts takes.
 	minBisection = 1
 )
@@ -40,13 +37,13 @@ func costsOf(in Input, c Counts) ([]Cost, error) {
 	return []Cost{
 		{
 			"incremental", polls + whole(changes/pageRows)*min(polls, 1),
-			fmt.Sprintf("%d polls, 1 request each while fewer than 100 assets changed", polls),
+			fmt.Sprintf("%d polls at most, 1 request each while fewer than 100 assets changed", polls),
 		},
 		{
 			"references", referencesPerMonth * references(in.Library.Folders),
 			fmt.Sprintf("folders, labels and fields once an hour, %d requests each", references(in.Library.Folders)),
 		},
-		audit(audits, n, c.RemovedPerDay),
+		audit(audits, in.Library, c.RemovedPerDay),
 		{"sweep", sweeps * pages(n), fmt.Sprintf("%d sweeps of %d requests", sweeps, pages(n))},
 		{
 			"details", whole(changes * share(in.Library.Details, n)),
@@ -60,19 +57,18 @@ func costsOf(in Input, c Counts) ([]Cost, error) {
 	}, nil
 }
 
-// audit counts every row in windows each night, and looks for each difference by bisection.
-// Runs by day differ only in how the windows of a day are divided among them.
-func audit(runs, assets int64, removedPerDay float64) Cost {
+// audit counts every window once a day, spread over the runs of a day, each of which counts one
+// more, and looks for each difference by bisection.
+func audit(runs int64, l Library, removedPerDay float64) Cost {
 	if runs == 0 {
 		return Cost{"audit", 0, "off"}
 	}
-	nights := min(runs, 30)
-	windows := assets/auditRows + 1
-	bisection := math.Max(math.Log2(math.Max(float64(assets), 1)/100), minBisection)
-	differences := 30 * math.Min(removedPerDay, 24) // deletions of one hour are found together
+	windows := max(l.Windows, 1)
+	bisection := math.Max(math.Log2(math.Max(float64(l.Assets), 1)/100), minBisection)
+	differences := math.Min(removedPerDay, 24) // deletions of one hour are found together
 	return Cost{
-		"audit", nights*windows + whole(differences*bisection),
-		fmt.Sprintf("%d nights of %d windows, and %.1f for each of %.1f differences a day", nights, windows, bisection, differences/30),
+		"audit", min(30*windows+runs, runs*windows) + whole(30*differences*bisection),
+		fmt.Sprintf("%d runs, counting %d windows a day; %.1f requests for each of %.1f differences a day", runs, windows, bisection, differences),
 	}
 }
 

@@ -49,6 +49,7 @@ type Library struct {
 	Details int64 // assets of which some rule reads the detail
 	Unread  int64 // of these, not read yet
 	Fields  int64 // assets of which some rule reads the custom fields
+	Windows int64 // that the audit counts in a day, one request each
 
 	ObservedDays            float64 // since the first complete reading, at most 30
 	Changed, Added, Removed int64   // in these days
