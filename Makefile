@@ -8,6 +8,8 @@ BIN       ?= bin/damsync
 BENCH     ?= .
 BENCHTIME ?= 1s
 COUNT     ?= 1
+# Of the programs of ./bench, those that make bench runs.
+PROGRAMS  ?= transfer insync
 
 .PHONY: help build test race lint fmt tidy bench demo ci clean
 
@@ -34,9 +36,12 @@ tidy: ## bring go.mod and go.sum up to date
 	$(GO) mod tidy
 
 # Only packages that have a benchmark, one after the other: two at once would measure each other.
-bench: ## run the benchmarks; BENCH=regexp BENCHTIME=1s COUNT=1
+bench: ## run the benchmarks and the programs of ./bench; BENCH=regexp BENCHTIME=1s COUNT=1 PROGRAMS=…
 	$(GO) test -p 1 -timeout 60m -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
+	@$(GO) build -o bin/bench ./bench; status=0; for program in $(PROGRAMS); do \
+		echo "== bench $$program"; bin/bench $$program || status=1; \
+	done; exit $$status
 
 demo: ## see damsync work, without a CMP account; Ctrl-C ends it
 	$(GO) run ./cmd/damsync demo
