@@ -58,6 +58,8 @@ func newRoot() *cobra.Command {
 func programs() []*cobra.Command {
 	return []*cobra.Command{
 		newQuota(),
+		newAudit(),
+		newScan(),
 		newUpsert(),
 		newMonth(),
 		newTransfer(),
