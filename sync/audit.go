@@ -89,6 +89,7 @@ func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope s
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	memory.Bounds, memory.Cap = report.Bounds, report.Cap
+	memory.learn(report)
 	if scope == state.AuditLibrary && !report.Complete {
 		memory.Bounds = audit.Bounds{} // what does not add up may be their fault
 	}

@@ -3,6 +3,7 @@ package sync
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"damsync/internal/state"
@@ -13,9 +14,27 @@ import (
 type auditMemory struct {
 	Bounds audit.Bounds `json:"bounds"`
 	Cap    int          `json:"cap,omitempty"` // the highest total_count the library gives; 0: none is known
+	// Suspects of the last audit, some of them, and how many assets it could not settle: counted and
+	// not listed, or suspects of the audit before, too, whose own detail says that they live.
+	Suspects  []string `json:"suspects,omitempty"`
+	Unsettled int      `json:"unsettled,omitempty"`
 	// What audits that counts asked for have cost on that day, in requests.
 	Day   string `json:"day,omitempty"`
 	Spent int    `json:"spent,omitempty"`
+}
+
+// suspectsKept bounds what one audit remembers for the next.
+const suspectsKept = 100
+
+// learn takes what an audit found.
+func (m *auditMemory) learn(r audit.Report) {
+	m.Unsettled = r.Hidden
+	for _, id := range m.Suspects {
+		if slices.Contains(r.Suspects, id) {
+			m.Unsettled++
+		}
+	}
+	m.Suspects = slices.Clone(r.Suspects[:min(len(r.Suspects), suspectsKept)])
 }
 
 func auditMemoryOf(o state.ObservationState) (auditMemory, error) {

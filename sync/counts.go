@@ -13,9 +13,8 @@ type counts struct {
 	// Baseline is the difference that an audit has looked into and that is there all the same:
 	// assets that the library counts and does not list, or lists no more and still has.
 	Baseline  int       `json:"baseline"`
-	Left      int       `json:"left,omitempty"` // the difference that the last audit has left
-	Differing int       `json:"differing"`      // polls in a row
-	Since     time.Time `json:"since"`          // of the first of them, on the database's clock
+	Differing int       `json:"differing"` // polls in a row
+	Since     time.Time `json:"since"`     // of the first of them, on the database's clock
 	// What sweeps that counts asked for have cost on that day, in requests.
 	Day   string `json:"day,omitempty"`
 	Spent int    `json:"spent,omitempty"`
@@ -30,7 +29,7 @@ func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int
 	}
 	difference := total - count
 	if difference == 0 {
-		cursor.Baseline, cursor.Left = 0, 0
+		cursor.Baseline = 0
 	}
 	if difference == cursor.Baseline {
 		cursor.Differing = 0
@@ -72,8 +71,8 @@ func (e *Engine) explainDifference(ctx context.Context, c counts, total, differe
 		return c, err
 	case memory.Cap > 0 && total >= memory.Cap:
 		c.Differing = 0 // no count at all; the windows under the cap are counted in turn
-	case audited.LastSuccess.After(c.Since) && difference != c.Left:
-		c.Left, c.Differing, c.Since = difference, 1, now // it may have come since the audit
+	case audited.LastSuccess.After(c.Since) && memory.Unsettled == 0:
+		c.Differing, c.Since = 1, now // it has come since the audit
 	case audited.LastSuccess.After(c.Since):
 		log.Warn().Msg("the library counts other than it lists; the difference is taken as given")
 		c.Baseline, c.Differing = difference, 0
