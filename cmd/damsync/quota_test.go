@@ -100,19 +100,19 @@ func TestWebhooksGoOnWhileDetailsAreDeferred(t *testing.T) {
 		target:   "\n    metadata: {title: asset.title, alt: asset.alt_text}\n",
 	})
 	s.run("resync").wantCode(t, 3).wantText(t, "deferred until")
-	deferred := 0
+	deferred := ""
 	for _, c := range s.quota().Classes {
 		if c.Until != nil {
-			deferred++
+			deferred = c.Class
 			if c.Class == "webhook" || c.LeftToday != 0 {
 				t.Errorf("%+v", c)
 			}
 		}
 	}
-	if deferred == 0 {
-		t.Error("no class is deferred")
+	if deferred == "" {
+		t.Fatal("no class is deferred")
 	}
-	s.run("status").wantText(t, "deferred  detail until ")
+	s.run("status").wantText(t, "deferred  "+deferred+" until ")
 	p := s.serve()
 	s.registerWebhook()
 	files, err := s.files()
