@@ -134,10 +134,10 @@ func (m *month) engine(o monthOptions) (*sync.Engine, error) {
 // waits for the other, which makes lags longer than they are.
 func (m *month) run(ctx context.Context, steps []sync.Step) error {
 	due := make([]time.Duration, len(steps))
-	m.world.report = func(place int, what change) {
-		m.mirror.report(place, what)
+	m.world.report = m.mirror.report
+	m.mirror.wake = func(step string) {
 		for i := range due {
-			if steps[i].Name == "lookup" || steps[i].Name == "burst" {
+			if steps[i].Name == step {
 				due[i] = m.world.now
 			}
 		}
@@ -195,7 +195,7 @@ func (m *month) sheet(o monthOptions) *sheet {
 	s.atMost(most, "change known after, p99", quantile(w.changeLag, 0.99).Seconds(), "s")
 	s.seen("deletions known", float64(len(w.removalLag)), "assets")
 	s.seen("deletion known after, median", quantile(w.removalLag, 0.5).Seconds(), "s")
-	s.atMost((poll + recount + bisection).Seconds(), "deletion known after, p99", quantile(w.removalLag, 0.99).Seconds(), "s")
+	s.atMost((poll + recount + bisection + wave).Seconds(), "deletion known after, p99", quantile(w.removalLag, 0.99).Seconds(), "s")
 	s.seen("deletion known after, longest", quantile(w.removalLag, 1).Seconds(), "s")
 	s.exactly(0, "requests above pace or month", float64(m.ledger.check(10)), "")
 	s.atMost(1, "assets wrong at the end, of those changed over a poll ago", float64(m.wrong(2*o.poll)), "")
@@ -207,6 +207,8 @@ const (
 	recount = 30 * time.Second
 	// bisection is what finding one asset among a million takes, and its confirmation.
 	bisection = 20 * latency
+	// wave is what it takes to confirm each asset of the largest folder.
+	wave = largestFolder * latency
 )
 
 // wrong counts the assets that the mirror should know by now and does not.

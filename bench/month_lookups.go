@@ -41,6 +41,7 @@ func (m *monthMirror) report(place int, what change) {
 	m.events = append(m.events, monthEvent{now, place})
 	l := monthLookup{class: grant.Webhook, obs: state.Observation{Kind: string(grant.Webhook)}, pollable: true, due: now}
 	if m.burst() {
+		m.wake("burst")
 		l.due = now + state.HoldBack
 	}
 	m.want(place, l)
@@ -63,6 +64,7 @@ func (m *monthMirror) burst() bool {
 
 func (m *monthMirror) want(place int, l monthLookup) {
 	now := m.world.now
+	m.wake("lookup")
 	before, pending := m.lookups[place]
 	if !pending {
 		l.wanted, l.wantedAt, l.lastWanted = 1, now, now

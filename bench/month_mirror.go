@@ -19,6 +19,7 @@ import (
 type monthMirror struct {
 	sync.Store
 	world  *monthWorld
+	wake   func(step string) // as NOTIFY does
 	assets *audittest.Mirror
 	known  []knownAsset // by place
 	// byModified are the living by modified_at, oldest first, and what they were before.

@@ -13,6 +13,8 @@ func monthStart() time.Time { return time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
 const (
 	monthDays = 30
+	// Folders that are deleted have so many assets.
+	smallestFolder, largestFolder = 20, 420
 	// latency is how long an answer takes: requests one after the other keep a pace of 10/s.
 	latency = 100 * time.Millisecond
 	// leastDelivery is how long the CMP takes to deliver a webhook, at least.
@@ -136,7 +138,7 @@ func (w *monthWorld) plan(o monthOptions) {
 		}
 	}
 	for range o.folders {
-		at, run := w.moment(w.random.IntN(monthDays)), 20+w.random.IntN(401)
+		at, run := w.moment(w.random.IntN(monthDays)), smallestFolder+w.random.IntN(largestFolder-smallestFolder+1)
 		from := w.random.IntN(max(int(o.assets)-run, 1))
 		for i := range run { // a folder is gone within a second or two
 			w.ahead = append(w.ahead, happening{at: at + time.Duration(i)*5*time.Millisecond, what: deleted, place: from + i})

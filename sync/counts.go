@@ -47,12 +47,18 @@ func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int
 		return cursor, nil
 	}
 	backlog, err := e.store.Backlog(ctx, nil, now)
-	if err != nil || backlog.Lookups > 0 {
-		return cursor, err // what is being read may explain it
+	if err != nil || backlog.Lookups > 0 { // what is being read may explain it
+		if backlog.Lookups <= soonRead {
+			cursor.Differing = 1
+		}
+		return cursor, err
 	}
 	cursor.counts, err = e.explainDifference(ctx, cursor.counts, total, difference, now)
 	return cursor, err
 }
+
+// soonRead is how many assets are read before the next look at the counts.
+const soonRead = 20
 
 // retryAudit is how long after an audit that failed counts may ask for another.
 const retryAudit = 10 * time.Minute
