@@ -77,7 +77,7 @@ func inSync(s *stage, d *database, assets int, figures *sheet) error {
 
 func newPlaced(s *stage, d *database, assets int) (*placed, error) {
 	gateway := s3test.Start(s)
-	counting, err := newProxy(proxyJob{Store: gateway.Endpoint})
+	counting, err := newProxy(gateway.Endpoint)
 	if err != nil {
 		return nil, err
 	}

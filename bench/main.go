@@ -64,6 +64,6 @@ func programs() []*cobra.Command {
 		newMonth(),
 		newTransfer(),
 		newInSync(),
-		newChild(map[string]part{"source": playSource, "proxy": playProxy, "push": playPush, "spend": playSpend}),
+		newChild(map[string]part{"source": playSource, "sink": playSink, "push": playPush, "spend": playSpend}),
 	}
 }

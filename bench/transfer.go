@@ -33,7 +33,7 @@ source and store use is taken from both alike. The store is a directory below TM
 
   large      20 files of 500 MB
   distant    1,000 files of 1 MB, 50 ms to the first byte and 50 ms to each answer of
-             the store, 20 MB/s a stream
+             the store, 20 MB/s a stream; the store is one that keeps no bytes
   small      2,000 files of 1 MB, 64 workers
   checksums  4 files of 500 MB with each of the adapter's checksums, no peer
 

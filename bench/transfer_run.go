@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -79,10 +79,9 @@ func (c scenario) peer(more []string) arm {
 	return arm{
 		name: rclone,
 		command: func(s *stage, source, store string) (*exec.Cmd, error) {
-			workers := strconv.Itoa(c.workers)
 			args := append([]string{
 				"copy", ":http:", ":s3:" + benchName, "--config", os.DevNull, "--http-url", source,
-				"--transfers", workers, "--checkers", workers,
+				"--transfers", strconv.Itoa(c.workers), // all else as it comes
 				"--s3-provider", "Other", "--s3-endpoint", store, "--s3-region", s3test.Region, "--s3-force-path-style",
 			}, more...)
 			cmd := exec.CommandContext(s.Context(), rclone, args...) //nolint:gosec // what the user of this program asks for
@@ -106,48 +105,59 @@ func withoutRclone(env []string) []string {
 
 // run is one run of one arm between servers of its own.
 func (c scenario) run(s *stage, a arm) (outcome, error) {
+	source := startServer(s, "source", sourceJob{Files: c.files, Size: c.size, Wait: c.wait, Rate: c.rate})
+	if c.wait > 0 {
+		return c.toSink(s, a, source.url)
+	}
 	store := s3test.Start(s)
 	bucket := store.Bucket(s, benchName)
-	source := startServer(s, "source", sourceJob{Files: c.files, Size: c.size, Wait: c.wait, Rate: c.rate})
-	at, far := store.Endpoint, (*server)(nil)
-	if c.wait > 0 {
-		far = startServer(s, "proxy", proxyJob{Store: store.Endpoint, Wait: c.wait})
-		at = far.url
+	o, err := c.measure(s, a, source.url, store.Endpoint)
+	if err != nil {
+		return outcome{}, err
 	}
-	cmd, err := a.command(s, source.url, at)
+	store.Kill()
+	o.storeCPU = store.Used().Seconds() / c.gigabytes()
+	return o, c.arrived(store.DataDir(bucket))
+}
+
+func (c scenario) toSink(s *stage, a arm, source string) (outcome, error) {
+	store := startServer(s, "sink", sinkJob{Wait: c.wait})
+	o, err := c.measure(s, a, source, store.url)
+	if err != nil {
+		return outcome{}, err
+	}
+	var came sinkResult
+	if err := store.end(&came); err != nil {
+		return outcome{}, err
+	}
+	whole := 0
+	for _, size := range came.Sizes {
+		if size == c.size {
+			whole++
+		}
+	}
+	if whole != c.files {
+		return outcome{}, fmt.Errorf("%d of %d files arrived", whole, c.files)
+	}
+	used := store.cmd.ProcessState.UserTime() + store.cmd.ProcessState.SystemTime()
+	o.storeCPU = used.Seconds() / c.gigabytes()
+	o.requests = float64(came.Requests) / float64(c.files)
+	return o, nil
+}
+
+func (c scenario) measure(s *stage, a arm, source, store string) (outcome, error) {
+	cmd, err := a.command(s, source, store)
 	if err != nil {
 		return outcome{}, err
 	}
 	took, out, err := measured(cmd)
 	if err == nil {
-		err = errors.Join(a.check(out), c.arrived(store.DataDir(bucket)))
+		err = a.check(out)
 	}
-	if err != nil {
-		return outcome{}, err
-	}
-	store.Kill()
-	o := outcome{
+	return outcome{
 		throughput: c.gigabytes() * 1000 / took.Took.Seconds(), files: float64(c.files) / took.Took.Seconds(),
 		cpu: took.CPU.Seconds() / c.gigabytes(), resident: float64(took.Peak) / 1e6,
-		storeCPU: store.Used().Seconds() / c.gigabytes(),
-	}
-	if far != nil {
-		o.requests, err = c.counted(far)
-	}
-	return o, err
-}
-
-// counted gives the requests to the store for each file.
-func (c scenario) counted(far *server) (float64, error) {
-	var seen map[string]requests
-	if err := far.end(&seen); err != nil {
-		return 0, err
-	}
-	all := 0
-	for _, r := range seen {
-		all += r.Count
-	}
-	return float64(all) / float64(c.files), nil
+	}, err
 }
 
 // arrived looks at the store's directory, where an object is a file.
@@ -163,7 +173,7 @@ func (c scenario) arrived(dir string) error {
 		}
 	}
 	if whole != c.files {
-		return errors.New("the store has " + strconv.Itoa(whole) + " of " + strconv.Itoa(c.files) + " files")
+		return fmt.Errorf("%d of %d files arrived", whole, c.files)
 	}
 	return nil
 }

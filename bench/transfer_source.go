@@ -7,15 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
-	stdsync "sync"
 	"time"
 )
 
@@ -107,20 +103,19 @@ func (j sourceJob) header(w http.ResponseWriter, r *http.Request) (from, to int6
 	return from, to
 }
 
+// send gives a piece when the last of its bytes is due.
 func (j sourceJob) send(w http.ResponseWriter, r *http.Request, block []byte, i int, from, to int64) {
 	begun, most := time.Now(), int64(blockSize)
 	if j.Rate > 0 {
-		most = 64 << 10
+		most = 128 << 10
 	}
 	for at := from; at < to; {
-		n, err := w.Write(contentAt(block, i, at, min(most, to-at)))
-		if err != nil {
-			return
+		piece := contentAt(block, i, at, min(most, to-at))
+		if at += int64(len(piece)); j.Rate > 0 {
+			pause(r.Context(), time.Until(begun.Add(time.Duration(at-from)*time.Second/time.Duration(j.Rate))))
 		}
-		at += int64(n)
-		if j.Rate > 0 {
-			due := begun.Add(time.Duration(at-from) * time.Second / time.Duration(j.Rate))
-			pause(r.Context(), time.Until(due))
+		if _, err := w.Write(piece); err != nil {
+			return
 		}
 	}
 }
@@ -137,63 +132,6 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// proxyJob is a store that is further away than it is.
-type proxyJob struct {
-	Store string        // URL
-	Wait  time.Duration // each answer is late by it
-}
-
-// proxy passes requests on to a store and counts them.
-type proxy struct {
-	http.Handler
-
-	mu     stdsync.Mutex
-	counts map[string]requests
-}
-
-// requests are those of one kind: their method, and COPY for a PUT of what the
-// store holds already.
-type requests struct {
-	Count int
-	Bytes int64 // of bodies, as announced
-}
-
-func newProxy(j proxyJob) (*proxy, error) {
-	store, err := url.Parse(j.Store)
-	if err != nil {
-		return nil, err
-	}
-	p := &proxy{counts: map[string]requests{}}
-	p.Handler = &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			p.count(r.In)
-			r.Out.URL.Scheme, r.Out.URL.Host = store.Scheme, store.Host
-			r.Out.Host = r.In.Host
-		},
-		ModifyResponse: func(r *http.Response) error { pause(r.Request.Context(), j.Wait); return nil },
-		Transport:      &http.Transport{MaxIdleConnsPerHost: 256, ExpectContinueTimeout: time.Second},
-	}
-	return p, nil
-}
-
-func (p *proxy) count(r *http.Request) {
-	kind := r.Method
-	if r.Header.Get("X-Amz-Copy-Source") != "" {
-		kind = "COPY"
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := p.counts[kind]
-	p.counts[kind] = requests{c.Count + 1, c.Bytes + max(0, r.ContentLength)}
-}
-
-// seen gives the requests by kind so far.
-func (p *proxy) seen() map[string]requests {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.counts)
-}
-
 // playSource is the part of the web server.
 func playSource(ctx context.Context, job []byte, stdin io.Reader, stdout io.Writer) error {
 	var j sourceJob
@@ -201,22 +139,6 @@ func playSource(ctx context.Context, job []byte, stdin io.Reader, stdout io.Writ
 		return err
 	}
 	return serve(ctx, sourceHandler(j), stdin, stdout)
-}
-
-// playProxy is the part of the proxy; its last word is what it has seen.
-func playProxy(ctx context.Context, job []byte, stdin io.Reader, stdout io.Writer) error {
-	var j proxyJob
-	if err := json.Unmarshal(job, &j); err != nil {
-		return err
-	}
-	p, err := newProxy(j)
-	if err != nil {
-		return err
-	}
-	if err := serve(ctx, p, stdin, stdout); err != nil {
-		return err
-	}
-	return json.NewEncoder(stdout).Encode(p.seen())
 }
 
 // serve says where it listens, and serves until stdin ends.

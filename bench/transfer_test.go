@@ -37,7 +37,7 @@ func TestTransferTakesOneRequest(t *testing.T) {
 	for _, checksum := range []string{"none", "crc32c", "sha256"} {
 		t.Run(checksum, func(t *testing.T) {
 			store := s3test.Start(t)
-			counting, err := newProxy(proxyJob{Store: store.Endpoint})
+			counting, err := newProxy(store.Endpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
