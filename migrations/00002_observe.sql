@@ -18,7 +18,10 @@ CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at 
 CREATE INDEX inbox_asset ON damsync.inbox (asset_id, received_at);
 
 -- One row an asset that has to be read singly: wanted > done means there is work.
--- A request that comes while the asset is being read raises wanted, so it is not lost.
+-- A request that comes while the asset is being read raises wanted, so it is not lost. It
+-- starts where no earlier row of the asset has been, so that a reading which comes too late
+-- finishes no request that it knows nothing of.
+CREATE SEQUENCE damsync.lookup_wanted INCREMENT BY 1000000;
 CREATE TABLE damsync.lookup (
     asset_id        text PRIMARY KEY,
     asset_type      text NOT NULL,
@@ -27,7 +30,7 @@ CREATE TABLE damsync.lookup (
     urgency         smallint NOT NULL,           -- position of the class, 0 most urgent
     observation     text NOT NULL,               -- what asked for it first
     run_id          bigint,
-    wanted          bigint NOT NULL DEFAULT 1,
+    wanted          bigint NOT NULL DEFAULT nextval('damsync.lookup_wanted'),
     done            bigint NOT NULL DEFAULT 0,
     gone            boolean NOT NULL DEFAULT false, -- reported or found missing, not yet confirmed
     -- Wanted by events alone and not yet tried: a page of the poll that shows the asset may answer it.

@@ -32,7 +32,7 @@ type wanted struct {
 func lookupOf(t *testing.T, pool *pgxpool.Pool, assetID string) wanted {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
-		SELECT asset_type, self, class, observation, urgency, wanted, done, gone, next_attempt_at <= clock_timestamp()
+		SELECT asset_type, self, class, observation, urgency, wanted % 1000000, done % 1000000, gone, next_attempt_at <= clock_timestamp()
 		FROM damsync.lookup WHERE asset_id = $1`, assetID)
 	if err != nil {
 		t.Fatal(err)

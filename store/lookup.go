@@ -16,8 +16,10 @@ import (
 )
 
 const wantSQL = `
-INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone, pollable, priority, next_attempt_at)
-SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8, $10, priority, clock_timestamp() + $11::interval
+INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone, pollable, priority,
+	next_attempt_at, wanted_at, last_wanted_at)
+SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8, $10, priority,
+	clock_timestamp() + $11::interval, clock_timestamp(), clock_timestamp()
 FROM unnest($1::text[], $2::text[], $3::text[], $12::bigint[]) AS u (id, type, self, priority)
 ON CONFLICT (asset_id) DO UPDATE SET
 	wanted = l.wanted + 1,

@@ -241,10 +241,26 @@ func TestEventDuringTheClaimIsSettled(t *testing.T) {
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	l := claimOne(t, s)
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
-	l.Wanted = 2 // what the claim returns when the second event commits just before it locks the row
+	l.Wanted++ // what the claim returns when the second event commits just before it locks the row
 	applyReading(t, s, l, reading(summary("x"), second(1)), nil)
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 || inboxPending(t, pool) != 0 {
 		t.Errorf("%d lookups and %d events left", n, inboxPending(t, pool))
+	}
+}
+
+// Promise 9: a reading that comes after its lease, when another has done its work, does not
+// finish what was asked for since.
+func TestLateReadingFinishesNoLaterRequest(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s, other := New(pool, "a"), New(pool, "b")
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	late := claimOne(t, s)
+	exec(t, pool, `UPDATE damsync.lookup SET lease_until = clock_timestamp() - interval '1 second'`)
+	applyReading(t, other, claimOne(t, other), reading(summary("x"), second(2)), nil)
+	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
+	applyReading(t, s, late, reading(summary("x"), second(1)), nil)
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`); n != 1 || inboxPending(t, pool) != 1 {
+		t.Errorf("%d lookups and %d events are pending", n, inboxPending(t, pool))
 	}
 }
 
