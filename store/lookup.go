@@ -82,36 +82,65 @@ func inOrder(refs []state.Ref) []state.Ref {
 	return slices.CompactFunc(refs, func(a, b state.Ref) bool { return a.ID == b.ID })
 }
 
+// deeper is an asset of which the rules read more than is known.
+type deeper struct {
+	state.Known
+	rank int
+}
+
+// priority puts the assets of a lower rank first, of one rank those that were modified last.
+func (d deeper) priority() int64 {
+	const rank = 100_000_000_000 // more seconds than there are in a time
+	return int64(d.rank+1)*rank - d.Asset.ModifiedAt.Unix()
+}
+
 // wantDetails asks for what the rules read and the mirror does not know. A
-// lookup that is pending already will bring it.
-func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, known []state.Known) error {
-	ids := make([]string, len(known))
-	for i, k := range known {
-		ids[i] = k.Asset.ID
-	}
-	if len(ids) == 0 {
+// lookup that is pending already and as urgent will bring it.
+func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, assets []deeper) error {
+	if len(assets) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, `SELECT asset_id FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done
-		AND (lease_until IS NULL OR lease_until < clock_timestamp())`, ids)
-	if err != nil {
-		return fmt.Errorf("look for pending lookups: %w", err)
+	w := wish{obs: obs, class: grant.Detail}
+	if obs.Bulk {
+		w.class, w.priority = grant.Backfill, make(map[string]int64, len(assets))
 	}
-	pending, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("look for pending lookups: %w", err)
+	ids := make([]string, len(assets))
+	for i, d := range assets {
+		ids[i] = d.Asset.ID
 	}
-	skip := make(map[string]bool, len(pending))
-	for _, id := range pending {
-		skip[id] = true
+	pending, err := pendingLookups(ctx, tx, w.class, ids)
+	if err != nil {
+		return err
 	}
 	var refs []state.Ref
-	for _, k := range known {
-		if !skip[k.Asset.ID] {
-			refs = append(refs, state.Ref{ID: k.Asset.ID, Type: k.Asset.Type, Self: k.Asset.Self})
+	for _, d := range assets {
+		if pending[d.Asset.ID] {
+			continue
+		}
+		refs = append(refs, state.Ref{ID: d.Asset.ID, Type: d.Asset.Type, Self: d.Asset.Self})
+		if obs.Bulk {
+			w.priority[d.Asset.ID] = d.priority()
 		}
 	}
-	return want(ctx, tx, obs, grant.Detail, false, refs)
+	return w.want(ctx, tx, refs)
+}
+
+// pendingLookups are those of ids that wait to be read, for class or somebody more urgent.
+func pendingLookups(ctx context.Context, tx pgx.Tx, class grant.Class, ids []string) (map[string]bool, error) {
+	rows, err := tx.Query(ctx, `SELECT asset_id FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done AND urgency <= $2
+		AND (lease_until IS NULL OR lease_until < clock_timestamp())`, ids, classUrgency(class))
+	if err != nil {
+		return nil, fmt.Errorf("look for pending lookups: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for pending lookups: %w", err)
+	}
+	pending := make(map[string]bool, len(found))
+	for _, id := range found {
+		pending[id] = true
+	}
+	return pending, nil
 }
 
 // WantLookups asks for assets to be read singly; an asset that is being read just now is read once
@@ -147,13 +176,15 @@ func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation, age ti
 }
 
 // ClaimLookups takes up to n due lookups, most urgent first, for the time of
-// lease. What the mirror knows of the asset fills what the request left out.
-func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error) {
+// lease; none of the classes except. What the mirror knows of the asset fills what the request left out.
+func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error) {
 	rows, err := s.pool.Query(ctx, `
-		WITH due AS (
-			SELECT asset_id FROM damsync.lookup
-			WHERE wanted > done AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
-			ORDER BY urgency, next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+		WITH due AS ( -- urgency by urgency, each in the order of its index, however many wait
+			SELECT l.asset_id FROM unnest($4::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
+				SELECT asset_id, urgency, priority, next_attempt_at FROM damsync.lookup
+				WHERE urgency = u.urgency AND wanted > done AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+				ORDER BY priority, next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) l
+			ORDER BY l.urgency, l.priority, l.next_attempt_at LIMIT $1
 		), claimed AS (
 			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1, pollable = false
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
@@ -163,7 +194,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration) ([
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
 				ORDER BY id DESC LIMIT 1), a.source_task, '')
-		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.next_attempt_at`, n, s.id, lease)
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, lease, urgencies(except))
 	if err != nil {
 		return nil, fmt.Errorf("claim lookups: %w", err)
 	}
@@ -186,11 +217,26 @@ func (s *Store) ExtendLookup(ctx context.Context, l state.Lookup, lease time.Dur
 	return oneRow(tag.RowsAffected(), err, "extend lease of "+l.AssetID)
 }
 
-// NextLookup tells when the next lookup that waits comes due: how long from
+// urgencies are those of all classes, known to this version or not, except some.
+func urgencies(except []grant.Class) []int16 {
+	var all []int16
+	for i, class := range append(grant.Classes(), "") {
+		if !slices.Contains(except, class) {
+			all = append(all, int16(i))
+		}
+	}
+	return all
+}
+
+// NextLookup tells when the next lookup that waits comes due, none of the classes except: how long from
 // now, and whether there is any.
-func (s *Store) NextLookup(ctx context.Context) (time.Duration, bool, error) {
-	return s.nextDue(ctx, `SELECT min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))) - clock_timestamp()
-		FROM damsync.lookup WHERE wanted > done`)
+func (s *Store) NextLookup(ctx context.Context, except ...grant.Class) (time.Duration, bool, error) {
+	return s.nextDue(ctx, `SELECT least(
+		(SELECT min(l.next_attempt_at) FROM unnest($1::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
+			SELECT next_attempt_at FROM damsync.lookup WHERE urgency = u.urgency AND wanted > done AND lease_until IS NULL
+			ORDER BY next_attempt_at LIMIT 1) l),
+		(SELECT min(greatest(next_attempt_at, lease_until)) FROM damsync.lookup
+			WHERE lease_until IS NOT NULL AND wanted > done AND urgency = ANY($1))) - clock_timestamp()`, urgencies(except))
 }
 
 func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Duration, bool, error) {

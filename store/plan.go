@@ -23,7 +23,7 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 		return err
 	}
 	var changes []assetChange
-	var wanted []state.Known
+	var wanted []deeper
 	var failures decisionFailures
 	for _, k := range known {
 		v := decide(now, k)
@@ -31,7 +31,7 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 			changes = append(changes, assetChange{asset: k.Asset.ID, Change: c})
 		}
 		if v.Needs > levelOf(k) {
-			wanted = append(wanted, k)
+			wanted = append(wanted, deeper{Known: k, rank: v.Rank})
 		}
 		failures.add(k.Asset.ID, v.Failed)
 	}

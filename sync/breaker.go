@@ -16,6 +16,8 @@ type breaker struct {
 	mu       sync.Mutex
 	failures int // in a row, whichever the asset
 	until    time.Time
+	// deferred tells until when classes are not tried, since the quota refuses them.
+	deferred map[grant.Class]time.Time
 }
 
 // breakAfter failures in a row it is the library and not the assets. More than one asset can be
@@ -29,8 +31,12 @@ func (b *breaker) note(class grant.Class, err error) {
 	defer b.mu.Unlock()
 	switch {
 	case errors.As(err, &deferred):
-		if class != grant.Webhook {
-			return // the most urgent may still have its reserve
+		if class != grant.Webhook { // the most urgent may still have its reserve
+			if b.deferred == nil {
+				b.deferred = map[grant.Class]time.Time{}
+			}
+			b.deferred[class] = time.Now().Add(untilDeferred(deferred))
+			return
 		}
 		b.failures = max(b.failures, breakAfter)
 		b.until = time.Now().Add(untilDeferred(deferred))
@@ -55,4 +61,22 @@ func (b *breaker) allow(n int) (int, time.Duration) {
 		return 0, wait
 	}
 	return 1, 0
+}
+
+// refused lists the classes that the quota refuses, and how long the first of them is not tried again.
+func (b *breaker) refused() (classes []grant.Class, wait time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for class, until := range b.deferred {
+		left := time.Until(until)
+		if left <= 0 {
+			delete(b.deferred, class)
+			continue
+		}
+		if len(classes) == 0 || left < wait {
+			wait = left
+		}
+		classes = append(classes, class)
+	}
+	return classes, wait
 }

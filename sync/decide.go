@@ -11,7 +11,15 @@ import (
 
 // decide judges one asset for every rule that runs.
 func (e *Engine) decide(now time.Time, k state.Known) state.Verdict {
-	return decideFor(e.rules(), e.labelNames(), now, k)
+	return e.ranked(k, decideFor(e.rules(), e.labelNames(), now, k))
+}
+
+// ranked tells where an asset stands among those that have to be read in depth.
+func (e *Engine) ranked(k state.Known, v state.Verdict) state.Verdict {
+	if v.Needs > library.LevelSummary {
+		v.Rank = e.opts.Schedule.FirstLight.Rank(k.Folder)
+	}
+	return v
 }
 
 // decideFor is the plan: what each rule makes of one asset, held against the

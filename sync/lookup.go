@@ -29,7 +29,8 @@ func (e *Engine) lookups(ctx context.Context) error {
 			}
 			atomic, cancel := claiming(ctx)
 			defer cancel()
-			claims, err := e.store.ClaimLookups(atomic, n, lookupLease)
+			refused, _ := e.trouble.refused()
+			claims, err := e.store.ClaimLookups(atomic, n, lookupLease, refused...)
 			jobs := make([]func(context.Context), len(claims))
 			for i, l := range claims {
 				jobs[i] = func(ctx context.Context) { e.lookup(ctx, l) }
@@ -40,7 +41,11 @@ func (e *Engine) lookups(ctx context.Context) error {
 			if !e.rulesKnown() {
 				return 0, false, nil
 			}
-			due, any, err := e.store.NextLookup(ctx)
+			refused, again := e.trouble.refused()
+			due, any, err := e.store.NextLookup(ctx, refused...)
+			if len(refused) > 0 && (!any || again < due) {
+				due, any = again, true
+			}
 			if n, wait := e.trouble.allow(1); n == 0 {
 				due = max(due, wait)
 			}

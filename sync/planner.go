@@ -40,9 +40,9 @@ func (e *Engine) PlanStale(ctx context.Context) error {
 
 func (e *Engine) planAll(ctx context.Context, rules []*plan.Target) error {
 	labels := e.labelNames()
-	decide := func(now time.Time, k state.Known) state.Verdict { return decideFor(rules, labels, now, k) }
+	decide := func(now time.Time, k state.Known) state.Verdict { return e.ranked(k, decideFor(rules, labels, now, k)) }
 	for after := ""; ; {
-		last, err := e.store.PlanNext(ctx, state.Observation{Kind: "plan"}, after, planChunk, decide)
+		last, err := e.store.PlanNext(ctx, state.Observation{Kind: "plan", Bulk: true}, after, planChunk, decide)
 		if err != nil || last == "" {
 			return err
 		}

@@ -64,8 +64,8 @@ type AuditStore interface {
 type LookupStore interface {
 	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 	WantUnsettled(ctx context.Context, obs state.Observation, age time.Duration) (int, error)
-	ClaimLookups(ctx context.Context, n int, lease time.Duration) ([]state.Lookup, error)
-	NextLookup(ctx context.Context) (time.Duration, bool, error)
+	ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error)
+	NextLookup(ctx context.Context, except ...grant.Class) (time.Duration, bool, error)
 	ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error
 	ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error)
 	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error

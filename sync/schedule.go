@@ -18,9 +18,9 @@ type Schedule struct {
 	Incremental string
 	// IncrementalLimit is how far apart polls may be while webhooks announce what they find; 0: as scheduled.
 	IncrementalLimit time.Duration
-	Audit       string // of the windows that are counted in turn; counts that differ start an audit by themselves
-	Sweep       string
-	Verify      string
+	Audit            string // of the windows that are counted in turn; counts that differ start an audit by themselves
+	Sweep            string
+	Verify           string
 	// FirstLight ranks folders: of many assets that have to be read in depth, those first.
 	FirstLight plan.FolderOrder
 }

@@ -149,7 +149,11 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 	if err := e.addTotals(ctx, &p); err != nil {
 		return p, err
 	}
-	obs := state.Observation{Kind: kindSweep, RunID: run.ID}
+	swept, err := e.store.Observation(ctx, kindSweep)
+	if err != nil {
+		return p, err
+	}
+	obs := state.Observation{Kind: kindSweep, RunID: run.ID, Bulk: !mirrored(swept)}
 	ahead, stop := e.readAhead(ctx, cursor)
 	defer stop()
 	for !p.Done {

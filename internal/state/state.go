@@ -15,6 +15,9 @@ import (
 type Observation struct {
 	Kind  string // webhook, incremental, sweep, resync
 	RunID int64  // 0 outside a run
+	// Bulk says that it sees many assets for the first time, or in a new light: what has to be
+	// read of them is backfill, the most valuable first.
+	Bulk bool
 }
 
 // Known is everything the store knows of one asset.
@@ -43,6 +46,7 @@ type Desired struct {
 // Verdict is what a rule says of one asset.
 type Verdict struct {
 	Needs   library.Level // deeper than known: the asset has to be read
+	Rank    int           // among those that have to be read in bulk, lowest first
 	Changes []Change
 	Failed  []DecisionFailure // rules that failed on this asset, which changes nothing
 }
