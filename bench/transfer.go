@@ -19,6 +19,7 @@ type transferOptions struct {
 	files    int
 	size     int64
 	workers  int
+	rate     int64
 }
 
 func newTransfer() *cobra.Command {
@@ -33,7 +34,7 @@ source and store use is taken from both alike. The store is a directory below TM
 
   large      20 files of 500 MB
   distant    1,000 files of 1 MB, 50 ms to the first byte and 50 ms to each answer of
-             the store, 20 MB/s a stream; the store is one that keeps no bytes
+             the store, which keeps no bytes; --rate 20000000 also limits the streams
   small      2,000 files of 1 MB, 64 workers
   checksums  4 files of 500 MB with each of the adapter's checksums, no peer
 
@@ -52,6 +53,7 @@ Without a name all run. Ratios are of the runs of one round; medians are of all 
 	f.StringSliceVar(&o.checksum, "checksum", []string{"sha256"}, "checksums of the adapter to run with: sha256, crc32c, none")
 	f.IntVar(&o.files, "files", 0, "another number of files")
 	f.Int64Var(&o.size, "size", 0, "another size of the files, in `BYTES`")
+	f.Int64Var(&o.rate, "rate", 0, "`BYTES` a second of each stream from the source; 0 is no limit")
 	f.IntVarP(&o.workers, "workers", "w", 0, "another number of workers")
 	return cmd
 }
@@ -64,7 +66,7 @@ func scenarios() []scenario {
 			bounds: bounds{throughput: 1.7, cpu: 0.6, resident: 32},
 		},
 		{
-			name: "distant", files: 1000, size: 1_000_000, workers: 16, wait: 50 * time.Millisecond, rate: 20_000_000,
+			name: "distant", files: 1000, size: 1_000_000, workers: 16, wait: 50 * time.Millisecond,
 			bounds: bounds{throughput: 2.3, limit: 0.9, requests: 1.05},
 		},
 		{
@@ -115,6 +117,7 @@ func (s scenario) compare(on *sheet, runs []rounds) {
 }
 
 func (o transferOptions) sized(s scenario) scenario {
+	s.rate = o.rate
 	if o.files > 0 {
 		s.files = o.files
 	}
