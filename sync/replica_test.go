@@ -66,7 +66,8 @@ func (w *world) replica() *replica {
 	client := r.client(s)
 	r.engine = New(Options{
 		Library: client, Store: s, Instance: w.instance, Targets: r.targets(), Log: testLog(), Schedule: w.schedule,
-		SlowPoll: 250 * time.Millisecond, MonthLimit: w.month,
+		SlowPoll: 250 * time.Millisecond, MonthLimit: w.month, PerSecond: w.ledger.PerSecond,
+		Depth: s, Budget: s.Ledger(w.ledger),
 	})
 	return r
 }

@@ -25,6 +25,10 @@ func (e *Engine) Serve(ctx context.Context) error {
 	g.run("plan", e.planning)
 	g.run("expiry", e.expiring)
 	g.run("housekeeping", e.housekeeping)
+	if e.opts.Depth != nil {
+		g.run("refresh", e.refreshing)
+		g.run("first light", e.firstLight)
+	}
 	return g.wait(ctx)
 }
 

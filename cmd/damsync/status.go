@@ -43,12 +43,20 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	depth, err := a.store.Depth(ctx)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		return enc.Encode(st)
+		return enc.Encode(struct {
+			store.Status
+			store.Depth
+		}{st, depth})
 	}
 	printStatus(w, st)
+	printDepth(w, depth)
 	failures, err := a.store.Failures(ctx, 20)
 	if err != nil {
 		return err
@@ -57,6 +65,27 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 		fmt.Fprintf(w, "! %s %s %s: %s: %s\n", f.Kind, f.Target, f.AssetID, f.Class, f.Reason)
 	}
 	return nil
+}
+
+// printDepth tells how old details are, how far the first light got and what webhooks are worth.
+func printDepth(w io.Writer, d store.Depth) {
+	const day = 24 * 60 * 60
+	for _, l := range d.Levels {
+		fmt.Fprintf(w, "%-9s %d in use; 95 %% of them read within %.1f days, the oldest %.1f days ago\n", l.Level, l.Assets, l.P95/day, l.Oldest/day)
+	}
+	if f := d.FirstLight; f != nil {
+		fmt.Fprintf(w, "depth     %d assets read singly with %d requests, %d left", f.Done, f.Requests, f.Left)
+		if f.ExpectedEnd != nil {
+			fmt.Fprintf(w, "; expected to end %s", moment(f.ExpectedEnd))
+		}
+		fmt.Fprintln(w)
+	}
+	if d.Webhooks.Steps > 0 {
+		fmt.Fprintf(w, "webhooks  announce what the poll finds: its interval is doubled %d times\n", d.Webhooks.Steps)
+	}
+	if d.Webhooks.MissedFor != "" {
+		fmt.Fprintf(w, "webhooks  none announced a change of asset %s, found %s\n", d.Webhooks.MissedFor, moment(d.Webhooks.MissedAt))
+	}
 }
 
 func printStatus(w io.Writer, st store.Status) {

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
+	"damsync/internal/state"
+)
+
+// observedByRefresh is the kind of observation that reads again what is known.
+const observedByRefresh = "refresh"
+
+// Waiting counts the backfill that is left.
+func (s *Store) Waiting(ctx context.Context) (state.Waiting, error) {
+	var w state.Waiting
+	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE observation <> $2), count(*) FILTER (WHERE observation = $2)
+		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, classUrgency(grant.Backfill), observedByRefresh).Scan(&w.Backfill, &w.Refresh)
+	if err != nil {
+		return w, fmt.Errorf("count backfill: %w", err)
+	}
+	return w, nil
+}
+
+// LastReadings lists the details that were last read more than age ago, oldest first, after the one given.
+func (s *Store) LastReadings(ctx context.Context, after state.LastReading, age time.Duration, limit int) ([]state.LastReading, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.asset_id, d.read_at FROM damsync.asset_detail d
+		WHERE (d.read_at, d.asset_id) > ($1, $2) AND d.read_at < clock_timestamp() - $3::interval
+		AND NOT EXISTS (SELECT FROM damsync.lookup l WHERE l.asset_id = d.asset_id AND l.wanted > l.done)
+		ORDER BY d.read_at, d.asset_id LIMIT $4`, after.ReadAt, after.AssetID, age, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest readings: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.LastReading])
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest readings: %w", err)
+	}
+	return found, nil
+}
+
+// SetTargetLevels records how deep the rules of targets read; levels that are recorded already cost no write.
+func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE damsync.target t SET level = u.level FROM unnest($1::text[], $2::text[]) AS u (name, level)
+		WHERE t.name = u.name AND t.level <> u.level`, targets, levels)
+	if err != nil {
+		return fmt.Errorf("record levels of targets: %w", err)
+	}
+	return nil
+}
+
+// NoteFirstLight records that so many assets are left to be read in depth, and tells how far that
+// got since the first of them waited.
+func (s *Store) NoteFirstLight(ctx context.Context, left int64) (state.FirstLight, error) {
+	f := state.FirstLight{Left: left}
+	err := s.pool.QueryRow(ctx, `
+		INSERT INTO damsync.first_light AS f (started_at, noted_at, done, remaining, requests)
+		VALUES (clock_timestamp(), clock_timestamp(), 0, $1, 0)
+		ON CONFLICT (singleton) DO UPDATE SET remaining = excluded.remaining, noted_at = excluded.noted_at, ended_at = NULL,
+			started_at = CASE WHEN f.ended_at IS NULL THEN f.started_at ELSE excluded.started_at END,
+			done = (SELECT count(*) FROM damsync.asset_detail WHERE f.ended_at IS NULL AND read_at >= f.started_at),
+			requests = (SELECT count(*) FROM damsync.asset_detail WHERE f.ended_at IS NULL AND read_at >= f.started_at)
+				+ (SELECT count(*) FROM damsync.asset_fields WHERE f.ended_at IS NULL AND read_at >= f.started_at)
+		RETURNING started_at, done, requests`, left).Scan(&f.StartedAt, &f.Done, &f.Requests)
+	if err != nil {
+		return f, fmt.Errorf("record the first light: %w", err)
+	}
+	return f, nil
+}
+
+// ExpectFirstLight records when it is expected to end.
+func (s *Store) ExpectFirstLight(ctx context.Context, end time.Time) error {
+	if _, err := s.pool.Exec(ctx, `UPDATE damsync.first_light SET expected_end = $1 WHERE ended_at IS NULL`, end); err != nil {
+		return fmt.Errorf("record the end of the first light: %w", err)
+	}
+	return nil
+}
+
+// EndFirstLight records that nothing is left, and tells whether that is news.
+func (s *Store) EndFirstLight(ctx context.Context) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `UPDATE damsync.first_light SET remaining = 0, ended_at = clock_timestamp(), expected_end = NULL WHERE ended_at IS NULL`)
+	if err != nil {
+		return false, fmt.Errorf("record the end of the first light: %w", err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// Depth is what is read of assets beyond their summaries; part of what `damsync status --json` prints.
+type Depth struct {
+	Levels []LevelAge `json:"levels"`
+	// FirstLight is null while nothing is left to be read in bulk.
+	FirstLight *state.FirstLight `json:"first_light"`
+	Webhooks   Webhooks          `json:"webhooks"`
+}
+
+// LevelAge says how old the readings are that targets rely on, in seconds.
+type LevelAge struct {
+	Level  string  `json:"level"` // detail or fields
+	Assets int64   `json:"assets"`
+	P50    float64 `json:"p50_seconds"`
+	P95    float64 `json:"p95_seconds"`
+	Oldest float64 `json:"oldest_seconds"`
+}
+
+// Webhooks says whether events tell of what the poll finds.
+type Webhooks struct {
+	Steps     int        `json:"poll_widened"`   // how often the poll's interval is doubled, since they do
+	MissedAt  *time.Time `json:"unannounced_at"` // when a change was found that none told of
+	MissedFor string     `json:"unannounced_asset"`
+}
+
+// Depth reads how deep the mirror is.
+func (s *Store) Depth(ctx context.Context) (Depth, error) {
+	var d Depth
+	rows, err := s.pool.Query(ctx, `SELECT level, assets, extract(epoch FROM p50)::float8, extract(epoch FROM p95)::float8, extract(epoch FROM oldest)::float8
+		FROM report.detail_age ORDER BY level`)
+	if err != nil {
+		return d, fmt.Errorf("read the age of details: %w", err)
+	}
+	if d.Levels, err = pgx.CollectRows(rows, pgx.RowToStructByPos[LevelAge]); err != nil {
+		return d, fmt.Errorf("read the age of details: %w", err)
+	}
+	var f state.FirstLight
+	err = s.pool.QueryRow(ctx, `SELECT started_at, done, remaining, requests, expected_end FROM damsync.first_light WHERE ended_at IS NULL`).
+		Scan(&f.StartedAt, &f.Done, &f.Left, &f.Requests, &f.ExpectedEnd)
+	switch {
+	case err == nil:
+		f.StartedAt, f.ExpectedEnd = f.StartedAt.UTC(), inUTC(f.ExpectedEnd)
+		d.FirstLight = &f
+	case !errors.Is(err, pgx.ErrNoRows):
+		return d, fmt.Errorf("read the first light: %w", err)
+	}
+	err = s.pool.QueryRow(ctx, `SELECT coalesce((c ->> 'steps')::int, 0), (c ->> 'missed_at')::timestamptz, coalesce(c ->> 'missed', '')
+		FROM (SELECT (SELECT cursor -> 'cadence' FROM damsync.observation WHERE kind = 'incremental') AS c) poll`).Scan(&d.Webhooks.Steps, &d.Webhooks.MissedAt, &d.Webhooks.MissedFor)
+	if err != nil {
+		return d, fmt.Errorf("read what webhooks announced: %w", err)
+	}
+	d.Webhooks.MissedAt = inUTC(d.Webhooks.MissedAt)
+	return d, nil
+}
