@@ -112,7 +112,7 @@ func (a *Auditor) Windows(ctx context.Context, turns []Turn) ([]Turn, Report, er
 			return out, r.report(), err
 		}
 	}
-	r.found.Complete = true
+	r.found.Complete = !r.unsettled
 	return out, r.report(), nil
 }
 
@@ -131,6 +131,7 @@ type run struct {
 	hidden    map[Window]int // counted by the library and not listed, by exact window
 	explained account        // suspects and hidden assets: what the counts need not differ by any more
 	levels    map[int]*level // by size of the windows
+	unsettled bool           // a part did not hold still while it was read
 	checks    int            // of what does not add up
 	limit     int            // requests after which no window is counted any more that has to be read in parts as well
 }
@@ -165,12 +166,13 @@ func (r *run) residual(w Window, diff int) int { return diff + r.explained.in(w)
 
 func (r *run) whole(ctx context.Context) error {
 	for round := 1; ; round++ {
+		r.unsettled = false
 		even, err := r.round(ctx, round)
 		switch {
 		case errors.Is(err, errCapped): // begun anew, with windows under the cap
 		case err != nil:
 			return err
-		case even:
+		case even && !r.unsettled:
 			r.found.Complete = true
 			return nil
 		case round >= maxRounds:

@@ -125,6 +125,9 @@ func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *l
 		l.exact = again.Total == len(again.Items)+len(again.Bad) && !again.More
 		return nil
 	}
+	if r.found.Cap > 0 && again.Total >= r.found.Cap {
+		return fmt.Errorf("%w: total_count is %d of a window that lists %d assets and of others that list more", ErrUncountable, again.Total, rows)
+	}
 	l.exact = true
 	l.total = rows
 	r.hide(w, again.Total-rows)

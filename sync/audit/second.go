@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -61,7 +62,7 @@ func group(p part, key func(Row) string, narrow func(*cmp.AssetQuery, string)) [
 // divide asks for the parts that the mirror knows of. When they do not add up to the total, the
 // library has some that the mirror does not know of, or does not filter: then the whole is read.
 func (r *run) divide(ctx context.Context, p part, total int, by []divider) error {
-	if len(by) == 0 {
+	if len(by) == 0 || r.found.Cap > 0 && total >= r.found.Cap {
 		return r.drain(ctx, p)
 	}
 	parts := by[0](p)
@@ -138,60 +139,93 @@ const drainPasses = 3
 
 // drain reads a part by offset, from its end to its start: a row that leaves shifts those behind
 // it towards offsets still to be read. A pass is accepted when the first total, the last, and the
-// number of different assets are the same.
+// number of different assets are the same; where the total has an upper limit, when two passes
+// have shown the same.
 func (r *run) drain(ctx context.Context, p part) error {
+	var before reading
 	for range drainPasses {
-		items, bad, still, err := r.pass(ctx, p)
+		got, err := r.pass(ctx, p)
 		if err != nil {
 			return err
 		}
-		if still {
-			r.missing(p.rows, items, bad)
+		if got.still(before) {
+			r.missing(p.rows, got.items, got.bad)
 			return nil
 		}
+		before = got
 	}
+	r.unsettled = true
 	r.found.note("the assets created in the second %s did not hold still while they were read", p.Window)
 	return nil
 }
 
-func (r *run) pass(ctx context.Context, p part) (items []cmp.Item, bad []cmp.RowError, still bool, err error) {
-	unique := map[string]bool{}
-	first, last := -1, -1
-	read := func(offset int) (cmp.AssetPage, error) {
-		q := p.query
-		q.Offset = offset
-		page, err := r.ask(ctx, p.Window, q)
-		if err != nil {
-			return page, err
+// reading is one pass over a part.
+type reading struct {
+	items       []cmp.Item
+	bad         []cmp.RowError
+	unique      map[string]bool
+	first, last int  // totals
+	capped      bool // they have an upper limit
+}
+
+func (g *reading) still(before reading) bool {
+	if g.capped {
+		return maps.Equal(g.unique, before.unique)
+	}
+	return g.first == g.last && g.last == len(g.unique)
+}
+
+func (g *reading) add(page cmp.AssetPage, offset int) {
+	for _, it := range page.Items {
+		if !g.unique[it.ID] {
+			g.items = append(g.items, it)
 		}
-		last = page.Total
-		for _, it := range page.Items {
-			if !unique[it.ID] {
-				items = append(items, it)
+		g.unique[it.ID] = true
+	}
+	for _, row := range page.Bad {
+		g.unique[row.ID+" "+strconv.Itoa(offset+row.Index)] = true
+	}
+	g.bad = append(g.bad, page.Bad...)
+	g.last = page.Total
+}
+
+func (r *run) pass(ctx context.Context, p part) (reading, error) {
+	g := reading{unique: map[string]bool{}}
+	top, err := r.page(ctx, p, 0, &g)
+	if err != nil {
+		return g, err
+	}
+	g.first = top.Total
+	if g.capped = r.found.Cap > 0 && g.first >= r.found.Cap; g.capped {
+		for offset, more := pageSize, top.More; more; offset += pageSize {
+			page, err := r.page(ctx, p, offset, &g)
+			if err != nil {
+				return g, err
 			}
-			unique[it.ID] = true
+			more = page.More && len(page.Items)+len(page.Bad) > 0
 		}
-		for _, row := range page.Bad {
-			unique[row.ID+" "+strconv.Itoa(offset+row.Index)] = true
+		return g, nil
+	}
+	for offset := (g.first - 1) / pageSize * pageSize; offset > 0; offset -= pageSize {
+		if _, err := r.page(ctx, p, offset, &g); err != nil {
+			return g, err
 		}
-		bad = append(bad, page.Bad...)
-		_, err = r.apply(ctx, page)
+	}
+	if g.first > pageSize { // the first page again: what moved there meanwhile
+		_, err = r.page(ctx, p, 0, &g)
+	}
+	return g, err
+}
+
+// page reads one page of a part and writes what it shows.
+func (r *run) page(ctx context.Context, p part, offset int, g *reading) (cmp.AssetPage, error) {
+	q := p.query
+	q.Offset = offset
+	page, err := r.ask(ctx, p.Window, q)
+	if err != nil {
 		return page, err
 	}
-	top, err := read(0)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	first = top.Total
-	for offset := (first - 1) / pageSize * pageSize; offset > 0; offset -= pageSize {
-		if _, err := read(offset); err != nil {
-			return nil, nil, false, err
-		}
-	}
-	if first > pageSize { // the first page again: what moved there meanwhile
-		if _, err := read(0); err != nil {
-			return nil, nil, false, err
-		}
-	}
-	return items, bad, first == last && last == len(unique), nil
+	g.add(page, offset)
+	_, err = r.apply(ctx, page)
+	return page, err
 }

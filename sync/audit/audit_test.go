@@ -1,0 +1,244 @@
+package audit_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"damsync/sync/audit"
+	"damsync/sync/audit/audittest"
+)
+
+// history is a library, its mirror, and editors that work while the library is audited.
+type history struct {
+	*audittest.Library
+	mirror  *audittest.Mirror
+	touched map[int]bool
+}
+
+// draw makes a library with seconds that hold from one asset to hundreds.
+func draw(rt *rapid.T) *history {
+	l := audittest.NewLibrary(20_000, 60_000)
+	for range rapid.IntRange(0, 40).Draw(rt, "imports") {
+		l.Sleep(rapid.Int64Range(1, 5000).Draw(rt, "gap"))
+		kinds := rapid.IntRange(1, 3).Draw(rt, "kinds")
+		one := rapid.Bool().Draw(rt, "one second")
+		for i := range rapid.SampledFrom([]int{1, 2, 50, 99, 100, 101, 450}).Draw(rt, "size") {
+			l.Add(uint8(i%kinds), uint8(i%5))
+			if !one {
+				l.Sleep(1)
+			}
+		}
+	}
+	l.Exclusive = rapid.Bool().Draw(rt, "exclusive")
+	m := audittest.NewMirror(l)
+	m.Copy()
+	return &history{Library: l, mirror: m, touched: map[int]bool{}}
+}
+
+// lose deletes assets, and takes others out of the mirror.
+func (h *history) lose(rt *rapid.T) (gone, unseen []int) {
+	if h.Made() == 0 {
+		return nil, nil
+	}
+	for range rapid.IntRange(0, 5).Draw(rt, "losses") {
+		i := rapid.IntRange(0, h.Made()-1).Draw(rt, "place")
+		for j := i; j < min(h.Made(), i+rapid.SampledFrom([]int{1, 1, 30, 300}).Draw(rt, "run")); j++ {
+			if h.Alive(j) && h.mirror.Alive(j) {
+				h.Delete(j)
+				gone = append(gone, j)
+			}
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(rt, "unseen") {
+		if i := rapid.IntRange(0, h.Made()-1).Draw(rt, "place"); h.Alive(i) && h.mirror.Alive(i) {
+			h.mirror.Put(i, false)
+			unseen = append(unseen, i)
+		}
+	}
+	return gone, unseen
+}
+
+func (h *history) auditor() audit.Auditor { return audit.Auditor{Library: h, Mirror: h.mirror} }
+
+// A library at rest: what differs is found, all of it and nothing else, unless as
+// many have come as gone, in the same windows: then turns find it.
+func TestEverythingIsFound(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := draw(rt)
+		if rapid.Bool().Draw(rt, "capped") {
+			h.Cap = rapid.IntRange(250, 700).Draw(rt, "cap")
+		}
+		gone, unseen := h.lose(rt)
+		if h.Len() == 0 {
+			return // an empty library says nothing
+		}
+		a := h.auditor()
+		report, err := a.Whole(rt.Context())
+		if err != nil || !report.Complete {
+			rt.Fatalf("%+v, %v", report, err)
+		}
+		found := map[int]bool{}
+		for _, id := range report.Suspects {
+			found[audittest.Place(id)] = true
+		}
+		turns, rounds := []audit.Turn{{Window: audit.Window{}}}, 0
+		for h.Cap == 0 && !turns[0].Done {
+			var r audit.Report
+			a := h.auditor()
+			a.Bounds = report.Bounds
+			if turns, r, err = a.Windows(rt.Context(), turns); err != nil {
+				rt.Fatal(err)
+			}
+			for _, id := range r.Suspects {
+				found[audittest.Place(id)] = true
+			}
+			if rounds++; rounds > h.Made()/audit.RowsATurn+2 {
+				rt.Fatalf("not read to the end in %d turns", rounds)
+			}
+		}
+		for _, i := range gone {
+			if !found[i] && (h.Cap == 0 || len(unseen) == 0) {
+				rt.Fatalf("asset %d is gone and not found; %+v", i, report)
+			}
+		}
+		for i := range found {
+			if h.Alive(i) {
+				rt.Fatalf("asset %d lives and is taken for gone", i)
+			}
+		}
+		for _, i := range unseen {
+			if !h.mirror.Alive(i) && (h.Cap == 0 || len(gone) == 0) {
+				rt.Fatalf("asset %d is not in the mirror", i)
+			}
+		}
+	})
+}
+
+// Whatever editors do meanwhile, no living asset that nobody touched is a suspect.
+func TestEditorsMakeNoSuspects(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := draw(rt)
+		gone, unseen := h.lose(rt)
+		mean := rapid.IntRange(1, 10).Draw(rt, "requests between edits")
+		h.Before = func() {
+			h.Sleep(1)
+			if rapid.IntRange(1, mean).Draw(rt, "edit") > 1 || h.Made() == 0 {
+				return
+			}
+			i := rapid.IntRange(0, h.Made()-1).Draw(rt, "place")
+			switch rapid.IntRange(0, 2).Draw(rt, "what") {
+			case 0:
+				h.touched[h.Add(0, 0)] = true
+			case 1:
+				if h.Alive(i) {
+					h.touched[i] = true
+					h.Edit(i)
+				}
+			default:
+				h.touched[i] = true
+				h.Delete(i)
+			}
+		}
+		a := h.auditor()
+		report, err := a.Whole(rt.Context())
+		if errors.Is(err, audit.ErrUncountable) {
+			if h.Len() > 100 {
+				rt.Fatalf("%+v, %v", report, err)
+			}
+			return
+		}
+		if err != nil {
+			rt.Fatal(err)
+		}
+		found := map[int]bool{}
+		for _, id := range report.Suspects {
+			i := audittest.Place(id)
+			found[i] = true
+			if h.Alive(i) && !h.touched[i] {
+				rt.Fatalf("asset %d lives, was not touched, and is a suspect", i)
+			}
+		}
+		for _, i := range gone {
+			if report.Complete && !found[i] && len(h.touched) == 0 && len(unseen) == 0 {
+				rt.Fatalf("asset %d is gone and not found by a complete audit", i)
+			}
+		}
+	})
+}
+
+// Counts that are none are noticed, and cost little.
+func TestLiesAreNoticed(t *testing.T) {
+	for name, total := range map[string]func(int) int{
+		"missing":  func(int) int { return -1 },
+		"too low":  func(n int) int { return n / 200 },
+		"absurd":   func(int) int { return 1 << 30 },
+		"constant": func(int) int { return 2500 },
+		"doubled":  func(n int) int { return n + n*n/3000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := audittest.NewLibrary(3000, 6000)
+			for range 3000 {
+				l.Sleep(60)
+				l.Add(0, 0)
+			}
+			m := audittest.NewMirror(l)
+			m.Copy()
+			l.Delete(1234)
+			l.Total = total
+			a := audit.Auditor{Library: l, Mirror: m}
+			report, err := a.Whole(t.Context())
+			if !errors.Is(err, audit.ErrUncountable) || report.Complete || report.Requests > 60 {
+				t.Errorf("%+v, %v", report, err)
+			}
+		})
+	}
+}
+
+// A filter that is not obeyed is noticed before anything is inferred from it.
+func TestFilterThatIsNotObeyed(t *testing.T) {
+	l := audittest.NewLibrary(3000, 6000)
+	for range 3000 {
+		l.Sleep(60)
+		l.Add(0, 0)
+	}
+	m := audittest.NewMirror(l)
+	m.Copy()
+	l.Delete(1234)
+	l.Unbounded = true
+	a := audit.Auditor{Library: l, Mirror: m}
+	report, err := a.Whole(t.Context())
+	if !errors.Is(err, audit.ErrUncountable) || !strings.Contains(err.Error(), "created_at") || len(report.Suspects) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// A page that comes once with half its rows is asked for again; an empty answer, too.
+func TestHalfAnswersAreNotBelieved(t *testing.T) {
+	l := audittest.NewLibrary(900, 2000)
+	for range 900 {
+		l.Sleep(60)
+		l.Add(0, 0)
+	}
+	for at := 2; at < 12; at++ {
+		m := audittest.NewMirror(l)
+		m.Copy()
+		l.Delete(50)
+		l.Requests = 0
+		a := audit.Auditor{Library: l, Mirror: m, Bounds: audit.Bounds{Known: true}}
+		l.Total = func(n int) int {
+			if l.Requests == at {
+				return n + 5 // more than it lists
+			}
+			return n
+		}
+		report, err := a.Whole(t.Context())
+		if err != nil || !slices.Equal(report.Suspects, []string{audittest.ID(50)}) {
+			t.Errorf("at %d: %+v, %v", at, report, err)
+		}
+		l.Return(50)
+	}
+}
