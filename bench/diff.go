@@ -139,7 +139,7 @@ func playDiff(ctx context.Context, job []byte, _ io.Reader, stdout io.Writer) er
 }
 
 // diffPage is as many as the daemon judges at a time.
-const diffPage = 2000
+const diffPage = 1000
 
 func diff(ctx context.Context, s *store.Store) (found diffFound, err error) {
 	decide := func(_ time.Time, k state.Known) state.Verdict {

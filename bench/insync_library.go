@@ -36,6 +36,12 @@ func simulated(s *stage, assets int) (*countedLibrary, error) {
 		return nil, err
 	}
 	s.Cleanup(func() { _ = sim.Close() })
+	client, err := unlimitedClient(at)
+	return &countedLibrary{Client: client}, err
+}
+
+// unlimitedClient is a client without pace or quota.
+func unlimitedClient(at cmpsim.Endpoints) (*cmp.Client, error) {
 	login, err := cmp.NewOAuth(cmp.OAuthOptions{
 		Grant: cmp.GrantClientCredentials, ClientID: at.ClientID, ClientSecret: secret.New(at.ClientSecret),
 		AuthURL: at.AuthURL, TokenURL: at.TokenURL, Store: noTokens{}, Log: zerolog.Nop(),
@@ -43,8 +49,7 @@ func simulated(s *stage, assets int) (*countedLibrary, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := cmp.New(cmp.Options{APIURL: at.APIURL, Tokens: login, Grants: unlimited{}, Log: zerolog.Nop()})
-	return &countedLibrary{Client: client}, err
+	return cmp.New(cmp.Options{APIURL: at.APIURL, Tokens: login, Grants: unlimited{}, Log: zerolog.Nop()})
 }
 
 // noTokens forgets them.

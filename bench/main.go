@@ -62,8 +62,12 @@ func programs() []*cobra.Command {
 		newScan(),
 		newUpsert(),
 		newMonth(),
+		newDiff(),
+		newIdle(),
+		newMirror(),
 		newTransfer(),
 		newInSync(),
-		newChild(map[string]part{"source": playSource, "sink": playSink, "push": playPush, "spend": playSpend}),
+		newChild(map[string]part{"source": playSource, "sink": playSink, "push": playPush, "spend": playSpend,
+			"diff": playDiff, "library": playLibrary, "mirror": playMirror}),
 	}
 }

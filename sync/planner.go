@@ -9,7 +9,7 @@ import (
 	"damsync/sync/plan"
 )
 
-const planChunk = 2000
+const planChunk = 1000
 
 // PlanStale judges every asset for the rules that changed, or whose folders,
 // labels or fields changed, since they were last planned in full. It streams
