@@ -60,8 +60,18 @@ func TestReportViews(t *testing.T) {
 		},
 		{
 			"runs",
-			`SELECT concat_ws(' ', kind, state, requested_by, requests, seen, changed, suspects) FROM report.runs`,
-			[]string{"sweep done cron 3 250 7 1"},
+			`SELECT concat_ws(' ', kind, state, requested_by, requests, seen, changed, suspects) FROM report.runs ORDER BY kind DESC`,
+			[]string{"sweep done cron 3 250 7 1", "audit done counts 14 0 0 0"},
+		},
+		{
+			"audits",
+			`SELECT concat_ws(' ', scope, state, requests, windows, missing, surplus, hidden, suspects, complete_at IS NOT NULL, notes) FROM report.audits`,
+			[]string{"library done 14 12 2 1 0 1 t {}"},
+		},
+		{
+			"completeness",
+			`SELECT concat_ws(' ', windows, counted_since, read_since IS NULL, complete_at IS NOT NULL) FROM report.completeness`,
+			[]string{"2 2026-03-01 00:00:00+00 t t"},
 		},
 		{
 			"drift",
@@ -100,7 +110,7 @@ func TestReportViews(t *testing.T) {
 
 // A view that nobody tests is one that may break.
 func TestReportViewsAreAllTested(t *testing.T) {
-	want := []string{"assets", "changes", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
+	want := []string{"assets", "audits", "changes", "completeness", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
 	got := lines(t, pgtest.Pool(t), `SELECT table_name::text FROM information_schema.views WHERE table_schema = 'report' ORDER BY 1`)
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("views (-want +got):\n%s", diff)
@@ -126,6 +136,10 @@ func insertReportScenario(t *testing.T, pool *pgxpool.Pool) {
 			VALUES ('y', 'image', '', 'detail', 3, 'sweep', 'temporary', 'timeout')`,
 		`INSERT INTO damsync.target (name, problem) VALUES ('shop', 'label group Status does not exist'), ('brand', '')`,
 		`INSERT INTO damsync.run (kind, state, requested_by, requests, seen, changed, suspects) VALUES ('sweep', 'done', 'cron', 3, 250, 7, 1)`,
+		`WITH r AS (INSERT INTO damsync.run (kind, state, requested_by, requests) VALUES ('audit', 'done', 'counts', 14) RETURNING id)
+			INSERT INTO damsync.audit SELECT id, 'library', 12, 2, 1, 0, 1, clock_timestamp(), '{}' FROM r`,
+		`INSERT INTO damsync.audit_window (from_at, to_at, counted_at, read_since) VALUES
+			('-infinity', '2026-01-01', '2026-03-01 00:00Z', '2026-02-01'), ('2026-01-02', 'infinity', '2026-03-02', NULL)`,
 		`INSERT INTO damsync.verification VALUES ('brand', 7, 'token', '2026-03-01', '2026-03-01', 9, 1, 0, 0, 1)`,
 		`INSERT INTO damsync.drift (run_id, target, kind, asset_id, path, differs) VALUES
 			(7, 'brand', 'missing', 'x', 'a.png', 'not there'), (7, 'brand', 'foreign', '', 'b.png', 'no mark'), (8, 'brand', 'foreign', '', 'c.png', 'not yet told')`,
