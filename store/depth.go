@@ -58,14 +58,19 @@ func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) e
 func (s *Store) NoteFirstLight(ctx context.Context, left int64) (state.FirstLight, error) {
 	f := state.FirstLight{Left: left}
 	err := s.pool.QueryRow(ctx, `
+		WITH begun AS (
+			SELECT coalesce((SELECT started_at FROM damsync.first_light WHERE ended_at IS NULL),
+				(SELECT min(wanted_at) FROM damsync.lookup WHERE urgency = $2 AND wanted > done AND observation <> $3), clock_timestamp()) AS at
+		), read AS (
+			SELECT at, (SELECT count(*) FROM damsync.asset_detail WHERE read_at >= at) AS details,
+				(SELECT count(*) FROM damsync.asset_fields WHERE read_at >= at) AS fields
+			FROM begun
+		)
 		INSERT INTO damsync.first_light AS f (started_at, noted_at, done, remaining, requests)
-		VALUES (clock_timestamp(), clock_timestamp(), 0, $1, 0)
-		ON CONFLICT (singleton) DO UPDATE SET remaining = excluded.remaining, noted_at = excluded.noted_at, ended_at = NULL,
-			started_at = CASE WHEN f.ended_at IS NULL THEN f.started_at ELSE excluded.started_at END,
-			done = (SELECT count(*) FROM damsync.asset_detail WHERE f.ended_at IS NULL AND read_at >= f.started_at),
-			requests = (SELECT count(*) FROM damsync.asset_detail WHERE f.ended_at IS NULL AND read_at >= f.started_at)
-				+ (SELECT count(*) FROM damsync.asset_fields WHERE f.ended_at IS NULL AND read_at >= f.started_at)
-		RETURNING started_at, done, requests`, left).Scan(&f.StartedAt, &f.Done, &f.Requests)
+		SELECT at, clock_timestamp(), details, $1, details + fields FROM read
+		ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at, noted_at = excluded.noted_at, ended_at = NULL,
+			done = excluded.done, remaining = excluded.remaining, requests = excluded.requests
+		RETURNING started_at, done, requests`, left, classUrgency(grant.Backfill), observedByRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests)
 	if err != nil {
 		return f, fmt.Errorf("record the first light: %w", err)
 	}

@@ -25,6 +25,7 @@ type ResyncProgress struct {
 	Phase   string // references, sweep, details, targets
 	Sweep   SweepProgress
 	Backlog state.Backlog
+	Depth   state.FirstLight // how far the reading in depth of many assets got; zero when none is left
 }
 
 // ResyncResult is what a resync left behind.
@@ -151,12 +152,20 @@ func (e *Engine) readDetailsAnew(ctx context.Context, o ResyncOptions) error {
 
 // drain waits until nothing is left that was wanted or planned before now.
 func (e *Engine) drain(ctx context.Context, o ResyncOptions, sweep SweepProgress) (state.Backlog, error) {
-	for {
+	var depth state.FirstLight
+	for watched := (time.Time{}); ; {
+		if e.opts.Depth != nil && time.Since(watched) >= firstLightEvery {
+			var err error
+			if depth, err = e.watchFirstLight(ctx); err != nil {
+				return state.Backlog{}, err
+			}
+			watched = time.Now()
+		}
 		b, err := e.CurrentBacklog(ctx, o.Targets)
 		if err != nil {
 			return b, err
 		}
-		o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b})
+		o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b, Depth: depth})
 		if b.Lookups == 0 && b.Placements == 0 && b.Waiting == 0 {
 			return b, nil
 		}
