@@ -201,7 +201,7 @@ const idleTarget = "nothing"
 
 // restingEngine has all observations behind it.
 func restingEngine(ctx context.Context, s *store.Store, lib *restingLibrary) (*sync.Engine, error) {
-	for _, kind := range []string{"incremental", "sweep", "references", "audit", "windows"} {
+	for _, kind := range []string{"incremental", "sweep", "references", "audit", "audit_windows"} {
 		if err := s.BeginObservation(ctx, kind); err != nil {
 			return nil, err
 		}
