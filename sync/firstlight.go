@@ -11,7 +11,7 @@ import (
 const (
 	// firstLightEvery is how often it is noted how far the reading in depth got, firstLightTold how often
 	// the log tells it, of what is more than a few.
-	firstLightEvery, firstLightTold = 10 * time.Second, 5 * time.Minute
+	firstLightEvery, firstLightTold = 30 * time.Second, 5 * time.Minute
 	firstLightFew                   = 100
 )
 

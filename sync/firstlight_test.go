@@ -90,7 +90,7 @@ func TestWebhookDuringFirstLight(t *testing.T) {
 		t.Errorf("%d assets were read again after the kill", again)
 	}
 	var f struct{ done, left, requests int64 }
-	w.eventually("progress", 30*time.Second, func() error {
+	w.eventually("progress", 2*time.Minute, func() error {
 		return w.pool.QueryRow(t.Context(), `SELECT done, remaining, requests FROM damsync.first_light WHERE ended_at IS NULL AND expected_end > now()`).
 			Scan(&f.done, &f.left, &f.requests)
 	})
