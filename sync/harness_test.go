@@ -41,8 +41,7 @@ type world struct {
 	specs    []plan.Spec
 	dir      string
 	ledger   store.LedgerConfig
-	grants   cmp.Grants // nil: the ledger in the database
-	month    int64      // Options.MonthLimit
+	month    int64 // Options.MonthLimit
 	schedule Schedule
 	adapters *watchedAdapters
 	key      secret.Key

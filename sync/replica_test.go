@@ -93,11 +93,9 @@ func (r *replica) client(s *store.Store) *cmp.Client {
 	if err != nil {
 		r.w.Fatalf("%v", err)
 	}
-	grants := r.w.grants
-	if grants == nil {
-		grants = grant.NewDispatcher(s.Ledger(r.w.ledger))
-	}
-	client, err := cmp.New(cmp.Options{APIURL: r.w.at.APIURL, Tokens: login, Transport: r.transport, Grants: grants})
+	client, err := cmp.New(cmp.Options{
+		APIURL: r.w.at.APIURL, Tokens: login, Transport: r.transport, Grants: grant.NewDispatcher(s.Ledger(r.w.ledger)),
+	})
 	if err != nil {
 		r.w.Fatalf("%v", err)
 	}
