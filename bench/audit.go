@@ -95,10 +95,10 @@ func (o *auditOptions) run(ctx context.Context, s *sheet) error {
 // audit makes the library once and audits it for each seed with other deletions.
 func (o *auditOptions) audit(ctx context.Context) (audited, error) {
 	var seen audited
-	l := modelLibrary(int(o.n), int(o.tie), 33, rand.New(rand.NewPCG(1, uint64(o.n))))
+	l := modelLibrary(int(o.n), int(o.tie), 33, rand.New(rand.NewPCG(1, uint64(o.n)))) //nolint:gosec // a seed has to give the same again
 	m := audittest.NewMirror(l)
 	for seed := range uint64(o.seeds) {
-		r := rand.New(rand.NewPCG(seed, 2))
+		r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // likewise
 		m.Copy()
 		gone := drawDeleted(int(o.del), int(o.n), o.clustered, r)
 		for _, i := range gone {
