@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
-	"damsync/cmp"
 	"damsync/cmp/cmpsim"
 	"damsync/internal/httpserver"
 	"damsync/internal/pgtest"
