@@ -82,6 +82,9 @@ func listen(s *stage, h http.Handler) (url string, err error) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
-	s.Cleanup(func() { _ = server.Close(); <-done })
+	s.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
 	return "http://" + l.Addr().String(), nil
 }

@@ -106,13 +106,13 @@ func (o transferOptions) run(cmd *cobra.Command, names []string) error {
 }
 
 // compare notes the figures of all arms; the peer is the last.
-func (s scenario) compare(on *sheet, runs []rounds) {
+func (c scenario) compare(on *sheet, runs []rounds) {
 	var peer *rounds
 	if last := len(runs) - 1; runs[last].arm == rclone {
 		peer = &runs[last]
 	}
 	for _, r := range runs {
-		s.judge(on, r, peer)
+		c.judge(on, r, peer)
 	}
 }
 
@@ -172,9 +172,9 @@ func (o transferOptions) measure(cmd *cobra.Command, s scenario) ([]rounds, erro
 	return runs, nil
 }
 
-func (s scenario) once(ctx context.Context, a arm) (did outcome, err error) {
+func (c scenario) once(ctx context.Context, a arm) (did outcome, err error) {
 	err = onStage(ctx, func(at *stage) (err error) {
-		did, err = s.run(at, a)
+		did, err = c.run(at, a)
 		return err
 	})
 	return did, err

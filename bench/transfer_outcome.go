@@ -94,8 +94,8 @@ type bounds struct {
 }
 
 // judge notes the medians of an arm. peer is nil where nobody is compared with.
-func (s scenario) judge(on *sheet, r rounds, peer *rounds) {
-	name := func(what string) string { return s.name + ", " + r.arm + ": " + what }
+func (c scenario) judge(on *sheet, r rounds, peer *rounds) {
+	name := func(what string) string { return c.name + ", " + r.arm + ": " + what }
 	files := r.median(func(o outcome) float64 { return o.files })
 	cpu := func(o outcome) float64 { return o.cpu }
 	on.seen(name("throughput"), r.median(columns()[0].of), "MB/s")
@@ -107,15 +107,15 @@ func (s scenario) judge(on *sheet, r rounds, peer *rounds) {
 		on.seen(name("resident at the most"), memory, "MB")
 		return
 	}
-	bounded(on, on.atMost, s.bounds.resident, name("resident at the most"), memory, "MB")
-	if s.wait > 0 {
+	bounded(on, on.atMost, c.bounds.resident, name("resident at the most"), memory, "MB")
+	if c.wait > 0 {
 		requests := r.median(func(o outcome) float64 { return o.requests })
-		bounded(on, on.atLeast, s.bounds.limit, name("files, of those possible"), files/s.limit(), "")
-		bounded(on, on.atMost, s.bounds.requests, name("requests to the store"), requests, "/file")
+		bounded(on, on.atLeast, c.bounds.limit, name("files, of those possible"), files/c.limit(), "")
+		bounded(on, on.atMost, c.bounds.requests, name("requests to the store"), requests, "/file")
 	}
 	if peer != nil {
-		bounded(on, on.atLeast, s.bounds.throughput, name("throughput"), r.ratio(*peer, columns()[0].of), "x "+peer.arm)
-		bounded(on, on.atMost, s.bounds.cpu, name("processor time a GB"), r.ratio(*peer, cpu), "x "+peer.arm)
+		bounded(on, on.atLeast, c.bounds.throughput, name("throughput"), r.ratio(*peer, columns()[0].of), "x "+peer.arm)
+		bounded(on, on.atMost, c.bounds.cpu, name("processor time a GB"), r.ratio(*peer, cpu), "x "+peer.arm)
 	}
 }
 

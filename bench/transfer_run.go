@@ -23,19 +23,19 @@ type scenario struct {
 	bounds  bounds
 }
 
-func (s scenario) gigabytes() float64 { return float64(s.size) * float64(s.files) / 1e9 }
+func (c scenario) gigabytes() float64 { return float64(c.size) * float64(c.files) / 1e9 }
 
 // limit is how many files a second are possible at all; 0 where only the machine
 // sets one.
-func (s scenario) limit() float64 {
-	if s.wait == 0 {
+func (c scenario) limit() float64 {
+	if c.wait == 0 {
 		return 0
 	}
-	each := 2 * s.wait.Seconds()
-	if s.rate > 0 {
-		each += float64(s.size) / float64(s.rate)
+	each := 2 * c.wait.Seconds()
+	if c.rate > 0 {
+		each += float64(c.size) / float64(c.rate)
 	}
-	return float64(s.workers) / each
+	return float64(c.workers) / each
 }
 
 // arm is one of those compared.
