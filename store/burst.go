@@ -12,15 +12,20 @@ import (
 )
 
 // holdBack tells for how long the reading of an asset that an event reports waits. burst says
-// that the poll is to be asked: more than a handful of assets wait, or were
-// reported within the bound. Few rows are looked at, however many there are.
+// that the poll is to be asked: more than a handful of assets wait, or were reported within
+// the bound. An asset that is reported over and over waits until the bound is over since it was
+// read. Few rows are looked at, however many there are.
 func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duration, burst bool, err error) {
 	var again *time.Duration
 	err = tx.QueryRow(ctx, `
+		WITH latest AS (
+			SELECT asset_id FROM (SELECT asset_id, event_name, received_at FROM damsync.inbox ORDER BY id DESC LIMIT 64) l
+			WHERE asset_id <> '' AND event_name <> $3 AND received_at > clock_timestamp() - $4::interval
+		)
 		SELECT (SELECT count(*) FROM (SELECT FROM damsync.lookup WHERE pollable LIMIT $2 + 1) waiting) > $2
-			OR (SELECT count(DISTINCT asset_id) FROM (SELECT asset_id, event_name, received_at FROM damsync.inbox ORDER BY id DESC LIMIT 64) latest
-				WHERE asset_id <> '' AND event_name <> $3 AND received_at > clock_timestamp() - $4::interval) > $2,
-			(SELECT read_at FROM damsync.asset_detail WHERE asset_id = $1) + $4::interval - clock_timestamp()`,
+			OR (SELECT count(DISTINCT asset_id) FROM latest) > $2,
+			CASE WHEN (SELECT count(*) FROM latest WHERE asset_id = $1) > $2
+				THEN (SELECT read_at FROM damsync.asset_detail WHERE asset_id = $1) + $4::interval - clock_timestamp() END`,
 		assetID, state.Handful, eventAssetRemoved, state.HoldBack).Scan(&burst, &again)
 	if err != nil {
 		return 0, false, fmt.Errorf("look for a burst: %w", err)

@@ -420,7 +420,10 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 		return fmt.Errorf("settle inbox: %w", err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
-		next_attempt_at = clock_timestamp() + CASE WHEN class = $4 AND NOT gone THEN $5::interval ELSE '0' END, wanted_at = last_wanted_at,
+		wanted_at = last_wanted_at,
+		-- A second event is read at once, a series of them together.
+		next_attempt_at = clock_timestamp() + CASE WHEN class = $4 AND NOT gone
+			AND (SELECT count(*) FROM damsync.inbox i WHERE i.asset_id = $1 AND i.processed_at IS NULL) > 1 THEN $5::interval ELSE '0' END,
 		error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id, string(grant.Webhook), state.HoldBack)
 	if err != nil {
 		return fmt.Errorf("finish lookup: %w", err)

@@ -7,7 +7,7 @@ const (
 	// burst: those that follow are held back, to be read a hundred at a time.
 	Handful = 5
 	// HoldBack is the longest that an event waits for others to be read with, and how
-	// long an asset that was read just now is not read again.
+	// long an asset that is reported over and over is not read again.
 	HoldBack = 2 * time.Second
 )
 
