@@ -67,7 +67,9 @@ func programs() []*cobra.Command {
 		newMirror(),
 		newTransfer(),
 		newInSync(),
-		newChild(map[string]part{"source": playSource, "sink": playSink, "push": playPush, "spend": playSpend,
-			"diff": playDiff, "library": playLibrary, "mirror": playMirror}),
+		newChild(map[string]part{
+			"source": playSource, "sink": playSink, "push": playPush, "spend": playSpend,
+			"diff": playDiff, "library": playLibrary, "mirror": playMirror,
+		}),
 	}
 }

@@ -114,7 +114,6 @@ func simulateMonth(ctx context.Context, o monthOptions) (*month, error) {
 }
 
 func (m *month) engine(o monthOptions) (*sync.Engine, error) {
-
 	spec := plan.Spec{Name: "target", Select: plan.Select{Expired: plan.ExpiredIgnore}}
 	if o.details {
 		spec.Select.Expired = plan.ExpiredExclude

@@ -57,5 +57,6 @@ func (l *monthLibrary) Asset(ctx context.Context, ref cmp.Ref) (cmp.AssetDetail,
 	return cmp.AssetDetail{Asset: a, Served: l.world.time().Truncate(time.Second)}, nil
 }
 
-func (l *monthLibrary) Folders(context.Context) ([]library.Folder, error)         { return nil, nil }
+func (l *monthLibrary) Folders(context.Context) ([]library.Folder, error) { return nil, nil }
+
 func (l *monthLibrary) LabelGroups(context.Context) ([]library.LabelGroup, error) { return nil, nil }
