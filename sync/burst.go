@@ -88,7 +88,7 @@ func (e *Engine) pollBurst(ctx context.Context, since time.Time) error {
 		return err
 	}
 	defer e.releaseBurst(ctx, asked)
-	n, requests, settled := news{engine: e}, 0, 0
+	n, requests, settled := news{engine: e, step: e.byOffset()}, 0, 0
 	for vain := 0; left > 0 && vain < left && !n.below(since.Add(-overlap)); {
 		s, err := n.read(ctx)
 		if err != nil {
@@ -103,6 +103,24 @@ func (e *Engine) pollBurst(ctx context.Context, since time.Time) error {
 	}
 	e.log.Info().Int("requests", requests).Int("settled", settled).Int("not_shown", max(left, 0)).Msg("burst of events polled")
 	return nil
+}
+
+// byOffset reads page after page. Rows that shift meanwhile may be passed over, which costs a burst a
+// reading or waits for the poll by schedule; seconds that hold more than a page cost nothing more.
+func (e *Engine) byOffset() func(context.Context, walk.Cursor) (walk.Span, walk.Cursor, error) {
+	offset := 0
+	return func(ctx context.Context, c walk.Cursor) (walk.Span, walk.Cursor, error) {
+		page, err := e.lib.Assets(ctx, cmp.AssetQuery{PageSize: pageSize, Offset: offset})
+		if err != nil {
+			return walk.Span{}, c, err
+		}
+		rows := len(page.Items) + len(page.Bad)
+		offset += rows
+		if len(page.Items) > 0 {
+			c.To = page.Items[len(page.Items)-1].ModifiedAt
+		}
+		return walk.Span{Items: page.Items, Bad: page.Bad, Total: page.Total, Requests: 1, End: !page.More || rows == 0}, c, nil
+	}
 }
 
 // releaseBurst lets what the poll did not answer be read singly, however it ended.

@@ -86,7 +86,7 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 
 // readNews reads from the top down to since less the overlap; one page when since is zero.
 func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newest time.Time, err error) {
-	for n := (news{engine: e}); ; {
+	for n := (news{engine: e, step: walk.Walker{Library: e.lib}.Step}); ; {
 		first := !n.begun
 		s, err := n.read(ctx)
 		if err != nil {
@@ -109,6 +109,7 @@ func (e *Engine) readNews(ctx context.Context, since time.Time) (total int, newe
 // are held back.
 type news struct {
 	engine   *Engine
+	step     func(context.Context, walk.Cursor) (walk.Span, walk.Cursor, error)
 	cursor   walk.Cursor
 	begun    bool
 	ended    bool // the oldest asset was read
@@ -125,7 +126,7 @@ func (n *news) read(ctx context.Context) (s walk.Span, err error) {
 	if n.readAt, err = e.clockedReading(ctx); err != nil {
 		return s, err
 	}
-	s, next, err := (walk.Walker{Library: e.lib}).Step(ctx, n.cursor)
+	s, next, err := n.step(ctx, n.cursor)
 	if err != nil {
 		return s, err
 	}
