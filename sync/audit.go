@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"damsync/internal/grant"
 	"damsync/internal/state"
 	"damsync/sync/audit"
@@ -45,14 +47,14 @@ type AuditResult struct {
 // one. audit.ErrUncountable: the library cannot be counted by windows, and nothing is
 // inferred. A *grant.Deferred error comes with what was found until then, which is looked up.
 func (e *Engine) Audit(ctx context.Context, o AuditOptions) (AuditResult, error) {
-	return e.audit(ctx, o, kindAudit, state.AuditLibrary, func(ctx context.Context, s *auditSource, a *audit.Auditor) (audit.Report, error) {
+	return e.audit(ctx, o, kindAudit, state.AuditLibrary, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
 		return a.Whole(ctx)
 	})
 }
 
 // audit runs one and records it. observation is what its success is recorded as.
 func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope string,
-	do func(context.Context, *auditSource, *audit.Auditor) (audit.Report, error),
+	do func(context.Context, *audit.Auditor) (audit.Report, error),
 ) (AuditResult, error) {
 	ctx = grant.WithClass(ctx, o.Class)
 	run, err := e.startAudit(ctx, o)
@@ -77,7 +79,7 @@ func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope s
 			o.Progress(AuditProgress{RunID: run.ID, Requests: r.Requests, Windows: r.Windows, Missing: r.Missing(), Surplus: r.Surplus})
 		}
 	}
-	report, err := do(ctx, source, auditor)
+	report, err := do(ctx, auditor)
 	e.noteLibrary(err)
 	result := AuditResult{RunID: run.ID, Requests: report.Requests, Cap: report.Cap, Audit: state.Audit{
 		Scope: scope, Windows: report.Windows, Missing: report.Missing(), Surplus: report.Surplus, Hidden: report.Hidden, Notes: report.Notes,
@@ -158,10 +160,10 @@ func (e *Engine) rememberAudit(ctx context.Context, observation string, memory a
 }
 
 func (e *Engine) logAudit(run state.Run, r AuditResult) {
-	event := e.log.Info()
+	level := zerolog.InfoLevel
 	if len(r.Notes) > 0 {
-		event = e.log.Warn().Strs("notes", r.Notes)
+		level = zerolog.WarnLevel
 	}
-	event.Int64("run_id", run.ID).Str("scope", r.Scope).Int("requests", r.Requests).Int("windows", r.Windows).Int("missing", r.Missing).
+	e.log.WithLevel(level).Strs("notes", r.Notes).Int64("run_id", run.ID).Str("scope", r.Scope).Int("requests", r.Requests).Int("windows", r.Windows).Int("missing", r.Missing).
 		Int("surplus", r.Surplus).Int("suspects", r.Suspects).Bool("complete", !r.CompleteAt.IsZero()).Msg("audit ended")
 }

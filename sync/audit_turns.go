@@ -34,7 +34,7 @@ func (e *Engine) auditTurns(ctx context.Context) error {
 	}
 	due := min(len(windows), 1+int(float64(len(windows))*min(1, float64(since)/float64(auditRound))))
 	o := AuditOptions{Class: grant.Audit, RequestedBy: "schedule"}
-	_, err = e.audit(ctx, o, kindWindows, state.AuditWindows, func(ctx context.Context, s *auditSource, a *audit.Auditor) (audit.Report, error) {
+	_, err = e.audit(ctx, o, kindWindows, state.AuditWindows, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
 		return e.takeTurns(ctx, a, windows[:due], now)
 	})
 	return err
