@@ -24,9 +24,9 @@ func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duratio
 		)
 		SELECT (SELECT count(*) FROM (SELECT FROM damsync.lookup WHERE pollable LIMIT $2 + 1) waiting) > $2
 			OR (SELECT count(DISTINCT asset_id) FROM latest) > $2,
-			CASE WHEN (SELECT count(*) FROM latest WHERE asset_id = $1) > $2
+			CASE WHEN (SELECT count(*) FROM latest WHERE asset_id = $1) > $5
 				THEN (SELECT read_at FROM damsync.asset_detail WHERE asset_id = $1) + $4::interval - clock_timestamp() END`,
-		assetID, state.Handful, eventAssetRemoved, state.HoldBack).Scan(&burst, &again)
+		assetID, state.Handful, eventAssetRemoved, state.HoldBack, state.Repeats).Scan(&burst, &again)
 	if err != nil {
 		return 0, false, fmt.Errorf("look for a burst: %w", err)
 	}

@@ -169,7 +169,7 @@ func TestAssetIsNotReadOverAndOver(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("x"))
-	for range state.Handful {
+	for range state.Repeats {
 		storeEvent(t, s, modifiedEvent("x"))
 		applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), summaries)
 	}

@@ -6,6 +6,9 @@ const (
 	// Handful is how many events at a time are read singly and at once. More are a
 	// burst: those that follow are held back, to be read a hundred at a time.
 	Handful = 5
+	// Repeats is how often in HoldBack one asset is read at once. What reports it more often
+	// is no person.
+	Repeats = 10
 	// HoldBack is the longest that an event waits for others to be read with, and how
 	// long an asset that is reported over and over is not read again.
 	HoldBack = 2 * time.Second
