@@ -55,11 +55,7 @@ func (e *Engine) observing(ctx context.Context) error {
 	})
 	g.run("incremental", func(ctx context.Context) error {
 		return e.onLeader(ctx, e.bells.poll, "poll the library", func(ctx context.Context) (time.Duration, error) {
-			widened, err := e.pollSchedule(ctx, poll)
-			if err != nil {
-				return leaderCheck, err
-			}
-			return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
+			return e.pollStep(ctx, poll)
 		})
 	})
 	g.run("burst", e.bursts)
@@ -131,6 +127,15 @@ func nextDue(s cron.Schedule, last state.ObservationState, now time.Time) time.D
 		return 0
 	}
 	return max(0, s.Next(last.LastSuccess).Sub(now))
+}
+
+// pollStep polls when the schedule, as wide as webhooks let it be, says so.
+func (e *Engine) pollStep(ctx context.Context, s cron.Schedule) (time.Duration, error) {
+	widened, err := e.pollSchedule(ctx, s)
+	if err != nil {
+		return leaderCheck, err
+	}
+	return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
 }
 
 // auditStep audits when counts have asked for it, and counts the windows whose turn it is. It waits for

@@ -28,13 +28,7 @@ func (e *Engine) Steps() ([]Step, error) {
 	return []Step{
 		{"lookup", e.lookupStep, e.bells.lookup.rung},
 		{"burst", e.burstStep, e.bells.burst.rung},
-		{"incremental", func(ctx context.Context) (time.Duration, error) {
-			widened, err := e.pollSchedule(ctx, poll)
-			if err != nil {
-				return leaderCheck, err
-			}
-			return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
-		}, e.bells.poll.rung},
+		{"incremental", func(ctx context.Context) (time.Duration, error) { return e.pollStep(ctx, poll) }, e.bells.poll.rung},
 		{"audit", func(ctx context.Context) (time.Duration, error) { return e.auditStep(ctx, windows) }, e.bells.audit.rung},
 	}, nil
 }
