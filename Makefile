@@ -9,8 +9,6 @@ PROGRAMS  ?= audit scan month quota upsert diff idle mirror insync transfer
 BENCH     ?= .
 BENCHTIME ?= 1s
 COUNT     ?= 1
-# Of the programs of ./bench, those that make bench runs.
-PROGRAMS  ?= transfer insync
 
 .PHONY: help build test race lint fmt tidy bench demo ci clean
 
