@@ -150,7 +150,7 @@ func diff(ctx context.Context, s *store.Store) (found diffFound, err error) {
 		return state.Verdict{} // found, and left
 	}
 	for last := ""; ; {
-		if last, err = s.PlanNext(ctx, state.Observation{Kind: "plan"}, last, diffPage, decide); err != nil || last == "" {
+		if last, err = s.PlanNext(ctx, state.Observation{Kind: state.KindPlan}, last, diffPage, decide); err != nil || last == "" {
 			return found, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"damsync/cmp"
 	"damsync/dam/filesystem"
 	"damsync/internal/library"
+	"damsync/internal/state"
 	"damsync/store"
 	"damsync/sync"
 	"damsync/sync/plan"
@@ -201,7 +202,7 @@ const idleTarget = "nothing"
 
 // restingEngine has all observations behind it.
 func restingEngine(ctx context.Context, s *store.Store, lib *restingLibrary) (*sync.Engine, error) {
-	for _, kind := range []string{"incremental", "sweep", "references", "audit", "audit_windows"} {
+	for _, kind := range []string{state.KindIncremental, state.KindSweep, state.KindReferences, state.KindAudit, state.KindAuditWindows} {
 		if err := s.BeginObservation(ctx, kind); err != nil {
 			return nil, err
 		}

@@ -138,7 +138,7 @@ func inTurn(steps ...func() error) error {
 func applyPages(ctx context.Context, d *database, rows []library.Asset) error {
 	for from := 0; from < len(rows); from += apiPage {
 		page := rows[from:min(from+apiPage, len(rows))]
-		if _, err := d.store.ApplySummaries(ctx, state.Observation{Kind: "sweep"}, page[0].ModifiedAt, page, nil); err != nil {
+		if _, err := d.store.ApplySummaries(ctx, state.Observation{Kind: state.KindSweep}, page[0].ModifiedAt, page, nil); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ const announcedSQL = `
 // it, or told of the asset at most before earlier or after later than it was found.
 func (s *Store) Announced(ctx context.Context, from, upTo time.Time, before, after time.Duration) (state.Announcement, error) {
 	var a state.Announcement
-	err := s.pool.QueryRow(ctx, announcedSQL, from, upTo, observedByWebhook, before, after).Scan(&a.Announced, &a.Unannounced, &a.Asset)
+	err := s.pool.QueryRow(ctx, announcedSQL, from, upTo, state.KindWebhook, before, after).Scan(&a.Announced, &a.Unannounced, &a.Asset)
 	if err != nil {
 		return a, fmt.Errorf("judge what was announced: %w", err)
 	}

@@ -32,7 +32,7 @@ func TestAnnounced(t *testing.T) {
 	}
 	storeEvent(t, s, modifiedEvent("told"))
 	poll(summary("told", old, modified(second(5))), summary("title alone", old, titled("another")))
-	applyReading(t, s, state.Lookup{AssetID: "by event", Observation: state.Observation{Kind: observedByWebhook}}, reading(summary("by event", old, modified(second(6))), now(t, s)), nil)
+	applyReading(t, s, state.Lookup{AssetID: "by event", Observation: state.Observation{Kind: state.KindWebhook}}, reading(summary("by event", old, modified(second(6))), now(t, s)), nil)
 	if got := announced(); got != (state.Announcement{Announced: 2}) {
 		t.Errorf("judged %+v, want two announced", got)
 	}

@@ -12,14 +12,11 @@ import (
 	"damsync/internal/state"
 )
 
-// observedByRefresh is the kind of observation that reads again what is known.
-const observedByRefresh = "refresh"
-
 // Waiting counts the backfill that is left.
 func (s *Store) Waiting(ctx context.Context) (state.Waiting, error) {
 	var w state.Waiting
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE observation <> $2), count(*) FILTER (WHERE observation = $2)
-		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, classUrgency(grant.Backfill), observedByRefresh).Scan(&w.Backfill, &w.Refresh)
+		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, classUrgency(grant.Backfill), state.KindRefresh).Scan(&w.Backfill, &w.Refresh)
 	if err != nil {
 		return w, fmt.Errorf("count backfill: %w", err)
 	}
@@ -70,7 +67,7 @@ func (s *Store) NoteFirstLight(ctx context.Context, left int64) (state.FirstLigh
 		SELECT at, clock_timestamp(), details, $1, details + fields FROM read
 		ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at, noted_at = excluded.noted_at, ended_at = NULL,
 			done = excluded.done, remaining = excluded.remaining, requests = excluded.requests
-		RETURNING started_at, done, requests`, left, classUrgency(grant.Backfill), observedByRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests)
+		RETURNING started_at, done, requests`, left, classUrgency(grant.Backfill), state.KindRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests)
 	if err != nil {
 		return f, fmt.Errorf("record the first light: %w", err)
 	}

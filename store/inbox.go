@@ -14,9 +14,6 @@ import (
 // eventAssetRemoved is the CMP's event of an asset that left the library.
 const eventAssetRemoved = "asset_removed"
 
-// observedByWebhook is the kind of observation that an event makes.
-const observedByWebhook = "webhook"
-
 // maxAssetID bounds an asset's id in bytes. The CMP's have 32; a B-tree takes no
 // key of more than 2.7 KB.
 const maxAssetID = 512
@@ -54,7 +51,7 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 // wantReported asks for the asset of an event. Only its own 404 tells of a removal; anything
 // else may be held back to be read with others, or because the asset was read just now.
 func wantReported(ctx context.Context, tx pgx.Tx, e Event) error {
-	w := wish{obs: state.Observation{Kind: observedByWebhook}, class: grant.Webhook}
+	w := wish{obs: state.Observation{Kind: state.KindWebhook}, class: grant.Webhook}
 	ref := []state.Ref{{ID: e.AssetID, Type: e.AssetType, Self: e.Self}}
 	if e.Name == eventAssetRemoved {
 		w.gone = true
@@ -109,7 +106,7 @@ func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
 		)
 		INSERT INTO damsync.change (entity, entity_id, field, old, new, observation)
 		SELECT 'asset', id, 'source_task', to_jsonb(source_task), to_jsonb($2::text), $3 FROM old`
-	if _, err := tx.Exec(ctx, keep, e.AssetID, e.SourceTask, observedByWebhook); err != nil {
+	if _, err := tx.Exec(ctx, keep, e.AssetID, e.SourceTask, state.KindWebhook); err != nil {
 		return fmt.Errorf("keep source task: %w", err)
 	}
 	return nil

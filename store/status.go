@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
 )
 
 // Status is what `damsync status --json` prints. Its keys are a fixed interface:
@@ -68,7 +70,7 @@ type LeaderStatus struct {
 }
 
 // scheduled are the observations that are reported even before they first ran.
-func scheduled() []string { return []string{"incremental", "audit", "sweep"} }
+func scheduled() []string { return []string{state.KindIncremental, state.KindAudit, state.KindSweep} }
 
 // Status reads everything from one snapshot. It lists the targets named and all
 // others that have placements.

@@ -47,7 +47,7 @@ type AuditResult struct {
 // one. audit.ErrUncountable: the library cannot be counted by windows, and nothing is
 // inferred. A *grant.Deferred error comes with what was found until then, which is looked up.
 func (e *Engine) Audit(ctx context.Context, o AuditOptions) (AuditResult, error) {
-	return e.audit(ctx, o, kindAudit, state.AuditLibrary, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
+	return e.audit(ctx, o, state.KindAudit, state.AuditLibrary, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
 		return a.Whole(ctx)
 	})
 }
@@ -61,7 +61,7 @@ func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope s
 	if err != nil {
 		return AuditResult{}, err
 	}
-	last, err := e.store.Observation(ctx, kindAudit)
+	last, err := e.store.Observation(ctx, state.KindAudit)
 	if err != nil {
 		return AuditResult{}, err
 	}
@@ -72,7 +72,7 @@ func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope s
 	if err := e.store.BeginObservation(ctx, observation); err != nil {
 		return AuditResult{}, err
 	}
-	source := &auditSource{engine: e, run: run, obs: state.Observation{Kind: kindAudit, RunID: run.ID}}
+	source := &auditSource{engine: e, run: run, obs: state.Observation{Kind: state.KindAudit, RunID: run.ID}}
 	auditor := &audit.Auditor{Library: source, Mirror: source, Bounds: memory.Bounds, Cap: memory.Cap}
 	if o.Progress != nil {
 		auditor.Progress = func(r audit.Report) {
@@ -100,14 +100,14 @@ func (e *Engine) audit(ctx context.Context, o AuditOptions, observation, scope s
 
 // startAudit begins a run; one that another process left behind is given up.
 func (e *Engine) startAudit(ctx context.Context, o AuditOptions) (state.Run, error) {
-	run, err := e.store.StartRun(ctx, kindAudit, o.RequestedBy, runLease)
+	run, err := e.store.StartRun(ctx, state.KindAudit, o.RequestedBy, runLease)
 	if err != nil || !run.Resumed {
 		return run, err
 	}
 	if err := e.store.FailRun(ctx, run, "left unfinished; begun anew"); err != nil {
 		return run, err
 	}
-	return e.store.StartRun(ctx, kindAudit, o.RequestedBy, runLease)
+	return e.store.StartRun(ctx, state.KindAudit, o.RequestedBy, runLease)
 }
 
 // endAudit hands what is missing on to be looked up, unless the audit failed: then nothing is
@@ -144,7 +144,7 @@ func (e *Engine) endAudit(ctx context.Context, run state.Run, o AuditOptions, ob
 
 // rememberAudit records the success and what the next audit may know.
 func (e *Engine) rememberAudit(ctx context.Context, observation string, memory auditMemory, result AuditResult) error {
-	if observation != kindAudit {
+	if observation != state.KindAudit {
 		return e.store.EndObservation(ctx, observation, nil, "")
 	}
 	now, err := e.store.Now(ctx)

@@ -18,7 +18,7 @@ var ErrNoMirror = errors.New("the library was never read in full, so that there 
 func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), drain func(state.Backlog)) (AuditResult, state.Backlog, error) {
 	var result AuditResult
 	var left state.Backlog
-	swept, err := e.store.Observation(ctx, kindSweep)
+	swept, err := e.store.Observation(ctx, state.KindSweep)
 	if err != nil {
 		return result, left, err
 	}

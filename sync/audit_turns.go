@@ -16,7 +16,7 @@ const auditRound = 24 * time.Hour
 // the time since the last run is of a day. Each asset is counted every day, and read once while
 // its window is read from end to end.
 func (e *Engine) auditTurns(ctx context.Context) error {
-	last, err := e.store.Observation(ctx, kindWindows)
+	last, err := e.store.Observation(ctx, state.KindAuditWindows)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (e *Engine) auditTurns(ctx context.Context) error {
 	}
 	due := min(len(windows), 1+int(float64(len(windows))*min(1, float64(since)/float64(auditRound))))
 	o := AuditOptions{Class: grant.Audit, RequestedBy: "schedule"}
-	_, err = e.audit(ctx, o, kindWindows, state.AuditWindows, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
+	_, err = e.audit(ctx, o, state.KindAuditWindows, state.AuditWindows, func(ctx context.Context, a *audit.Auditor) (audit.Report, error) {
 		return e.takeTurns(ctx, a, windows[:due], now)
 	})
 	return err

@@ -67,7 +67,7 @@ const retryAudit = 10 * time.Minute
 // been tried. A library that cannot be counted by windows is swept instead.
 func (e *Engine) explainDifference(ctx context.Context, c counts, total, difference int, now time.Time) (counts, error) {
 	log := e.log.With().Int("library", total).Int("difference", difference).Logger()
-	audited, err := e.store.Observation(ctx, kindAudit)
+	audited, err := e.store.Observation(ctx, state.KindAudit)
 	if err != nil {
 		return c, err
 	}
@@ -97,7 +97,7 @@ func (e *Engine) explainDifference(ctx context.Context, c counts, total, differe
 
 // sweepDifference is for a library that cannot be audited.
 func (e *Engine) sweepDifference(ctx context.Context, c counts, total, difference int, now time.Time) (counts, error) {
-	swept, err := e.store.Observation(ctx, kindSweep)
+	swept, err := e.store.Observation(ctx, state.KindSweep)
 	if err != nil {
 		return c, err
 	}

@@ -247,6 +247,3 @@ func (g *group) wait(parent context.Context) error {
 	}
 	return context.Cause(g.ctx)
 }
-
-// observation names for what the engine does outside a run.
-func observed(class grant.Class) state.Observation { return state.Observation{Kind: string(class)} }

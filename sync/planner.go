@@ -42,7 +42,7 @@ func (e *Engine) planAll(ctx context.Context, rules []*plan.Target) error {
 	labels := e.labelNames()
 	decide := func(now time.Time, k state.Known) state.Verdict { return e.ranked(k, decideFor(rules, labels, now, k)) }
 	for after := ""; ; {
-		last, err := e.store.PlanNext(ctx, state.Observation{Kind: "plan", Bulk: true}, after, planChunk, decide)
+		last, err := e.store.PlanNext(ctx, state.Observation{Kind: state.KindPlan, Bulk: true}, after, planChunk, decide)
 		if err != nil || last == "" {
 			return err
 		}
@@ -109,7 +109,7 @@ func (e *Engine) actOnExpiry(ctx context.Context) (time.Duration, error) {
 		return e.opts.SlowPoll, err
 	}
 	if len(ids) > 0 {
-		err := e.withRules(func() error { return e.store.PlanAssets(ctx, state.Observation{Kind: "expiry"}, ids, e.decide) })
+		err := e.withRules(func() error { return e.store.PlanAssets(ctx, state.Observation{Kind: state.KindExpiry}, ids, e.decide) })
 		if err != nil {
 			return e.opts.SlowPoll, err
 		}

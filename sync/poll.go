@@ -31,7 +31,7 @@ func (e *Engine) Poll(ctx context.Context) error {
 	e.polling.Lock()
 	defer e.polling.Unlock()
 	ctx = grant.WithClass(ctx, grant.Incremental)
-	if err := e.store.BeginObservation(ctx, kindIncremental); err != nil {
+	if err := e.store.BeginObservation(ctx, state.KindIncremental); err != nil {
 		return err
 	}
 	cursor, err := e.poll(ctx)
@@ -39,7 +39,7 @@ func (e *Engine) Poll(ctx context.Context) error {
 	if err != nil {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if failed := e.store.EndObservation(end, kindIncremental, nil, err.Error()); failed != nil {
+		if failed := e.store.EndObservation(end, state.KindIncremental, nil, err.Error()); failed != nil {
 			e.log.Warn().Err(failed).Msg("failure of the poll cannot be recorded")
 		}
 		return fmt.Errorf("poll: %w", err)
@@ -48,12 +48,12 @@ func (e *Engine) Poll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode poll cursor: %w", err)
 	}
-	return e.store.EndObservation(ctx, kindIncremental, text, "")
+	return e.store.EndObservation(ctx, state.KindIncremental, text, "")
 }
 
 func (e *Engine) pollCursor(ctx context.Context) (pollCursor, error) {
 	var cursor pollCursor
-	last, err := e.store.Observation(ctx, kindIncremental)
+	last, err := e.store.Observation(ctx, state.KindIncremental)
 	if err != nil || len(last.Cursor) == 0 {
 		return cursor, err
 	}
@@ -75,7 +75,7 @@ func (e *Engine) poll(ctx context.Context) (pollCursor, error) {
 	if newest.After(cursor.Newest) {
 		cursor.Newest = newest
 	}
-	if _, err := e.store.WantUnsettled(ctx, observed(grant.Incremental), settleTime); err != nil {
+	if _, err := e.store.WantUnsettled(ctx, state.Observation{Kind: state.KindIncremental}, settleTime); err != nil {
 		return cursor, err
 	}
 	if cursor.Cadence, err = e.judgeCadence(ctx, cursor.Cadence); err != nil {
@@ -122,7 +122,7 @@ func (n *news) below(t time.Time) bool { return n.ended || n.begun && n.cursor.T
 
 // read takes the next step down.
 func (n *news) read(ctx context.Context) (s walk.Span, err error) {
-	e, obs := n.engine, observed(grant.Incremental)
+	e, obs := n.engine, state.Observation{Kind: state.KindIncremental}
 	if n.readAt, err = e.clockedReading(ctx); err != nil {
 		return s, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"damsync/cmp/cmpsim"
 	"damsync/internal/grant"
+	"damsync/internal/state"
 	"damsync/store"
 	"damsync/sync/plan"
 )
@@ -225,7 +226,7 @@ func TestQuota(t *testing.T) {
 // Promise 7: what finds no change writes no row of the mirror and asks no target.
 func TestUnchangedCostsNothing(t *testing.T) {
 	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 700}})
-	if _, err := w.store.WantUnsettled(t.Context(), observed("incremental"), 0); err != nil {
+	if _, err := w.store.WantUnsettled(t.Context(), state.Observation{Kind: state.KindIncremental}, 0); err != nil {
 		t.Fatal(err)
 	}
 	w.converge()

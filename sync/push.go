@@ -224,7 +224,7 @@ func (p *pusher) readAgain(ctx context.Context, w state.Work) error {
 	if w.Attempts < 2 || w.Attempts&(w.Attempts-1) != 0 {
 		return nil
 	}
-	return p.e.store.WantLookups(ctx, observed(grant.Detail), grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
+	return p.e.store.WantLookups(ctx, state.Observation{Kind: state.KindDetail}, grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
 }
 
 // placementDelay backs off by class: what passes by itself soon, what waits for a

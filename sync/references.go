@@ -82,7 +82,7 @@ func (r *refreshing) done(changed bool) {
 // field definitions, and lets run the rules whose names the library has.
 func (e *Engine) RefreshReferences(ctx context.Context, class grant.Class) error {
 	ctx = grant.WithClass(ctx, class)
-	if err := e.store.BeginObservation(ctx, kindReferences); err != nil {
+	if err := e.store.BeginObservation(ctx, state.KindReferences); err != nil {
 		return err
 	}
 	e.references.begin()
@@ -91,10 +91,10 @@ func (e *Engine) RefreshReferences(ctx context.Context, class grant.Class) error
 	if err != nil {
 		e.references.want()
 		return errors.Join(fmt.Errorf("read folders, labels and fields: %w", err),
-			e.store.EndObservation(context.WithoutCancel(ctx), kindReferences, nil, err.Error()))
+			e.store.EndObservation(context.WithoutCancel(ctx), state.KindReferences, nil, err.Error()))
 	}
 	e.references.done(changed)
-	if err := e.store.EndObservation(ctx, kindReferences, nil, ""); err != nil {
+	if err := e.store.EndObservation(ctx, state.KindReferences, nil, ""); err != nil {
 		return err
 	}
 	return e.CheckRules(ctx)
@@ -114,7 +114,7 @@ func (e *Engine) refreshReferences(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	return e.store.ApplyReferences(ctx, state.Observation{Kind: kindReferences}, refs)
+	return e.store.ApplyReferences(ctx, state.Observation{Kind: state.KindReferences}, refs)
 }
 
 func (e *Engine) readsFields() bool {
@@ -125,7 +125,7 @@ func (e *Engine) readsFields() bool {
 // that names what the library does not have does not run: the CMP ignores unknown names in
 // filters, and a rule that silently selects too little removes too much.
 func (e *Engine) CheckRules(ctx context.Context) error {
-	read, err := e.store.Observation(ctx, kindReferences)
+	read, err := e.store.Observation(ctx, state.KindReferences)
 	if err != nil || read.LastSuccess.IsZero() {
 		return err // nothing is known of the names yet, so no rule runs
 	}

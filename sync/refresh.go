@@ -25,7 +25,6 @@ type DepthStore interface {
 }
 
 const (
-	kindRefresh = "refresh"
 	// refreshAge is how old a reading is before it is repeated.
 	refreshAge = 24 * time.Hour
 	// refreshEvery is how often the refresh asks for a few more; refreshMost may be asked for at once.
@@ -119,7 +118,7 @@ func (e *Engine) refresh(ctx context.Context, after *state.LastReading, n int) e
 			break
 		}
 	}
-	return e.store.WantLookups(ctx, state.Observation{Kind: kindRefresh}, grant.Backfill, false, wanted)
+	return e.store.WantLookups(ctx, state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, wanted)
 }
 
 // needed are those of readings without which a rule could not decide.

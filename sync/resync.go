@@ -64,7 +64,7 @@ func (e *Engine) resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 	}
 	switch {
 	case o.AssetID != "":
-		obs := state.Observation{Kind: kindResync}
+		obs := state.Observation{Kind: state.KindResync}
 		if err := e.store.WantLookups(ctx, obs, grant.Manual, false, []state.Ref{{ID: o.AssetID}}); err != nil {
 			return result, err
 		}
@@ -123,7 +123,7 @@ func (e *Engine) sweepByHand(ctx context.Context, o ResyncOptions) (SweepProgres
 func (e *Engine) readDetailsAnew(ctx context.Context, o ResyncOptions) error {
 	const batch = 1000
 	o.Progress(ResyncProgress{Phase: "details"})
-	obs := state.Observation{Kind: kindResync}
+	obs := state.Observation{Kind: state.KindResync}
 	var wanted []state.Ref
 	flush := func() error {
 		err := e.store.WantLookups(ctx, obs, grant.Manual, false, wanted)

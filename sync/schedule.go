@@ -135,27 +135,27 @@ func (e *Engine) pollStep(ctx context.Context, s cron.Schedule) (time.Duration, 
 	if err != nil {
 		return leaderCheck, err
 	}
-	return e.scheduled(ctx, kindIncremental, widened, false, e.Poll)
+	return e.scheduled(ctx, state.KindIncremental, widened, false, e.Poll)
 }
 
 // auditStep audits when counts have asked for it, and counts the windows whose turn it is. It waits for
 // the first sweep, and for one that is under way.
 func (e *Engine) auditStep(ctx context.Context, s cron.Schedule) (time.Duration, error) {
-	swept, err := e.store.Observation(ctx, kindSweep)
+	swept, err := e.store.Observation(ctx, state.KindSweep)
 	if err != nil {
 		return leaderCheck, err
 	}
-	sweeping, err := e.store.HasRunning(ctx, kindSweep)
+	sweeping, err := e.store.HasRunning(ctx, state.KindSweep)
 	if err != nil || sweeping || !mirrored(swept) {
 		return leaderCheck, err
 	}
 	if e.auditAsked.Swap(false) {
-		return e.scheduled(ctx, kindAudit, nil, true, func(ctx context.Context) error {
+		return e.scheduled(ctx, state.KindAudit, nil, true, func(ctx context.Context) error {
 			_, err := e.Audit(ctx, AuditOptions{Class: grant.Audit, RequestedBy: "counts"})
 			return err
 		})
 	}
-	return e.scheduled(ctx, kindWindows, s, false, e.auditTurns)
+	return e.scheduled(ctx, state.KindAuditWindows, s, false, e.auditTurns)
 }
 
 // askAudit makes the leader audit the whole library now.
@@ -167,11 +167,11 @@ func (e *Engine) askAudit() {
 // sweepStepLeader sweeps when it is due, when counts differ, when one was left
 // unfinished, and first of all when the mirror was never filled.
 func (e *Engine) sweepStepLeader(ctx context.Context, s cron.Schedule) (time.Duration, error) {
-	last, err := e.store.Observation(ctx, kindSweep)
+	last, err := e.store.Observation(ctx, state.KindSweep)
 	if err != nil {
 		return leaderCheck, err
 	}
-	unfinished, err := e.store.HasRunning(ctx, kindSweep)
+	unfinished, err := e.store.HasRunning(ctx, state.KindSweep)
 	if err != nil {
 		return leaderCheck, err
 	}
@@ -181,7 +181,7 @@ func (e *Engine) sweepStepLeader(ctx context.Context, s cron.Schedule) (time.Dur
 	if first {
 		class = grant.Incremental // first light: all summaries, then their details
 	}
-	return e.scheduled(ctx, kindSweep, s, asked, func(ctx context.Context) error {
+	return e.scheduled(ctx, state.KindSweep, s, asked, func(ctx context.Context) error {
 		e.sweepAsked.Store(false)
 		_, err := e.Sweep(ctx, SweepOptions{Class: class, RequestedBy: "schedule"})
 		return err
@@ -197,7 +197,7 @@ func (e *Engine) askSweep() {
 // referencesStep reads folders, labels and fields when they are old or somebody
 // saw that they have changed.
 func (e *Engine) referencesStep(ctx context.Context) (time.Duration, error) {
-	last, err := e.store.Observation(ctx, kindReferences)
+	last, err := e.store.Observation(ctx, state.KindReferences)
 	if err != nil {
 		return leaderCheck, err
 	}

@@ -12,16 +12,6 @@ import (
 	"damsync/sync/walk"
 )
 
-// The kinds of observation, as recorded.
-const (
-	kindSweep       = "sweep"
-	kindAudit       = "audit"         // of the whole library
-	kindWindows     = "audit_windows" // of the windows counted in turn
-	kindIncremental = "incremental"
-	kindReferences  = "references"
-	kindResync      = "resync"
-)
-
 const runLease = 30 * time.Second
 
 // SweepOptions says how to read the whole library.
@@ -62,7 +52,7 @@ func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (SweepProgress, erro
 	if err != nil {
 		return SweepProgress{}, err
 	}
-	if err := e.store.BeginObservation(ctx, kindSweep); err != nil {
+	if err := e.store.BeginObservation(ctx, state.KindSweep); err != nil {
 		return SweepProgress{}, err
 	}
 	log := e.log.With().Int64("run_id", run.ID).Logger()
@@ -75,7 +65,7 @@ func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (SweepProgress, erro
 // pollBefore gives the poll its starting point before the first sweep: what editors move to the
 // top while a sweep reads is the poll's to find.
 func (e *Engine) pollBefore(ctx context.Context) error {
-	polled, err := e.store.Observation(ctx, kindIncremental)
+	polled, err := e.store.Observation(ctx, state.KindIncremental)
 	if err != nil || !polled.LastSuccess.IsZero() {
 		return err
 	}
@@ -87,7 +77,7 @@ func (e *Engine) pollBefore(ctx context.Context) error {
 const staleRun = 24 * time.Hour
 
 func (e *Engine) startSweep(ctx context.Context, o SweepOptions) (state.Run, error) {
-	run, err := e.store.StartRun(ctx, kindSweep, o.RequestedBy, runLease)
+	run, err := e.store.StartRun(ctx, state.KindSweep, o.RequestedBy, runLease)
 	if err != nil || !run.Resumed {
 		return run, err
 	}
@@ -98,7 +88,7 @@ func (e *Engine) startSweep(ctx context.Context, o SweepOptions) (state.Run, err
 	if err := e.store.FailRun(ctx, run, "left unfinished for too long"); err != nil {
 		return run, err
 	}
-	return e.store.StartRun(ctx, kindSweep, o.RequestedBy, runLease)
+	return e.store.StartRun(ctx, state.KindSweep, o.RequestedBy, runLease)
 }
 
 // endSweep leaves a sweep that was interrupted for somebody to go on with, and fails one
@@ -112,15 +102,15 @@ func (e *Engine) endSweep(ctx context.Context, run state.Run, p SweepProgress, e
 	case err == nil:
 		e.log.Info().Int64("run_id", run.ID).Int64("seen", p.Seen).Int64("changed", p.Changed).Int64("suspects", p.Suspects).
 			Int64("requests", p.Requests).Msg("sweep complete")
-		return e.store.EndObservation(ctx, kindSweep, nil, "")
+		return e.store.EndObservation(ctx, state.KindSweep, nil, "")
 	case errors.As(err, &deferred), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errors.Join(err, e.store.LeaveRun(ctx, run))
 	case errors.Is(err, state.ErrLeaseLost):
 		return err
 	case errors.Is(err, ErrTooManySuspects), errors.Is(err, state.ErrEmptyListing), e.stuck(err):
-		return errors.Join(err, e.store.FailRun(ctx, run, err.Error()), e.store.EndObservation(ctx, kindSweep, nil, err.Error()))
+		return errors.Join(err, e.store.FailRun(ctx, run, err.Error()), e.store.EndObservation(ctx, state.KindSweep, nil, err.Error()))
 	default:
-		return errors.Join(err, e.store.LeaveRun(ctx, run), e.store.EndObservation(ctx, kindSweep, nil, err.Error()))
+		return errors.Join(err, e.store.LeaveRun(ctx, run), e.store.EndObservation(ctx, state.KindSweep, nil, err.Error()))
 	}
 }
 
@@ -149,11 +139,11 @@ func (e *Engine) sweepRun(ctx context.Context, run state.Run, o SweepOptions) (S
 	if err := e.addTotals(ctx, &p); err != nil {
 		return p, err
 	}
-	swept, err := e.store.Observation(ctx, kindSweep)
+	swept, err := e.store.Observation(ctx, state.KindSweep)
 	if err != nil {
 		return p, err
 	}
-	obs := state.Observation{Kind: kindSweep, RunID: run.ID, Bulk: !mirrored(swept)}
+	obs := state.Observation{Kind: state.KindSweep, RunID: run.ID, Bulk: !mirrored(swept)}
 	ahead, stop := e.readAhead(ctx, cursor)
 	defer stop()
 	for !p.Done {

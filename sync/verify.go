@@ -129,8 +129,6 @@ type RepairStore interface {
 	PendingLookups(ctx context.Context, ids []string) (int, error)
 }
 
-const kindVerify = "verify"
-
 // Verify lists targets and holds what they have against what was put there. The drift
 // found is recorded, and replaces that of the last verification. With Repair it
 // returns when the work this caused is done. Targets do not wait for each other's
@@ -200,14 +198,14 @@ func (e *Engine) verifyRun(ctx context.Context, targets []Target, o VerifyOption
 // startVerify begins a run. One that a killed process left is given up: what it
 // had seen of a list proves nothing now.
 func (e *Engine) startVerify(ctx context.Context, requestedBy string) (state.Run, error) {
-	run, err := e.store.StartRun(ctx, kindVerify, requestedBy, runLease)
+	run, err := e.store.StartRun(ctx, state.KindVerify, requestedBy, runLease)
 	if err != nil || !run.Resumed {
 		return run, err
 	}
 	if err := e.store.FailRun(ctx, run, "its process has ended"); err != nil {
 		return run, err
 	}
-	return e.store.StartRun(ctx, kindVerify, requestedBy, runLease)
+	return e.store.StartRun(ctx, state.KindVerify, requestedBy, runLease)
 }
 
 // endVerify closes the run, also when ctx has ended.

@@ -150,7 +150,7 @@ func (r *repairing) retire(ctx context.Context, orphaned []state.Drift, tv *Targ
 	}
 	// The mirror may know by now that one belongs there.
 	err = r.e.withRules(func() error {
-		return r.e.store.PlanAssets(ctx, state.Observation{Kind: kindVerify, RunID: r.run.ID}, ids, r.e.decide)
+		return r.e.store.PlanAssets(ctx, state.Observation{Kind: state.KindVerify, RunID: r.run.ID}, ids, r.e.decide)
 	})
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (r *repairing) askLibrary(ctx context.Context, ids []string) error {
 	for i, id := range ids {
 		refs[i] = state.Ref{ID: id}
 	}
-	if err := r.e.store.WantLookups(ctx, state.Observation{Kind: kindVerify, RunID: r.run.ID}, grant.Manual, true, refs); err != nil {
+	if err := r.e.store.WantLookups(ctx, state.Observation{Kind: state.KindVerify, RunID: r.run.ID}, grant.Manual, true, refs); err != nil {
 		return err
 	}
 	for end := time.Now().Add(lookupPatience); time.Now().Before(end); {

@@ -20,12 +20,12 @@ func (e *Engine) verifyStep(ctx context.Context, s cron.Schedule) (time.Duration
 	if s == nil || !e.rulesKnown() {
 		return leaderCheck, nil
 	}
-	last, err := e.store.Observation(ctx, kindVerify)
+	last, err := e.store.Observation(ctx, state.KindVerify)
 	if err != nil {
 		return leaderCheck, err
 	}
 	if last.LastAttempt.IsZero() {
-		return leaderCheck, e.store.BeginObservation(ctx, kindVerify)
+		return leaderCheck, e.store.BeginObservation(ctx, state.KindVerify)
 	}
 	now, err := e.store.Now(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (e *Engine) verifyStep(ctx context.Context, s cron.Schedule) (time.Duration
 	if due := verifyDue(s, last, now); due > 0 {
 		return min(due, leaderCheck), nil
 	}
-	if err := e.store.BeginObservation(ctx, kindVerify); err != nil {
+	if err := e.store.BeginObservation(ctx, state.KindVerify); err != nil {
 		return leaderCheck, err
 	}
 	err = e.verifyScheduled(ctx)
@@ -46,7 +46,7 @@ func (e *Engine) verifyStep(ctx context.Context, s cron.Schedule) (time.Duration
 		e.log.Warn().Err(err).Dur("retry_in_ms", verifyAgain).Msg("targets cannot be verified")
 		failure = err.Error()
 	}
-	return leaderCheck, e.store.EndObservation(ctx, kindVerify, nil, failure)
+	return leaderCheck, e.store.EndObservation(ctx, state.KindVerify, nil, failure)
 }
 
 // verifyDue is how long until the next verification: after the last success by the

@@ -17,6 +17,7 @@ import (
 
 	"damsync/cmp/cmpsim"
 	"damsync/internal/config"
+	"damsync/internal/state"
 	"damsync/store"
 )
 
@@ -216,7 +217,7 @@ func (d *demo) status(ctx context.Context) (store.Status, error) {
 // the daemon's own word.
 func (d *demo) equal(st store.Status) (bool, error) {
 	t := st.Targets[0]
-	if st.Lookups.Pending+st.Lookups.Failed+st.Inbox.Pending+t.Pending+t.Failed > 0 || st.Observations["sweep"].LastSuccess == nil {
+	if st.Lookups.Pending+st.Lookups.Failed+st.Inbox.Pending+t.Pending+t.Failed > 0 || st.Observations[state.KindSweep].LastSuccess == nil {
 		return false, nil
 	}
 	assets, err := d.sim.Assets(0, 0, false)

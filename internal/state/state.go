@@ -13,7 +13,7 @@ import (
 
 // Observation says which reading of the library saw something.
 type Observation struct {
-	Kind  string // webhook, incremental, sweep, resync
+	Kind  string // KindWebhook and its like
 	RunID int64  // 0 outside a run
 	// Bulk says that it sees many assets for the first time, or in a new light: what has to be
 	// read of them is backfill, the most valuable first.
