@@ -28,18 +28,15 @@ func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), 
 	if err := e.useKnownRules(ctx); err != nil {
 		return result, left, err
 	}
-	workCtx, stop := context.WithCancel(ctx)
-	g := newGroup(workCtx)
-	e.work(g)
-	result, err = e.auditInTurn(g.ctx, AuditOptions{Class: grant.Manual, RequestedBy: "audit", Progress: progress})
-	if err == nil {
-		o := ResyncOptions{Poll: 500 * time.Millisecond, Progress: func(p ResyncProgress) { drain(p.Backlog) }}
-		left, err = e.drain(g.ctx, o, SweepProgress{})
-	}
-	stop()
-	if failed := g.wait(workCtx); err == nil {
-		err = failed
-	}
+	err = e.working(ctx, nil, func(ctx context.Context) (err error) {
+		result, err = e.auditInTurn(ctx, AuditOptions{Class: grant.Manual, RequestedBy: "audit", Progress: progress})
+		if err != nil {
+			return err
+		}
+		o := ResyncOptions{Poll: drainPoll, Progress: func(p ResyncProgress) { drain(p.Backlog) }}
+		left, err = e.drain(ctx, o, SweepProgress{})
+		return err
+	})
 	return result, left, err
 }
 

@@ -20,6 +20,9 @@ type ResyncOptions struct {
 	Poll     time.Duration // how often progress is told; 500 ms when zero
 }
 
+// drainPoll is how often who waits for work to be done looks whether it is.
+const drainPoll = 500 * time.Millisecond
+
 // ResyncProgress is how far a resync got.
 type ResyncProgress struct {
 	Phase   string // references, sweep, details, targets
@@ -43,16 +46,13 @@ func (e *Engine) Resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 		o.Progress = func(ResyncProgress) {}
 	}
 	if o.Poll == 0 {
-		o.Poll = 500 * time.Millisecond
+		o.Poll = drainPoll
 	}
-	workCtx, stop := context.WithCancel(ctx)
-	g := newGroup(workCtx)
-	e.work(g, o.Targets...)
-	result, err := e.resync(g.ctx, o)
-	stop()
-	if failed := g.wait(workCtx); err == nil {
-		err = failed
-	}
+	var result ResyncResult
+	err := e.working(ctx, o.Targets, func(ctx context.Context) (err error) {
+		result, err = e.resync(ctx, o)
+		return err
+	})
 	return result, err
 }
 

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -45,12 +46,22 @@ func (e *Engine) work(g *group, targets ...string) {
 	g.run("removal gate", e.gating)
 }
 
-// Work moves lookups and placements until ctx ends, without observing by
-// itself: what a command needs beside, or instead of, a daemon.
-func (e *Engine) Work(ctx context.Context) error {
-	g := newGroup(ctx)
-	e.work(g)
-	return g.wait(ctx)
+// working moves lookups and placements while do runs, without observing by itself:
+// what a command needs beside, or instead of, a daemon. Work that fails ends do's
+// context, and its failure is what is returned then.
+func (e *Engine) working(ctx context.Context, targets []string, do func(context.Context) error) error {
+	workCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	g := newGroup(workCtx)
+	e.work(g, targets...)
+	err := do(g.ctx)
+	failed := context.Cause(g.ctx)
+	stop()
+	g.wg.Wait()
+	if failed != nil && ctx.Err() == nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return failed
+	}
+	return err
 }
 
 func (e *Engine) housekeeping(ctx context.Context) error {

@@ -156,7 +156,7 @@ func (e *Engine) verifiable(o *VerifyOptions) ([]Target, error) {
 		o.Progress = func(VerifyProgress) {}
 	}
 	if o.Poll == 0 {
-		o.Poll = 500 * time.Millisecond
+		o.Poll = drainPoll
 	}
 	var targets []Target
 	var problems []error

@@ -24,20 +24,16 @@ func (e *Engine) repairAndWait(ctx context.Context, run state.Run, targets []Tar
 	for i, t := range targets {
 		names[i] = t.Rule.Name()
 	}
-	workCtx, stop := context.WithCancel(ctx)
-	g := newGroup(workCtx)
-	e.work(g, names...)
-	err := e.repairAll(g.ctx, run, targets, result, o)
-	if err == nil {
-		result.Backlog, err = e.drain(g.ctx, ResyncOptions{
+	return e.working(ctx, names, func(ctx context.Context) error {
+		err := e.repairAll(ctx, run, targets, result, o)
+		if err != nil {
+			return err
+		}
+		result.Backlog, err = e.drain(ctx, ResyncOptions{
 			Targets: names, Poll: o.Poll, Progress: func(p ResyncProgress) { o.Progress(VerifyProgress{Backlog: &p.Backlog}) },
 		}, SweepProgress{})
-	}
-	stop()
-	if failed := g.wait(workCtx); err == nil {
-		err = failed
-	}
-	return err
+		return err
+	})
 }
 
 // repairAll makes work of what was found. What waits for a person is in the
