@@ -85,8 +85,11 @@ func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []strin
 	var answered state.Answered
 	var any bool
 	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_wanted_at < $2)`, ids, readAt).Scan(&any)
-	if err != nil || !any {
-		return answered, errorsFirst(wrapped("look for lookups", err))
+	if err != nil {
+		return answered, fmt.Errorf("look for lookups: %w", err)
+	}
+	if !any {
+		return answered, nil
 	}
 	err = s.inTx(ctx, "answer lookups", func(tx pgx.Tx) error {
 		asked, err := lockAnswerable(ctx, tx, readAt, ids)
@@ -104,13 +107,6 @@ func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []strin
 		return readDeeper(ctx, tx, deeper)
 	})
 	return answered, err
-}
-
-func wrapped(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // answerable is a lookup that a list may answer, and which levels were read since it was wanted.

@@ -12,11 +12,6 @@ import (
 // maxSlots bounds the array of request times that every take reads and writes.
 const maxSlots = 50
 
-// lateness is how much later than its slot a request may arrive without the
-// organization's pace being exceeded: each window is that much longer than the
-// time it stands for.
-const lateness = 80 * time.Millisecond
-
 // LedgerConfig says what the organization may spend. Every process of one
 // organization must use the same.
 type LedgerConfig struct {
@@ -66,15 +61,15 @@ func (s *Store) Ledger(cfg LedgerConfig) *Ledger {
 }
 
 // paceOf returns how many slots any sliding window may hold. The second and the
-// lateness after it are divided into as few windows as keep the slots of one
+// grant.Margin after it are divided into as few windows as keep the slots of one
 // under maxSlots, so that all of them together hold at most perSecond: no second
-// sees more arrivals, even when some are late by up to lateness. Up to 50 a
+// sees more arrivals, even when some are late by up to that. Up to 50 a
 // second that costs 7.4 % of the pace (9.26 of 10); above, rounding costs up to
 // 4 % more.
 func paceOf(perSecond int) (slots int, window time.Duration) {
 	perSecond = max(perSecond, 1)
 	windows := (perSecond + maxSlots - 1) / maxSlots
-	return perSecond / windows, (time.Second + lateness + time.Duration(windows) - 1) / time.Duration(windows)
+	return perSecond / windows, (time.Second + grant.Margin + time.Duration(windows) - 1) / time.Duration(windows)
 }
 
 // Take asks for permission to send one request of class now. An error means that

@@ -48,7 +48,7 @@ func TestPaceLeavesRoomForLateRequests(t *testing.T) {
 		slots, window := paceOf(perSecond)
 		var sent, arrived []int64
 		var now int64 // microseconds
-		lateBy := rapid.Int64Range(0, lateness.Microseconds())
+		lateBy := rapid.Int64Range(0, grant.Margin.Microseconds())
 		for range 4 * perSecond {
 			now += rapid.Int64Range(0, 20_000/int64(perSecond)).Draw(t, "idle")
 			if n := len(sent); n >= slots {

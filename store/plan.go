@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -170,19 +171,10 @@ func (s *Store) Preview(ctx context.Context, decide state.Decide, see func(state
 			return false
 		})
 		if err != nil || failed != nil || last == "" {
-			return errorsFirst(err, failed)
+			return cmp.Or(err, failed)
 		}
 		after = last
 	}
-}
-
-func errorsFirst(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Store) judge(ctx context.Context, after string, limit int, dirty func(time.Time, state.Known) bool) (string, []string, error) {

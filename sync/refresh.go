@@ -143,10 +143,9 @@ func (e *Engine) needed(ctx context.Context, readings []state.LastReading) (map[
 
 // noteLevels records how deep each rule reads, for the reports.
 func (e *Engine) noteLevels(ctx context.Context) error {
-	names := map[library.Level]string{library.LevelSummary: "summary", library.LevelDetail: "detail", library.LevelFields: "fields"}
 	var targets, levels []string
 	for _, rule := range e.rules() {
-		targets, levels = append(targets, rule.Name()), append(levels, names[rule.Level()])
+		targets, levels = append(targets, rule.Name()), append(levels, rule.Level().String())
 	}
 	return e.opts.Depth.SetTargetLevels(ctx, targets, levels)
 }
