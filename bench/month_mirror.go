@@ -199,6 +199,12 @@ func (m *monthMirror) Names(context.Context) (state.Names, error)             { 
 func (m *monthMirror) SetTargetProblem(context.Context, string, string) error { return nil }
 func (m *monthMirror) Notify(context.Context, state.Topic) error              { return nil }
 
-func (m *monthMirror) Backlog(context.Context, []string, time.Time) (state.Backlog, error) {
-	return state.Backlog{Lookups: len(m.lookups)}, nil
+func (m *monthMirror) CountOpenLookups(_ context.Context, most int) (int, error) {
+	n := 0
+	for place, l := range m.lookups {
+		if l.gone || !m.assets.Alive(place) {
+			n++
+		}
+	}
+	return min(n, most), nil
 }

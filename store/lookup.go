@@ -446,3 +446,19 @@ func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason st
 	}
 	return nil
 }
+
+// CountOpenLookups counts, up to most, the lookups that may change how many assets the mirror
+// has: of assets that are not in it, and of those that may be gone. One that has failed
+// over and over is none of them.
+func (s *Store) CountOpenLookups(ctx context.Context, most int) (int, error) {
+	var n int
+	err := s.pool.QueryRow(ctx, `
+		SELECT count(*) FROM (
+			SELECT FROM damsync.lookup l WHERE wanted > done AND (error_class = '' OR attempts < 5)
+				AND (gone OR NOT EXISTS (SELECT FROM damsync.asset a WHERE a.id = l.asset_id AND a.removed_at IS NULL))
+			LIMIT $1) open`, most).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count open lookups: %w", err)
+	}
+	return n, nil
+}

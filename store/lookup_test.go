@@ -376,3 +376,28 @@ func TestNewExpiryWakes(t *testing.T) {
 		l.expect(state.TopicPlacement)
 	}
 }
+
+// What waits to be read deeper explains no difference of counts, however long it waits.
+func TestOpenLookupsAreThoseThatCount(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	apply(t, s, second(1), nil, summary("known"), summary("suspect"))
+	must(t, s.WantLookups(t.Context(), swept(), grant.Detail, false, []state.Ref{{ID: "known"}}))
+	open := func() int {
+		n, err := s.CountOpenLookups(t.Context(), 2)
+		must(t, err)
+		return n
+	}
+	if n := open(); n != 0 {
+		t.Errorf("%d open, want none", n)
+	}
+	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "suspect"}}))
+	if n := open(); n != 1 {
+		t.Errorf("%d open, want the suspect", n)
+	}
+	want1(t, s, "new")
+	want1(t, s, "newer")
+	if n := open(); n != 2 {
+		t.Errorf("%d open, want at most 2", n)
+	}
+}

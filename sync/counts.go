@@ -46,9 +46,9 @@ func (e *Engine) compareCounts(ctx context.Context, cursor pollCursor, total int
 	if cursor.Differing < 2 {
 		return cursor, nil
 	}
-	backlog, err := e.store.Backlog(ctx, nil, now)
-	if err != nil || backlog.Lookups > 0 { // what is being read may explain it
-		if backlog.Lookups <= soonRead {
+	open, err := e.store.CountOpenLookups(ctx, soonRead+1)
+	if err != nil || open > 0 { // what is being read may explain it
+		if open <= soonRead {
 			cursor.Differing = 1
 		}
 		return cursor, err

@@ -58,6 +58,7 @@ type AuditStore interface {
 	SaveAudit(ctx context.Context, runID int64, a state.Audit) error
 	AuditWindows(ctx context.Context) ([]state.AuditWindow, error)
 	ReplaceAuditWindows(ctx context.Context, old, windows []state.AuditWindow) error
+	CountOpenLookups(ctx context.Context, most int) (int, error)
 }
 
 // LookupStore holds the assets that have to be read singly.
