@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -66,21 +67,22 @@ func newBucket(t *testing.T) *bucket {
 	return b
 }
 
+// counted is read by the transport, which may go on after the answer.
 type counted struct {
 	io.ReadCloser
-	n int64
+	n atomic.Int64
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
 func (b *bucket) note(r *http.Request, body *counted) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.log = append(b.log, asked{r.Method, r.URL.Path, r.URL.Query().Get("partNumber"), body.n})
+	b.log = append(b.log, asked{r.Method, r.URL.Path, r.URL.Query().Get("partNumber"), body.n.Load()})
 }
 
 // requests gives those since it was last asked.

@@ -39,7 +39,7 @@ func (in *instance) distBin() string { return filepath.Join(in.place.dist(), "bi
 
 func (in *instance) download(ctx context.Context, repository string, major int, notFound error) (Binaries, error) {
 	in.log.Info().Str("repository", repository).Msg("Downloading PostgreSQL, since none is installed")
-	if err := in.removeInterrupted(fetchPrefix); err != nil {
+	if err := in.removeInterrupted(ctx, fetchPrefix); err != nil {
 		return Binaries{}, err
 	}
 	err := fetch(ctx, repository, major, in.place.dist())

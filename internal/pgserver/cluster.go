@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // clusterMajor reads the major version of a cluster; 0 means there is none.
@@ -34,7 +37,7 @@ const (
 // initialize makes the cluster with initdb under another name first, so that
 // an interrupted one is never taken for a cluster.
 func (in *instance) initialize(ctx context.Context) error {
-	if err := in.removeInterrupted(initPrefix); err != nil {
+	if err := in.removeInterrupted(ctx, initPrefix); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(in.place.home, initPrefix)
@@ -66,14 +69,16 @@ func (in *instance) initAt(ctx context.Context, dir string) error {
 	return in.writeIn(dir, "pg_hba.conf", "# The socket's directory decides who may connect.\nlocal all all trust\n", os.O_TRUNC)
 }
 
-// removeInterrupted deletes what a killed initdb or download left in the home.
-func (in *instance) removeInterrupted(prefix string) error {
+// removeInterrupted deletes what a killed initdb or download left in the home. An initdb
+// outlives a damsync that was killed, for a moment, and goes on writing.
+func (in *instance) removeInterrupted(ctx context.Context, prefix string) error {
 	left, err := filepath.Glob(filepath.Join(escapeGlob(in.place.home), prefix+"*"))
 	if err != nil {
 		return err
 	}
 	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
+		_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, os.RemoveAll(dir) }, backoff.WithMaxElapsedTime(30*time.Second))
+		if err != nil {
 			return fmt.Errorf("remove what an interrupted run left: %w", err)
 		}
 	}
