@@ -204,11 +204,16 @@ func (r *run) addUp(ctx context.Context) error {
 	case abs(whole-parts) <= slack:
 		return nil
 	case whole < parts && whole >= totals[1] && whole >= totals[2] && whole > 2*pageSize && whole < n:
-		r.found.Cap = whole
-		r.found.note("total_count is never more than %d: windows under it are counted, the whole is not", whole)
-		return errCapped
+		return r.capAt(whole)
 	}
 	return fmt.Errorf("%w: total_count is %d of the whole, %d and %d of its halves, which do not add up to it", ErrUncountable, whole, totals[1], totals[2])
+}
+
+// capAt remembers the highest total_count that the library gives.
+func (r *run) capAt(total int) error {
+	r.found.Cap = total
+	r.found.note("total_count is never more than %d: windows under it are counted, the whole is not", total)
+	return errCapped
 }
 
 func abs(n int) int { return max(n, -n) }

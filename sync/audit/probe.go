@@ -181,7 +181,8 @@ func (r *run) query(ctx context.Context, w Window) (cmp.AssetQuery, error) {
 }
 
 // calibrate asks for the second of an asset that was listed a moment ago: with the bounds at that
-// second, then around it.
+// second, then around it. An editor may remove the asset meanwhile: then the wider bounds show
+// neighbors to a library that includes its bounds, which proves nothing.
 func (r *run) calibrate(ctx context.Context) error {
 	newest, err := r.ask(ctx, Window{}, cmp.AssetQuery{PageSize: pageSize})
 	if err != nil {
@@ -192,11 +193,15 @@ func (r *run) calibrate(ctx context.Context) error {
 		w := Window{From: at, To: at}
 		for _, exclusive := range []bool{false, true} {
 			bounds := Bounds{Known: true, Exclusive: exclusive, Fraction: r.found.Bounds.Fraction}
-			page, err := r.ask(ctx, w, bounds.query(w))
+			asked := w
+			if exclusive {
+				asked = Window{From: at.Add(-time.Second), To: at.Add(time.Second)}
+			}
+			page, err := r.ask(ctx, asked, bounds.query(w))
 			if err != nil {
 				return err
 			}
-			if len(page.Items) > 0 {
+			if len(page.Items) > 0 && !slices.ContainsFunc(page.Items, func(it cmp.Item) bool { return !w.Has(it.CreatedAt) }) {
 				r.found.Bounds = bounds
 				return nil
 			}

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -225,7 +226,22 @@ func (r *run) page(ctx context.Context, p part, offset int, g *reading) (cmp.Ass
 	if err != nil {
 		return page, err
 	}
+	if err := r.past(page, offset); err != nil {
+		return page, err
+	}
 	g.add(page, offset)
 	_, err = r.apply(ctx, page)
 	return page, err
+}
+
+// past notices a page that shows more than its own total counts: that is no total.
+func (r *run) past(page cmp.AssetPage, offset int) error {
+	end := offset + len(page.Items) + len(page.Bad)
+	switch {
+	case end == offset, end < page.Total, end == page.Total && !page.More, r.found.Cap > 0 && page.Total >= r.found.Cap:
+		return nil
+	case r.found.Cap > 0 || page.Total <= 2*pageSize:
+		return fmt.Errorf("%w: total_count is %d of a list that goes on after as many assets", ErrUncountable, page.Total)
+	}
+	return r.capAt(page.Total)
 }
