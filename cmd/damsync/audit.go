@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -111,9 +110,7 @@ func printAudit(w io.Writer, asJSON bool, r sync.AuditResult, failure error) err
 		if failure != nil {
 			report.Error = failure.Error()
 		}
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(w, report)
 	}
 	fmt.Fprintf(w, "%d requests, %d windows counted: %d assets missing from the library, %d new to the mirror, %d looked up\n",
 		r.Requests, r.Windows, r.Missing, r.Surplus, r.Suspects)

@@ -75,6 +75,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 		WebhookPath: a.cfg.Webhook.Path, WebhookSecret: a.cfg.Webhook.Secret, Inbox: inbox{a.store},
 		Ready: a.ready(login, engine), Metrics: m.handler(), Count: m.countWebhook, Log: a.log,
 	})
+	a.log.Debug().Interface("config", a.cfg.Redacted()).Msg("configuration")
 	a.log.Info().Str("version", buildinfo.Version()).Str("listen", listener.Addr().String()).Strs("targets", a.targetNames()).Msg("serving")
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(ctx, listener) })

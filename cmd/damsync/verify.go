@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,9 +108,7 @@ func (a *app) verify(ctx context.Context, p process, o sync.VerifyOptions, asJSO
 		return err
 	}
 	if asJSON {
-		enc := json.NewEncoder(p.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(report); err != nil {
+		if err := printJSON(p.stdout, report); err != nil {
 			return err
 		}
 	} else {
