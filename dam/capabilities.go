@@ -10,6 +10,11 @@ import (
 type Capabilities struct {
 	Adapter string // name of the adapter as the configuration has it
 
+	// Place identifies where everything goes, as far as the options tell:
+	// adapters with equal places would find each other's objects foreign. It
+	// holds no secret. Empty when the options do not tell.
+	Place string
+
 	Retire []RetireMode // modes that Retire accepts; another is ErrInvalid
 
 	MaxPathBytes int // longest path in bytes, 0 when there is no limit

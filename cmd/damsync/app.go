@@ -52,9 +52,16 @@ func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
 // loadConfig reads the configuration; the adapters judge their options with it,
 // before anything is touched.
 func loadConfig(file string, env func(string) (string, bool)) (*config.Config, error) {
-	return config.Load(file, env, func(t config.Target) error {
-		_, err := newAdapter(t, "not pushed yet")
-		return err
+	return config.Load(file, env, func(t config.Target) (string, error) {
+		adapter, err := newAdapter(t, "not pushed yet")
+		if err != nil {
+			return "", err
+		}
+		c := adapter.Describe()
+		if c.Place == "" {
+			return "", nil
+		}
+		return c.Adapter + " " + c.Place, nil
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,6 +172,31 @@ targets:
 `)
 	finish(start(t, launch{dir: dir, args: []string{"serve"}})).wantCode(t, 2).wantText(t, "config.yaml:3:5: targets[0]: option root is missing")
 	onlyThere(t, dir, "config.yaml")
+}
+
+// Two targets that lead to one place would each take what the other put for
+// foreign: that is a mistake of the configuration, however the place is written.
+func TestTwoTargetsInOnePlace(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ first, second, want string }{
+		"directory": {
+			"filesystem, options: {root: out/images}", "filesystem, options: {root: ./out/x/../images/}", "config.yaml:4:47: targets[1].options: lead to the same place as those in line 3",
+		},
+		"bucket": {
+			"s3, options: {bucket: b, prefix: a, endpoint: 'http://h:1'}", "s3, options: {bucket: b, prefix: /a/, endpoint: 'http://H:1/', path_style: true}",
+			"config.yaml:4:39: targets[1].options: lead to the same place as those in line 3",
+		},
+		"another prefix":   {"s3, options: {bucket: b, prefix: a}", "s3, options: {bucket: b, prefix: a/b}", ""},
+		"another endpoint": {"s3, options: {bucket: b}", "s3, options: {bucket: b, endpoint: 'http://h'}", ""},
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "config.yaml")
+		writeFile(t, file, "cmp: {client_id: a, client_secret: b}\ntargets:\n  - {name: one, adapter: "+c.first+"}\n  - {name: two, adapter: "+c.second+"}\n")
+		_, err := loadConfig(file, os.LookupEnv)
+		if got := fmt.Sprint(err); (err == nil) != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
 }
 
 // A database that is away is named, without its password.

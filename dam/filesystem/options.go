@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 
@@ -71,6 +72,7 @@ func (a *Adapter) set(key string, value any) error {
 func (a *Adapter) Describe() dam.Capabilities {
 	return dam.Capabilities{
 		Adapter:          "filesystem",
+		Place:            a.directory(),
 		Retire:           []dam.RetireMode{dam.RetireDelete, dam.RetireArchive},
 		MaxPathBytes:     maxPathBytes,
 		MaxNameBytes:     maxNameBytes,
@@ -84,4 +86,12 @@ func (a *Adapter) Describe() dam.Capabilities {
 		MaxMetadataBytes:     maxMetadataBytes,
 		ReadBack:             true,
 	}
+}
+
+// directory is the root as other processes know it.
+func (a *Adapter) directory() string {
+	if abs, err := filepath.Abs(a.root); err == nil {
+		return abs
+	}
+	return filepath.Clean(a.root) // the working directory is gone
 }

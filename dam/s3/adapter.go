@@ -55,6 +55,7 @@ func New(given map[string]any, target, instance string) (*Adapter, error) {
 func (a *Adapter) Describe() dam.Capabilities {
 	c := dam.Capabilities{
 		Adapter:      "s3",
+		Place:        a.whereabouts(),
 		Retire:       []dam.RetireMode{dam.RetireDelete, dam.RetireArchive},
 		MaxPathBytes: a.maxPathBytes(),
 		MaxNameBytes: maxNameBytes,

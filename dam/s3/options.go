@@ -322,6 +322,16 @@ func (o *options) signs() bool {
 
 func (o *options) key(place string) string { return o.prefix + place }
 
+// whereabouts names server, bucket and prefix. The names of buckets of AWS are the
+// same in all regions.
+func (o *options) whereabouts() string {
+	server := "aws"
+	if u, err := url.Parse(o.endpoint); err == nil && u.Host != "" {
+		server = strings.ToLower(u.Host) + strings.TrimSuffix(u.Path, "/")
+	}
+	return server + "/" + o.bucket + "/" + o.prefix
+}
+
 // place is the inverse of key.
 func (o *options) place(key string) string { return strings.TrimPrefix(key, o.prefix) }
 

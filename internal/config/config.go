@@ -126,7 +126,9 @@ func Adapters() []string { return []string{"filesystem", "s3"} }
 
 // OptionsCheck judges the options of one target, as its adapter would. It does no
 // I/O. What it finds, one problem or several joined, is reported with the rest.
-type OptionsCheck func(t Target) error
+// place identifies where the target is, see dam.Capabilities; no two targets may
+// have the same.
+type OptionsCheck func(t Target) (place string, err error)
 
 // Load reads and checks the configuration file at path. env looks a variable up
 // as os.LookupEnv does. The error, if any, is of type Problems.

@@ -12,10 +12,10 @@ import (
 var targetName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func (d *decoder) targets(v value) []Target {
-	first := map[string]int{}
+	first, places := map[string]int{}, map[string]int{}
 	var all []Target
 	for _, item := range d.items(v) {
-		t := d.target(item)
+		t := d.target(item, places)
 		name := d.place(join(item.path, "name"))
 		if line, ok := first[t.Spec.Name]; ok {
 			d.report(name, "is taken by the target in line %d", line)
@@ -27,7 +27,9 @@ func (d *decoder) targets(v value) []Target {
 	return all
 }
 
-func (d *decoder) target(v value) Target {
+// target reads one target. places tells in which line the options of those before
+// it begin.
+func (d *decoder) target(v value, places map[string]int) Target {
 	t := Target{OnForeign: ForeignFail, Spec: plan.Spec{
 		Select:       plan.Select{Expired: plan.ExpiredExclude},
 		Path:         plan.DefaultPath,
@@ -52,21 +54,35 @@ func (d *decoder) target(v value) Target {
 		field{"requests_per_second", d.decimal(&t.RequestsPerSecond, 0.1, 1_000_000)},
 	)
 	t.Rules = d.compile(v, t.Spec)
-	d.checkOptions(v, t)
+	d.checkOptions(v, t, places)
 	return t
 }
 
 // checkOptions lets the adapter judge its options, once what it needs is sound.
-func (d *decoder) checkOptions(v value, t Target) {
+func (d *decoder) checkOptions(v value, t Target, places map[string]int) {
 	at := join(v.path, "options")
 	if t.Spec.Name == "" || t.Adapter == "" || t.Options == nil || d.faulty(join(v.path, "adapter")) || d.faulty(at) {
 		return
 	}
 	for _, check := range d.optionsChecks {
-		for _, err := range single(check(t)) {
+		place, err := check(t)
+		for _, err := range single(err) {
 			d.report(d.place(at), "%v", err)
 		}
+		if err == nil && place != "" {
+			d.samePlace(d.place(at), place, places)
+		}
 	}
+}
+
+// samePlace refuses options that lead to where another target pushes: each would
+// take what the other put for foreign.
+func (d *decoder) samePlace(options value, place string, places map[string]int) {
+	if line, taken := places[place]; taken {
+		d.report(options, "lead to the same place as those in line %d: give each target a place of its own", line)
+		return
+	}
+	places[place] = options.node.Line
 }
 
 // single takes apart what was joined, and leaves out what was wrapped around it.
