@@ -58,7 +58,10 @@ type Throttled struct {
 }
 
 func (e *Throttled) Error() string {
-	return fmt.Sprintf("throttled by the target, retry after %s", e.RetryAfter)
+	if e.RetryAfter <= 0 {
+		return "throttled by the target"
+	}
+	return fmt.Sprintf("throttled by the target, retry after %s", e.RetryAfter.Round(time.Millisecond))
 }
 
 // Denied is ErrAuth that names what is missing and what to change. Check joins

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"damsync/cmp"
@@ -69,6 +70,7 @@ func (c *checklist) conclude() error {
 }
 
 func (a *app) check(ctx context.Context, list *checklist) error {
+	a.log = zerolog.Nop() // the list says it all
 	client, login, err := a.library(nil)
 	if err != nil {
 		return err

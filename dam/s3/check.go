@@ -2,19 +2,23 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"damsync/dam"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 // Check implements dam.Adapter by trying: a listing of one, a look at an object
-// that is not there, an upload that is begun and aborted. Whether objects may
-// be removed is not tried, as that would leave a delete marker.
+// that is not there, an upload that is begun and aborted, the removal of an
+// object that is not there. In a bucket with versions, or where the server does
+// not tell, the last is not tried, as it would leave a delete marker.
 func (a *Adapter) Check(ctx context.Context, populated bool) error {
 	api, err := a.connect(ctx)
 	if err != nil {
@@ -27,7 +31,7 @@ func (a *Adapter) Check(ctx context.Context, populated bool) error {
 	if listErr == nil {
 		listErr = a.checkRead(ctx) // without it, absence looks like a refusal
 	}
-	if err := errors.Join(listErr, a.checkWrite(ctx, api)); err != nil {
+	if err := errors.Join(listErr, a.checkWrite(ctx, api), a.checkRemove(ctx, api)); err != nil {
 		return fmt.Errorf("check target: %w", err)
 	}
 	if empty && populated {
@@ -56,14 +60,36 @@ func deny(doing string, need dam.Need, advice string, err error) error {
 func (a *Adapter) checkList(ctx context.Context, api *s3.Client) (empty bool, err error) {
 	out, err := api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &a.bucket, Prefix: &a.prefix, MaxKeys: aws.Int32(1)})
 	if err != nil {
-		if status, _ := answered(err); status == http.StatusNotFound {
-			return false, &dam.Denied{
-				Need: dam.NeedContainer, Advice: "make bucket " + a.bucket + ", or correct option bucket", Err: err,
-			}
+		if denied := a.nothingToList(err); denied != nil {
+			return false, denied
 		}
 		return false, deny("list bucket "+a.bucket, dam.NeedList, "allow s3:ListBucket on bucket "+a.bucket, err)
 	}
 	return len(out.Contents) == 0, nil
+}
+
+// nothingToList tells a bucket that is not there from an endpoint where no S3
+// answers. nil: it is neither.
+func (a *Adapter) nothingToList(err error) error {
+	if errorCode(err) == "NoSuchBucket" {
+		return &dam.Denied{
+			Need: dam.NeedContainer, Advice: "make bucket " + a.bucket + ", or correct option bucket", Err: err,
+		}
+	}
+	var plain tls.RecordHeaderError
+	var unreadable *smithy.DeserializationError
+	status, _ := answered(err)
+	switch {
+	case a.endpoint == "" || status >= http.StatusInternalServerError: // it is AWS, or may be a proxy's answer
+		return nil
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return &dam.Denied{Need: dam.NeedRegion, Advice: "no TLS is spoken at option endpoint; does it begin with http://?", Err: err}
+	case status == http.StatusNotFound, errors.As(err, &unreadable):
+		return &dam.Denied{
+			Need: dam.NeedRegion, Advice: "what answers at option endpoint is no S3; correct its host, port or path, or try path_style: true", Err: err,
+		}
+	}
+	return nil
 }
 
 const checkName = stateDir + "check" // where nothing ever is
@@ -100,4 +126,16 @@ func (a *Adapter) tryUpload(ctx context.Context, api *s3.Client, tagging string)
 	}
 	_, err = api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &a.bucket, Key: key, UploadId: out.UploadId})
 	return err
+}
+
+func (a *Adapter) checkRemove(ctx context.Context, api *s3.Client) error {
+	versions, err := api.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &a.bucket})
+	if err != nil || versions.Status != "" {
+		return nil //nolint:nilerr // nobody needs that permission otherwise
+	}
+	_, err = api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: aws.String(a.key(checkName))})
+	if isMissing(err) {
+		return nil
+	}
+	return deny("remove an object", dam.NeedDelete, "allow s3:DeleteObject on "+a.objects(), err)
 }

@@ -62,6 +62,9 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"wrong secret": {map[string]any{"secret_access_key": "guess"}, dam.NeedCredentials, "secret_access_key"},
 		"no bucket":    {map[string]any{"bucket": "nowhere"}, dam.NeedContainer, "make bucket nowhere"},
 		"wrong region": {map[string]any{"region": "eu-north-1"}, dam.NeedRegion, "set region"},
+		"no TLS":       {map[string]any{"endpoint": strings.Replace(server.Endpoint, "http:", "https:", 1)}, dam.NeedRegion, "http://"},
+		"no S3 (404)":  {map[string]any{"endpoint": elsewhere(t, http.StatusNotFound)}, dam.NeedRegion, "no S3"},
+		"no S3 (200)":  {map[string]any{"endpoint": elsewhere(t, http.StatusOK)}, dam.NeedRegion, "no S3"},
 		"no secret file": {
 			map[string]any{"secret_access_key": nil, "secret_access_key_file": "/nonexistent/secret"}, dam.NeedCredentials, "secret_access_key_file",
 		},
@@ -87,11 +90,22 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// elsewhere is a web server that knows nothing of S3.
+func elsewhere(t *testing.T, status int) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "<html><head><meta charset=utf-8></head></html>") // a client that went away
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // Each permission that a policy withholds is named, several at once.
 func TestCheckNamesPermissions(t *testing.T) {
 	server := s3test.Start(t)
 	server.Account(t, "worker", "worker-secret")
-	all := []string{"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"}
+	all := []string{"s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"}
 	for i, c := range []struct {
 		without []string
 		want    []dam.Need
@@ -99,6 +113,7 @@ func TestCheckNamesPermissions(t *testing.T) {
 		{nil, nil},
 		{[]string{"s3:PutObject"}, []dam.Need{dam.NeedWrite}},
 		{[]string{"s3:ListBucket"}, []dam.Need{dam.NeedList}},
+		{[]string{"s3:DeleteObject"}, []dam.Need{dam.NeedDelete}},
 		{[]string{"s3:GetObject"}, []dam.Need{dam.NeedRead}},
 		{[]string{"s3:GetObject", "s3:PutObject"}, []dam.Need{dam.NeedRead, dam.NeedWrite}},
 		{[]string{"s3:ListBucket", "s3:PutObject"}, []dam.Need{dam.NeedList, dam.NeedWrite}},

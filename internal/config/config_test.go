@@ -123,8 +123,8 @@ targets:
 
 // What an adapter says of its options stands among the other mistakes, one a line.
 func TestOptionsAreJudgedWithTheRest(t *testing.T) {
-	check := func(t Target) error {
-		return fmt.Errorf("target %s: %w", t.Spec.Name, errors.Join(errors.New("no root"), fmt.Errorf("%d options", len(t.Options))))
+	check := func(t Target) (string, error) {
+		return "", fmt.Errorf("target %s: %w", t.Spec.Name, errors.Join(errors.New("no root"), fmt.Errorf("%d options", len(t.Options))))
 	}
 	_, err := Parse("config.yaml", []byte(`cmp: {client_id: a, client_secret: b}
 targets:
