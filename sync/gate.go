@@ -2,7 +2,10 @@ package sync
 
 import (
 	"context"
+	"math/bits"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"damsync/internal/state"
 	"damsync/sync/plan"
@@ -97,9 +100,17 @@ func admit(limit plan.RemovalLimit) func(state.Wave) state.GateAnswer {
 func (e *Engine) logWave(rule *plan.Target, w state.Wave, answer state.GateAnswer) {
 	switch answer {
 	case state.GateHold:
-		e.log.Error().Str("target", rule.Name()).Int("removals", w.Waiting+w.Held).Int("recent", w.Recent).Int("present", w.Present).
+		e.log.WithLevel(holdLevel(w)).Str("target", rule.Name()).Int("removals", w.Waiting+w.Held).Int("recent", w.Recent).Int("present", w.Present).
 			Msgf("removals are held: more than removal_limit allows; look with damsync plan, let them through with damsync approve --target %s", rule.Name())
 	case state.GateRelease:
 		e.log.Info().Str("target", rule.Name()).Int("removals", w.Waiting).Msg("removals let through")
 	}
+}
+
+// holdLevel makes a wave that is held while it grows one by one an error when it begins and whenever it has doubled.
+func holdLevel(w state.Wave) zerolog.Level {
+	if bits.Len(uint(w.Held)) == bits.Len(uint(w.Held+w.Waiting)) {
+		return zerolog.DebugLevel
+	}
+	return zerolog.ErrorLevel
 }

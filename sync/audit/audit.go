@@ -133,6 +133,8 @@ type run struct {
 	levels    map[int]*level // by size of the windows
 	unsettled bool           // a part did not hold still while it was read
 	checks    int            // of what does not add up
+	// capNoticed says that this audit noticed the upper limit of total_count.
+	capNoticed bool
 	limit     int            // requests after which no window is counted any more that has to be read in parts as well
 }
 
@@ -193,6 +195,7 @@ func (r *run) round(ctx context.Context, round int) (even bool, err error) {
 	case whole.total == 0 && whole.mirror > 0:
 		return false, fmt.Errorf("%w: it lists nothing, and the mirror has %d assets", ErrUncountable, whole.mirror)
 	case whole.capped:
+		r.found.note("total_count is never more than %d: windows under it are counted, the whole is not", r.found.Cap)
 		_, err := r.visit(ctx, all, unknown)
 		return err == nil, err
 	case r.residual(all, whole.diff) == 0:

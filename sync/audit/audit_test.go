@@ -201,6 +201,29 @@ func TestLiesAreNoticed(t *testing.T) {
 	}
 }
 
+// A limit of total_count that an earlier audit noticed is said as long as it holds, and forgotten once the
+// library counts further: then one request tells again that nothing differs.
+func TestLimitOfAnEarlierAudit(t *testing.T) {
+	l := audittest.NewLibrary(3000, 6000)
+	for range 3000 {
+		l.Sleep(60)
+		l.Add(0, 0)
+	}
+	m := audittest.NewMirror(l)
+	m.Copy()
+	l.Cap = 500
+	a := audit.Auditor{Library: l, Mirror: m, Bounds: audit.Bounds{Known: true}, Cap: 500}
+	report, err := a.Whole(t.Context())
+	if err != nil || !report.Complete || report.Cap != 500 || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "never more than 500") {
+		t.Errorf("under the limit: %+v, %v", report, err)
+	}
+	l.Cap = 0
+	report, err = a.Whole(t.Context())
+	if err != nil || !report.Complete || report.Cap != 0 || report.Requests != 1 || len(report.Notes) != 0 {
+		t.Errorf("without it: %+v, %v", report, err)
+	}
+}
+
 // A filter that is not obeyed is noticed before anything is inferred from it.
 func TestFilterThatIsNotObeyed(t *testing.T) {
 	l := audittest.NewLibrary(3000, 6000)

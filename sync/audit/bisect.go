@@ -211,8 +211,7 @@ func (r *run) addUp(ctx context.Context) error {
 
 // capAt remembers the highest total_count that the library gives.
 func (r *run) capAt(total int) error {
-	r.found.Cap = total
-	r.found.note("total_count is never more than %d: windows under it are counted, the whole is not", total)
+	r.found.Cap, r.capNoticed = total, true
 	return errCapped
 }
 

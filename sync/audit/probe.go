@@ -99,7 +99,16 @@ func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPag
 		return page, fmt.Errorf("%w: asset %s, created %s, is listed in the window %s: the filter by created_at is not obeyed",
 			ErrUncountable, page.Items[stray].ID, page.Items[stray].CreatedAt.UTC().Format(time.RFC3339), w)
 	}
+	r.uncap(page.Total)
 	return page, nil
+}
+
+// uncap forgets the limit of an earlier report when the library counts further than it. One that
+// this audit noticed itself is not forgotten by it: counts that come and go prove nothing.
+func (r *run) uncap(total int) {
+	if !r.capNoticed && r.found.Cap > 0 && total > r.found.Cap {
+		r.found.Cap = 0
+	}
 }
 
 // confirmShort decides whether the page shows the whole window. One that is short of its own
