@@ -9,9 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// LeaseLeader names the lease of the replica that runs the schedule.
-const LeaseLeader = "leader"
-
 // maxLease bounds a lease. One that ends later was written before the
 // database's clock was set back, and is void.
 const maxLease = time.Hour
@@ -42,17 +39,13 @@ func (s *Store) ReleaseLease(ctx context.Context, name string) error {
 	return nil
 }
 
-// LeaseHolder returns who holds the lease called name and until when, on the
-// database's clock. The holder is empty when nobody does.
-func (s *Store) LeaseHolder(ctx context.Context, name string) (holder string, until time.Time, err error) {
-	return leaseHolder(ctx, s.pool, name)
-}
-
 // rowQuerier is what a pool and a transaction have in common here.
 type rowQuerier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// leaseHolder returns who holds the lease called name and until when, on the
+// database's clock. The holder is empty when nobody does.
 func leaseHolder(ctx context.Context, q rowQuerier, name string) (holder string, until time.Time, err error) {
 	const read = `SELECT holder, until FROM damsync.lease
 		WHERE name = $1 AND until > clock_timestamp() AND until <= clock_timestamp() + $2::interval`

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"damsync/internal/pgtest"
+	"damsync/internal/state"
 )
 
 // A lease has one holder at a time, from whenever it is acquired until it ends
@@ -24,7 +25,7 @@ func TestLeaseHasOneHolder(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"acquire": func(rt *rapid.T) {
 				id := replica.Draw(rt, "replica")
-				got, err := New(pool, id).AcquireLease(t.Context(), LeaseLeader, ttl)
+				got, err := New(pool, id).AcquireLease(t.Context(), state.LeaseLeader, ttl)
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -37,7 +38,7 @@ func TestLeaseHasOneHolder(t *testing.T) {
 			},
 			"release": func(rt *rapid.T) {
 				id := replica.Draw(rt, "replica")
-				if err := New(pool, id).ReleaseLease(t.Context(), LeaseLeader); err != nil {
+				if err := New(pool, id).ReleaseLease(t.Context(), state.LeaseLeader); err != nil {
 					rt.Fatal(err)
 				}
 				if holder == id {
@@ -52,7 +53,7 @@ func TestLeaseHasOneHolder(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				got, _, err := New(pool, "d").LeaseHolder(t.Context(), LeaseLeader)
+				got, _, err := leaseHolder(t.Context(), pool, state.LeaseLeader)
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -70,7 +71,7 @@ func TestLeaseOfManyOneGetsIt(t *testing.T) {
 	var got atomic.Int32
 	for i := range 20 {
 		wg.Go(func() {
-			held, err := New(pool, fmt.Sprint(i)).AcquireLease(t.Context(), LeaseLeader, time.Minute)
+			held, err := New(pool, fmt.Sprint(i)).AcquireLease(t.Context(), state.LeaseLeader, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -95,7 +96,7 @@ func TestLeaseAfterTheClockWasSetBack(t *testing.T) {
 		{"b", "2026-03-10T09:00:00Z"},
 	} {
 		clock.set(utcTime(t, step.now))
-		got, err := New(pool, step.id).AcquireLease(t.Context(), LeaseLeader, time.Minute)
+		got, err := New(pool, step.id).AcquireLease(t.Context(), state.LeaseLeader, time.Minute)
 		if err != nil || !got {
 			t.Errorf("%s at %s: %t, %v", step.id, step.now, got, err)
 		}

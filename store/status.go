@@ -178,7 +178,7 @@ func (st *Status) readObservations(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (st *Status) readLeader(ctx context.Context, tx pgx.Tx) error {
-	holder, until, err := leaseHolder(ctx, tx, LeaseLeader)
+	holder, until, err := leaseHolder(ctx, tx, state.LeaseLeader)
 	if err != nil {
 		return err
 	}

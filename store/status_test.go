@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"damsync/internal/pgtest"
+	"damsync/internal/state"
 )
 
 // placement is a row of damsync.placement as far as a scenario varies it.
@@ -92,7 +93,7 @@ func TestStatusCounts(t *testing.T) {
 	}
 	exec(t, pool, `UPDATE damsync.lookup SET error_class = 'temporary' WHERE asset_id = 'y'`)
 	exec(t, pool, `INSERT INTO damsync.observation (kind, last_attempt, error) VALUES ('sweep', '2026-03-01', 'timeout'), ('refresh', NULL, '')`)
-	if _, err := s.AcquireLease(t.Context(), LeaseLeader, time.Minute); err != nil {
+	if _, err := s.AcquireLease(t.Context(), state.LeaseLeader, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 

@@ -47,7 +47,7 @@ func (e *Engine) auditInTurn(ctx context.Context, o AuditOptions) (AuditResult, 
 		if !errors.Is(err, state.ErrRunning) {
 			return result, err
 		}
-		if err := newBell().wait(ctx, time.Second); err != nil {
+		if err := pause(ctx, time.Second); err != nil {
 			return result, err
 		}
 	}

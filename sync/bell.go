@@ -44,6 +44,23 @@ func (b bell) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// pause returns after d, or with ctx's error.
+func pause(ctx context.Context, d time.Duration) error { return newBell().wait(ctx, d) }
+
+// renewing calls renew again and again, each time after a pause of each, until ctx ends or
+// the function returned is called, which waits for the last call.
+func renewing(ctx context.Context, each time.Duration, renew func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause(ctx, each) == nil {
+			renew(ctx)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
 // bells has one bell a kind of work; pushers share theirs by target.
 type bells struct {
 	lookup, gate, plan, rules, expiry, poll, burst, audit, sweep, references, prune bell

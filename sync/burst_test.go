@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"damsync/cmp/cmpsim"
+	"damsync/internal/state"
 	"damsync/sync/plan"
 )
 
@@ -163,7 +164,7 @@ func TestBurstWithoutThePoll(t *testing.T) {
 		t.Parallel()
 		w, r := quietBurst(t, 200, photosSpec())
 		r.stop()
-		if ok, err := w.store.AcquireLease(t.Context(), leaderLease, time.Hour); err != nil || !ok {
+		if ok, err := w.store.AcquireLease(t.Context(), state.LeaseLeader, time.Hour); err != nil || !ok {
 			t.Fatalf("the lead cannot be kept from others: %t, %v", ok, err)
 		}
 		w.start()

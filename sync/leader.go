@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	leaderLease = "leader"
 	leaderTTL   = 15 * time.Second
 	leaderRenew = 5 * time.Second
 )
@@ -20,7 +19,7 @@ const (
 func (e *Engine) lead(ctx context.Context) error {
 	defer e.resign(ctx)
 	for ctx.Err() == nil {
-		got, err := e.store.AcquireLease(ctx, leaderLease, leaderTTL)
+		got, err := e.store.AcquireLease(ctx, state.LeaseLeader, leaderTTL)
 		if err != nil && ctx.Err() == nil {
 			e.log.Warn().Err(err).Msg("lead cannot be taken")
 		}
@@ -28,7 +27,7 @@ func (e *Engine) lead(ctx context.Context) error {
 			e.log.Info().Bool("leader", got).Msg("lead changed")
 			e.bells.ringLeader()
 		}
-		if newBell().wait(ctx, leaderRenew) != nil {
+		if pause(ctx, leaderRenew) != nil {
 			return nil
 		}
 	}
@@ -42,7 +41,7 @@ func (e *Engine) resign(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := e.store.ReleaseLease(ctx, leaderLease); err != nil {
+	if err := e.store.ReleaseLease(ctx, state.LeaseLeader); err != nil {
 		e.log.Warn().Err(err).Msg("lead cannot be given back; its lease will end")
 	}
 }

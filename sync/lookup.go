@@ -83,17 +83,11 @@ func (e *Engine) lookup(ctx context.Context, l state.Lookup) {
 // One that is lost all the same costs a second request and nothing else. The
 // function returned waits for the renewal to end.
 func (e *Engine) holdLookup(ctx context.Context, l state.Lookup) func() {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for newBell().wait(ctx, lookupLease/4) == nil {
-			if err := e.store.ExtendLookup(ctx, l, lookupLease); err != nil && ctx.Err() == nil {
-				e.log.Debug().Err(err).Str("asset_id", l.AssetID).Msg("lease of a lookup cannot be renewed")
-			}
+	return renewing(ctx, lookupLease/4, func(ctx context.Context) {
+		if err := e.store.ExtendLookup(ctx, l, lookupLease); err != nil && ctx.Err() == nil {
+			e.log.Debug().Err(err).Str("asset_id", l.AssetID).Msg("lease of a lookup cannot be renewed")
 		}
-	}()
-	return func() { cancel(); <-done }
+	})
 }
 
 // noteLookup tells readiness of a login that fails; what concerns one asset is

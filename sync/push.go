@@ -132,23 +132,19 @@ func (p *pusher) work(ctx context.Context, w state.Work) {
 // The function returned waits for the renewal to end.
 func (p *pusher) keepLease(ctx context.Context, w state.Work) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		until := time.Now().Add(pushLease)
-		for newBell().wait(ctx, pushLease/4) == nil {
-			asked := time.Now()
-			switch err := p.extend(ctx, w); {
-			case err == nil:
-				until = asked.Add(pushLease)
-			case errors.Is(err, state.ErrLeaseLost):
-				cancel(err)
-			case time.Now().Add(pushLease / 4).After(until):
-				cancel(fmt.Errorf("%w: it cannot be renewed: %w", state.ErrLeaseLost, err))
-			}
+	until := time.Now().Add(pushLease)
+	stop := renewing(ctx, pushLease/4, func(ctx context.Context) {
+		asked := time.Now()
+		switch err := p.extend(ctx, w); {
+		case err == nil:
+			until = asked.Add(pushLease)
+		case errors.Is(err, state.ErrLeaseLost):
+			cancel(err)
+		case time.Now().Add(pushLease / 4).After(until):
+			cancel(fmt.Errorf("%w: it cannot be renewed: %w", state.ErrLeaseLost, err))
 		}
-	}()
-	return ctx, func() { cancel(nil); <-done }
+	})
+	return ctx, func() { cancel(nil); stop() }
 }
 
 func (p *pusher) extend(ctx context.Context, w state.Work) error {

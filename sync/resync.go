@@ -112,7 +112,7 @@ func (e *Engine) sweepByHand(ctx context.Context, o ResyncOptions) (SweepProgres
 			return p, err
 		}
 		o.Progress(ResyncProgress{Phase: "sweep of another process"})
-		if err := newBell().wait(ctx, time.Second); err != nil {
+		if err := pause(ctx, time.Second); err != nil {
 			return p, err
 		}
 	}
@@ -172,7 +172,7 @@ func (e *Engine) drain(ctx context.Context, o ResyncOptions, sweep SweepProgress
 		if d, is := e.Deferred(); is {
 			return b, d
 		}
-		if err := newBell().wait(ctx, o.Poll); err != nil {
+		if err := pause(ctx, o.Poll); err != nil {
 			return b, context.Cause(ctx)
 		}
 	}

@@ -176,7 +176,7 @@ func (r *repairing) askLibrary(ctx context.Context, ids []string) error {
 			return d
 		}
 		r.o.Progress(VerifyProgress{Target: r.name(), Backlog: &state.Backlog{Lookups: n}})
-		if err := newBell().wait(ctx, r.o.Poll); err != nil {
+		if err := pause(ctx, r.o.Poll); err != nil {
 			return fmt.Errorf("wait for the library: %w", context.Cause(ctx))
 		}
 	}

@@ -27,15 +27,11 @@ func (c *verifyCounters) take() state.Progress {
 // waits for the renewal to end.
 func (e *Engine) keepRun(ctx context.Context, run state.Run, counted *verifyCounters) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for newBell().wait(ctx, runLease/4) == nil {
-			err := e.store.RecordProgress(ctx, run, counted.take(), runLease)
-			if errors.Is(err, state.ErrLeaseLost) {
-				cancel(err)
-			}
+	stop := renewing(ctx, runLease/4, func(ctx context.Context) {
+		err := e.store.RecordProgress(ctx, run, counted.take(), runLease)
+		if errors.Is(err, state.ErrLeaseLost) {
+			cancel(err)
 		}
-	}()
-	return ctx, func() { cancel(nil); <-done }
+	})
+	return ctx, func() { cancel(nil); stop() }
 }

@@ -18,6 +18,9 @@ var (
 	ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")
 )
 
+// LeaseLeader names the lease of the replica that observes the library.
+const LeaseLeader = "leader"
+
 // Topic says what kind of work a wake-up is about. A wake-up is a hint: who
 // misses one finds the work at the next slow poll.
 type Topic string
