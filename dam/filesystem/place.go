@@ -55,6 +55,9 @@ func (p place) remote() dam.Remote {
 	if p.file != nil {
 		r.Token = fmt.Sprintf("%d-%d", p.file.Size(), p.file.ModTime().UnixNano())
 	}
+	if !p.sidecar.Archived {
+		r.Path = p.path // where somebody moved both, too
+	}
 	if len(r.Ref) > maxRefBytes {
 		r.Ref = ""
 	}

@@ -281,3 +281,36 @@ func TestSidecarKeys(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
+
+// What somebody renamed, sidecar and all, is told where it is, and goes back to
+// its place by Move.
+func TestRenamedByHand(t *testing.T) {
+	root := t.TempDir()
+	a := open(t, root)
+	mustPut(t, a, object("A", "dir/a.png", "one", 1), dam.Remote{})
+	for _, suffix := range []string{"", sidecarSuffix} {
+		if err := os.Rename(filepath.Join(root, "dir/a.png"+suffix), filepath.Join(root, "dir/b.png"+suffix)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var listed []dam.Remote
+	for r, err := range a.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed = append(listed, r)
+	}
+	if len(listed) != 1 || listed[0].Path != "dir/b.png" || listed[0].State != dam.Present {
+		t.Fatalf("listed %+v", listed)
+	}
+	back, err := a.Move(t.Context(), listed[0], mark("A", 2), "dir/a.png")
+	if err != nil || back.Path != "dir/a.png" || back.State != dam.Present {
+		t.Fatalf("moved back: %+v, %v", back, err)
+	}
+	if body, err := os.ReadFile(filepath.Join(root, "dir/a.png")); err != nil || string(body) != "one" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "dir/b.png")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was renamed is still there: %v", err)
+	}
+}
