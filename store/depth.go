@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,24 +49,27 @@ func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) e
 	return nil
 }
 
+// firstLightSQL is when the reading in depth began that is under way, or would begin now, and what was read since.
+const firstLightSQL = `
+	WITH begun AS (
+		SELECT coalesce((SELECT started_at FROM damsync.first_light WHERE ended_at IS NULL),
+			(SELECT min(wanted_at) FROM damsync.lookup WHERE urgency = $1 AND wanted > done AND observation <> $2), clock_timestamp()) AS at
+	), read AS (
+		SELECT at, (SELECT count(*) FROM damsync.asset_detail WHERE read_at >= at) AS details,
+			(SELECT count(*) FROM damsync.asset_fields WHERE read_at >= at) AS fields
+		FROM begun
+	)`
+
 // NoteFirstLight records that so many assets are left to be read in depth, and tells how far that
 // got since the first of them waited.
 func (s *Store) NoteFirstLight(ctx context.Context, left int64) (state.FirstLight, error) {
 	f := state.FirstLight{Left: left}
-	err := s.pool.QueryRow(ctx, `
-		WITH begun AS (
-			SELECT coalesce((SELECT started_at FROM damsync.first_light WHERE ended_at IS NULL),
-				(SELECT min(wanted_at) FROM damsync.lookup WHERE urgency = $2 AND wanted > done AND observation <> $3), clock_timestamp()) AS at
-		), read AS (
-			SELECT at, (SELECT count(*) FROM damsync.asset_detail WHERE read_at >= at) AS details,
-				(SELECT count(*) FROM damsync.asset_fields WHERE read_at >= at) AS fields
-			FROM begun
-		)
+	err := s.pool.QueryRow(ctx, firstLightSQL+`
 		INSERT INTO damsync.first_light AS f (started_at, noted_at, done, remaining, requests)
-		SELECT at, clock_timestamp(), details, $1, details + fields FROM read
+		SELECT at, clock_timestamp(), details, $3, details + fields FROM read
 		ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at, noted_at = excluded.noted_at, ended_at = NULL,
 			done = excluded.done, remaining = excluded.remaining, requests = excluded.requests
-		RETURNING started_at, done, requests`, left, classUrgency(grant.Backfill), state.KindRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests)
+		RETURNING started_at, done, requests`, classUrgency(grant.Backfill), state.KindRefresh, left).Scan(&f.StartedAt, &f.Done, &f.Requests)
 	if err != nil {
 		return f, fmt.Errorf("record the first light: %w", err)
 	}
@@ -126,15 +128,8 @@ func (s *Store) Depth(ctx context.Context) (Depth, error) {
 	if d.Levels, err = pgx.CollectRows(rows, pgx.RowToStructByPos[LevelAge]); err != nil {
 		return d, fmt.Errorf("read the age of details: %w", err)
 	}
-	var f state.FirstLight
-	err = s.pool.QueryRow(ctx, `SELECT started_at, done, remaining, requests, expected_end FROM damsync.first_light WHERE ended_at IS NULL`).
-		Scan(&f.StartedAt, &f.Done, &f.Left, &f.Requests, &f.ExpectedEnd)
-	switch {
-	case err == nil:
-		f.StartedAt, f.ExpectedEnd = f.StartedAt.UTC(), inUTC(f.ExpectedEnd)
-		d.FirstLight = &f
-	case !errors.Is(err, pgx.ErrNoRows):
-		return d, fmt.Errorf("read the first light: %w", err)
+	if d.FirstLight, err = s.firstLight(ctx); err != nil {
+		return d, err
 	}
 	err = s.pool.QueryRow(ctx, `SELECT coalesce((c ->> 'steps')::int, 0), (c ->> 'missed_at')::timestamptz, coalesce(c ->> 'missed', '')
 		FROM (SELECT (SELECT cursor -> 'cadence' FROM damsync.observation WHERE kind = 'incremental') AS c) poll`).Scan(&d.Webhooks.Steps, &d.Webhooks.MissedAt, &d.Webhooks.MissedFor)
@@ -143,4 +138,21 @@ func (s *Store) Depth(ctx context.Context) (Depth, error) {
 	}
 	d.Webhooks.MissedAt = inUTC(d.Webhooks.MissedAt)
 	return d, nil
+}
+
+// firstLight is how far the reading in depth is now; its end is as of the last look of a daemon. Nil when nothing is left.
+func (s *Store) firstLight(ctx context.Context) (*state.FirstLight, error) {
+	waiting, err := s.Waiting(ctx)
+	if err != nil || waiting.Backfill == 0 {
+		return nil, err
+	}
+	f := state.FirstLight{Left: waiting.Backfill}
+	err = s.pool.QueryRow(ctx, firstLightSQL+`
+		SELECT at, details, details + fields, (SELECT expected_end FROM damsync.first_light WHERE ended_at IS NULL) FROM read`,
+		classUrgency(grant.Backfill), state.KindRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests, &f.ExpectedEnd)
+	if err != nil {
+		return nil, fmt.Errorf("read the first light: %w", err)
+	}
+	f.StartedAt, f.ExpectedEnd = f.StartedAt.UTC(), inUTC(f.ExpectedEnd)
+	return &f, nil
 }
