@@ -18,7 +18,7 @@ UPDATE damsync.placement p SET desired_generation = nextval('damsync.generation'
 	applied_path = CASE WHEN u.unseen THEN u.path ELSE p.applied_path END,
 	remote_ref = CASE WHEN u.unseen THEN u.ref ELSE p.remote_ref END,
 	intent_generation = CASE WHEN u.unseen THEN NULL ELSE p.applied_generation END,
-	intent_path = CASE WHEN u.unseen THEN '' ELSE p.applied_path END,
+	intent_path = CASE WHEN u.unseen THEN '' ELSE coalesce(nullif(u.path, ''), p.applied_path) END,
 	attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
 FROM (SELECT * FROM unnest($2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::text[]) AS u (asset_id, generation, unseen, path, ref) ORDER BY asset_id) u
 WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation
@@ -28,7 +28,7 @@ RETURNING p.asset_id`
 // Repair makes placements of target dirty that are missing or changed there, and
 // wakes the pushers. Each gets a generation above the one that was found. Where
 // the target's own answer shows what is wrong, an open intent makes the push look
-// first; else the record says that the object is incomplete, so that its bytes are
+// first, also where it was found; else the record says that the object is incomplete, so that its bytes are
 // put whatever the target says of them. A placement that has moved on since it
 // was read is left alone. It returns how many it made dirty.
 func (s *Store) Repair(ctx context.Context, run state.Run, target string, found []state.Drift) (int64, error) {

@@ -138,6 +138,31 @@ func TestVerifyFindsAndRepairsDrift(t *testing.T) {
 	s.equal()
 }
 
+// What somebody moved, mark and all, is told where it is and moved back: nothing
+// of it stays behind.
+func TestVerifyMovesBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40, settings{target: defaultTarget + noLimit})
+	s.run("resync").wantCode(t, 0)
+	from, to := s.paths()[0], filepath.Join(s.root, "moved.png")
+	for _, suffix := range []string{"", ".damsync.json"} {
+		if err := os.Rename(from+suffix, to+suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := s.verify(4)
+	v.wantFound(t, 0, 1, 0, 0)
+	if d := v.Targets[0].Drift[0]; d.Path != "moved.png" {
+		t.Errorf("told as %+v", d)
+	}
+	s.verify(0, "--repair").wantFound(t, 0, 1, 0, 0)
+	s.verify(0).wantFound(t, 0, 0, 0, 0)
+	if _, err := os.Stat(to); !os.IsNotExist(err) {
+		t.Errorf("it is still where it was moved to: %v", err)
+	}
+	s.equal()
+}
+
 // Other bytes of the same number under the same time show only when they are read
 // back, and are then put again though the target says of them what it always said.
 func TestVerifyReadsBack(t *testing.T) {
