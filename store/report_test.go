@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"damsync/internal/pgtest"
+	"damsync/internal/state"
 )
 
 // lines returns the one text column that sql selects.
@@ -108,9 +109,35 @@ func TestReportViews(t *testing.T) {
 	}
 }
 
+// Only what a target relies on, at the level that it reads, has an age.
+func TestReportDetailAge(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	for i, id := range []string{"new", "old", "unwanted"} {
+		rule := everything("brand")
+		if id == "unwanted" {
+			rule = nothing("brand")
+		}
+		apply(t, s, second(i), rule, summary(id))
+		applyReading(t, s, state.Lookup{AssetID: id}, reading(summary(id), second(i), withFields()), rule)
+	}
+	exec(t, pool, `UPDATE damsync.asset_detail SET read_at = clock_timestamp() - CASE asset_id WHEN 'new' THEN interval '1 hour' ELSE interval '9 hours' END`)
+	exec(t, pool, `INSERT INTO damsync.target (name) VALUES ('brand') ON CONFLICT DO NOTHING`)
+	const ages = `SELECT concat_ws(' ', level, assets, round(extract(epoch FROM p50) / 3600), round(extract(epoch FROM oldest) / 3600)) FROM report.detail_age`
+	for _, c := range []struct {
+		level string
+		want  []string
+	}{{"summary", []string{}}, {"detail", []string{"detail 2 5 9"}}} {
+		must(t, s.SetTargetLevels(t.Context(), []string{"brand"}, []string{c.level}))
+		if diff := gocmp.Diff(c.want, lines(t, pool, ages)); diff != "" {
+			t.Errorf("level %s (-want +got):\n%s", c.level, diff)
+		}
+	}
+}
+
 // A view that nobody tests is one that may break.
 func TestReportViewsAreAllTested(t *testing.T) {
-	want := []string{"assets", "audits", "changes", "completeness", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
+	want := []string{"assets", "audits", "changes", "completeness", "detail_age", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
 	got := lines(t, pgtest.Pool(t), `SELECT table_name::text FROM information_schema.views WHERE table_schema = 'report' ORDER BY 1`)
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("views (-want +got):\n%s", diff)
