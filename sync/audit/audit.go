@@ -135,7 +135,7 @@ type run struct {
 	checks    int            // of what does not add up
 	// capNoticed says that this audit noticed the upper limit of total_count.
 	capNoticed bool
-	limit     int            // requests after which no window is counted any more that has to be read in parts as well
+	limit      int // requests after which no window is counted any more that has to be read in parts as well
 }
 
 func (r *run) report() Report {
