@@ -16,10 +16,14 @@ type Failure struct {
 	Reason  string
 }
 
-// Failures lists up to limit failures. What the quota defers is none of them.
+// Failures lists up to limit failures. What the quota defers is none of them, nor
+// what keeps a whole target from being used: that is in its TargetStatus, once.
 func (s *Store) Failures(ctx context.Context, limit int) ([]Failure, error) {
 	rows, err := s.pool.Query(ctx, `SELECT kind, coalesce(target, ''), coalesce(asset_id, ''), error_class, error
-		FROM report.failures WHERE error_class <> 'deferred' ORDER BY kind, target, asset_id LIMIT $1`, limit)
+		FROM report.failures WHERE error_class <> 'deferred'
+		AND NOT (kind = 'placement' AND error_class IN ('auth', 'unavailable', 'throttled')
+			AND EXISTS (SELECT FROM damsync.target t WHERE t.name = target AND t.pause_reason <> ''))
+		ORDER BY kind, target, asset_id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list failures: %w", err)
 	}

@@ -43,6 +43,7 @@ type TargetStatus struct {
 	Conflicts   int64      `json:"conflicts"` // something else is in the way at the target
 	Problem     string     `json:"problem"`   // why the target does not run; empty when it does
 	PausedUntil *time.Time `json:"paused_until"`
+	PauseReason string     `json:"pause_reason"` // of the last pause, until a placement succeeds
 }
 
 // ObservationStatus says how fresh one kind of observation is.
@@ -133,7 +134,7 @@ const targetCountsSQL = `
 		FROM state GROUP BY target
 	)
 	SELECT name, coalesce(desired, 0), coalesce(in_sync, 0), coalesce(pending, 0), coalesce(failed, 0), coalesce(held, 0),
-		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN t.paused_until > now() THEN t.paused_until END
+		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN t.paused_until > now() THEN t.paused_until END, coalesce(t.pause_reason, '')
 	FROM (SELECT DISTINCT unnest($1::text[]) AS name) configured
 	FULL JOIN counted USING (name)
 	LEFT JOIN damsync.target t USING (name)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,11 +68,11 @@ func TestStatusTargets(t *testing.T) {
 	pool := pgtest.Pool(t)
 	insertPlacements(t, pool)
 	insertPlacement(t, pool, placement{target: "no-longer-configured", asset: "x", present: true, desired: 1, applied: 1, gate: "open"})
-	exec(t, pool, `INSERT INTO damsync.target (name, problem, paused_until) VALUES
-		('empty', 'folder /Brand does not exist', NULL), ('brand', '', '2100-01-01')`)
+	exec(t, pool, `INSERT INTO damsync.target (name, problem, paused_until, pause_reason) VALUES
+		('empty', 'folder /Brand does not exist', NULL, ''), ('brand', '', '2100-01-01', 'full')`)
 	paused := utcTime(t, "2100-01-01T00:00:00Z")
 	want := []TargetStatus{
-		{Name: "brand", Desired: 7, InSync: 2, Pending: 4, Failed: 1, Held: 1, Conflicts: 2, PausedUntil: &paused},
+		{Name: "brand", Desired: 7, InSync: 2, Pending: 4, Failed: 1, Held: 1, Conflicts: 2, PausedUntil: &paused, PauseReason: "full"},
 		{Name: "empty", Problem: "folder /Brand does not exist"},
 		{Name: "no-longer-configured", Desired: 1, InSync: 1},
 	}
@@ -173,7 +174,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 	const want = `{
 		"mirror": {"assets": 0, "folders": 0},
-		"targets": [{"name": "brand", "desired": 0, "in_sync": 0, "pending": 0, "failed": 0, "held": 0, "conflicts": 0, "problem": "", "paused_until": null}],
+		"targets": [{"name": "brand", "desired": 0, "in_sync": 0, "pending": 0, "failed": 0, "held": 0, "conflicts": 0, "problem": "", "paused_until": null, "pause_reason": ""}],
 		"quota": {"limit": 200000, "reserved": 0, "used": 0, "balance": 200000,
 			"by_class": {"webhook": 0, "manual": 0, "incremental": 0, "detail": 0, "audit": 0, "sweep": 0, "backfill": 0},
 			"resets_at": "2026-04-01T00:00:00Z", "deferred": false, "paused_until": null,
@@ -206,4 +207,31 @@ func decode(t *testing.T, text string) any {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// What keeps a whole target from being used is no failure of its placements.
+func TestFailuresOfAPausedTarget(t *testing.T) {
+	_, _, s := planned(t, "x", "y")
+	for i, w := range claimWork(t, s, "brand", 2) {
+		must(t, s.FailPlacement(t.Context(), w, []string{"auth", "invalid"}[i], "a reason", time.Hour, false))
+	}
+	classes := func() []string {
+		failures, err := s.Failures(t.Context(), 9)
+		must(t, err)
+		var all []string
+		for _, f := range failures {
+			all = append(all, f.Class)
+		}
+		slices.Sort(all)
+		return all
+	}
+	if diff := gocmp.Diff([]string{"auth", "invalid"}, classes()); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+	if _, err := s.PauseTarget(t.Context(), "brand", "wrong key", 0); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{"invalid"}, classes()); diff != "" {
+		t.Errorf("failures of a paused target (-want +got):\n%s", diff)
+	}
 }

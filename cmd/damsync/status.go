@@ -118,6 +118,9 @@ func printStatus(w io.Writer, st store.Status) {
 		if t.Problem != "" {
 			fmt.Fprintf(w, "! target %s does not run: %s\n", t.Name, t.Problem)
 		}
+		if t.PauseReason != "" {
+			fmt.Fprintf(w, "! target %s waits%s: %s\n", t.Name, untilMoment(t.PausedUntil), t.PauseReason)
+		}
 		if t.Held > 0 {
 			fmt.Fprintf(w, "! target %s: %d removals wait for: damsync approve --target %s\n", t.Name, t.Held, t.Name)
 		}
@@ -139,6 +142,14 @@ func printDeferred(w io.Writer, q store.QuotaStatus) {
 		fmt.Fprintf(w, "pace      %.0f%% of %d requests a second: the CMP refused requests within the limit, last at %s; someone else is spending the organization's requests\n",
 			100*q.Pace.Share, q.Pace.Limit, moment(q.Pace.ThrottledAt))
 	}
+}
+
+// untilMoment is empty when the time has passed.
+func untilMoment(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return " until " + moment(t)
 }
 
 func moment(t *time.Time) string {
