@@ -40,6 +40,9 @@ type AuditResult struct {
 	state.Audit
 }
 
+// Found tells whether the library and the mirror differed.
+func (r AuditResult) Found() bool { return r.Missing > 0 || r.Surplus > 0 }
+
 // Audit compares the whole library with the mirror by counting, one request when nothing differs.
 // What the mirror has and the library does not list is looked up singly afterwards; only its
 // own 404 is a removal. An audit is not resumed: one that was broken off begins anew, and finds what

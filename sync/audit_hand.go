@@ -12,8 +12,8 @@ import (
 // ErrNoMirror is the class of an audit before the library was ever read in full.
 var ErrNoMirror = errors.New("the library was never read in full, so that there is nothing to compare it with: run damsync serve or damsync resync first")
 
-// AuditByHand audits the whole library and waits until what it found is looked up and
-// pushed. It works beside a daemon and without one. An audit that is running is waited for, then the
+// AuditByHand audits the whole library and, when it found something, waits until that is looked up
+// and pushed, with all else that waits. It works beside a daemon and without one. An audit that is running is waited for, then the
 // library is audited anew. For its errors see Audit.
 func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), drain func(state.Backlog)) (AuditResult, state.Backlog, error) {
 	var result AuditResult
@@ -29,8 +29,11 @@ func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), 
 		return result, left, err
 	}
 	err = e.working(ctx, nil, func(ctx context.Context) (err error) {
+		if err := e.rest(ctx); err != nil {
+			return err
+		}
 		result, err = e.auditInTurn(ctx, AuditOptions{Class: grant.Manual, RequestedBy: "audit", Progress: progress})
-		if err != nil {
+		if err != nil || !result.Found() {
 			return err
 		}
 		o := ResyncOptions{Poll: drainPoll, Progress: func(p ResyncProgress) { drain(p.Backlog) }}
@@ -38,6 +41,24 @@ func (e *Engine) AuditByHand(ctx context.Context, progress func(AuditProgress), 
 		return err
 	})
 	return result, left, err
+}
+
+// restLimit bounds how long an audit waits for the mirror to come to rest.
+const restLimit = time.Minute
+
+// rest waits until the assets are looked up that may be new or gone: counts that change with
+// each of them prove nothing. Not for long, and not for those that the quota defers.
+func (e *Engine) rest(ctx context.Context) error {
+	for start := time.Now(); time.Since(start) < restLimit; {
+		n, err := e.store.CountOpenLookups(ctx, 1)
+		if _, deferred := e.Deferred(); err != nil || n == 0 || deferred {
+			return err
+		}
+		if err := pause(ctx, drainPoll); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // auditInTurn waits for an audit of another process to end.

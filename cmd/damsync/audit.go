@@ -28,7 +28,8 @@ An audit that is broken off is not resumed: run it again. What it had found by t
 is in the mirror, and costs nothing the second time.
 
 Exit codes: 0 complete, 1 the library could not be audited or did not come to rest,
-3 deferred by quota, 4 done with failed placements, 5 removals held for approval.`,
+3 deferred by quota; after something was found, as of resync: 3 what is left is
+deferred by quota, 4 done with failed placements, 5 removals held for approval.`,
 		Example: `  damsync audit                  is the mirror complete?
   damsync audit --json           the same, for programs
   psql -c 'TABLE report.audits'  what audits have found, also those of the daemon`,
@@ -90,6 +91,8 @@ func concludeAudit(w io.Writer, asJSON bool, r sync.AuditResult, left state.Back
 		return failure
 	case r.CompleteAt.IsZero():
 		return errors.New("the library did not come to rest while it was counted: run damsync audit again")
+	case !r.Found():
+		return nil
 	}
 	text := w
 	if asJSON {
@@ -111,6 +114,10 @@ func printAudit(w io.Writer, asJSON bool, r sync.AuditResult, failure error) err
 			report.Error = failure.Error()
 		}
 		return printJSON(w, report)
+	}
+	if errors.Is(failure, audit.ErrUncountable) {
+		fmt.Fprintf(w, "%d requests, %d windows counted: nothing is inferred\n", r.Requests, r.Windows)
+		return nil
 	}
 	fmt.Fprintf(w, "%d requests, %d windows counted: %d assets missing from the library, %d new to the mirror, %d looked up\n",
 		r.Requests, r.Windows, r.Missing, r.Surplus, r.Suspects)
