@@ -134,6 +134,20 @@ func TestAuditUnderACap(t *testing.T) {
 	if again, err := r.audit(t); err != nil || again.Missing != 0 || again.CompleteAt.IsZero() || again.Requests > 12 {
 		t.Errorf("the next one, which knows the cap: %+v, %v", again, err)
 	}
+	// Once the library counts further, its counts tell again that something is missing.
+	w.sim.ClearFaults()
+	if err := w.sim.BulkDelete([]string{anyOf(w.wanted("brand"))}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.exec(`DELETE FROM damsync.lookup`) // what the page itself shows to be missing explains nothing here
+		if err := r.engine.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !r.engine.auditAsked.Load() {
+		t.Error("counts that differ ask for no audit after the limit is gone")
+	}
 }
 
 // From counts that are none nothing is inferred.

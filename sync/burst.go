@@ -43,8 +43,6 @@ func (e *Engine) burstStep(ctx context.Context) (time.Duration, error) {
 	if !e.rulesKnown() {
 		return e.opts.SlowPoll, nil
 	}
-	e.polling.Lock()
-	defer e.polling.Unlock()
 	b, err := e.store.HeldBack(ctx)
 	if err != nil || b.Lookups <= state.Handful {
 		return e.opts.SlowPoll, err
@@ -56,7 +54,8 @@ func (e *Engine) burstStep(ctx context.Context) (time.Duration, error) {
 	if err != nil || cursor.Newest.IsZero() {
 		return e.opts.SlowPoll, err // the first poll comes first
 	}
-	err = e.pollBurst(grant.WithClass(ctx, grant.Incremental), cursor.Newest)
+	// A page that answers events is as urgent as they are: behind single readings it would come too late.
+	err = e.pollBurst(grant.WithClass(ctx, grant.Webhook), cursor.Newest)
 	e.noteLibrary(err)
 	var deferred *grant.Deferred
 	if errors.As(err, &deferred) {
@@ -83,7 +82,8 @@ func (e *Engine) pollBurst(ctx context.Context, since time.Time) error {
 	if err != nil {
 		return err
 	}
-	left, err := e.store.HoldLookups(ctx, asked, burstHold+time.Duration(backlog.Lookups/pageSize)*burstHoldPage)
+	hold, held := burstHold+time.Duration(backlog.Lookups/pageSize)*burstHoldPage, time.Now()
+	left, err := e.store.HoldLookups(ctx, asked, hold)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,12 @@ func (e *Engine) pollBurst(ctx context.Context, since time.Time) error {
 		left -= n.answered.Settled + n.answered.Deeper
 		if vain++; n.answered.Any() {
 			vain = 0
+		}
+		if vain == 0 && time.Since(held) > hold/2 { // slow, and worth it all the same
+			held = time.Now()
+			if _, err := e.store.HoldLookups(ctx, asked, hold); err != nil {
+				return err
+			}
 		}
 	}
 	e.log.Info().Int("requests", requests).Int("settled", settled).Int("not_shown", max(left, 0)).Msg("burst of events polled")

@@ -75,7 +75,7 @@ func (e *Engine) explainDifference(ctx context.Context, c counts, total, differe
 	switch {
 	case err != nil:
 		return c, err
-	case memory.Cap > 0 && total >= memory.Cap:
+	case memory.Cap > 0 && total == memory.Cap:
 		c.Differing = 0 // no count at all; the windows under the cap are counted in turn
 	case audited.LastSuccess.After(c.Since) && memory.Unsettled == 0:
 		c.Differing, c.Since = 1, now // it has come since the audit

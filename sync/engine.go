@@ -90,7 +90,6 @@ type Engine struct {
 	failure  atomic.Pointer[Failure]        // what keeps the library from being read
 
 	leading    atomic.Bool
-	polling    sync.Mutex // a burst and the schedule do not poll at once
 	sweepAsked atomic.Bool
 	auditAsked atomic.Bool
 	// uncountable: the last audit found that the library cannot be counted by windows.

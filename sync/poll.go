@@ -28,8 +28,6 @@ type pollCursor struct {
 // until it meets what the last poll saw, less an overlap. The first poll reads one page: what is
 // below is left to the first sweep, which begins after it.
 func (e *Engine) Poll(ctx context.Context) error {
-	e.polling.Lock()
-	defer e.polling.Unlock()
 	ctx = grant.WithClass(ctx, grant.Incremental)
 	if err := e.store.BeginObservation(ctx, state.KindIncremental); err != nil {
 		return err
