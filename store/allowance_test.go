@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -205,18 +206,22 @@ func TestThrottledLowersThePace(t *testing.T) {
 		}
 		full := rate(a)
 		clock.advance(time.Minute)
-		for i := range 3 { // in flight together
-			got, err := a.Throttled(t.Context(), time.Second, "429")
-			if err != nil || got.Share != 0.5 || got.Lowered != (i == 0) {
-				t.Fatalf("%+v, %v", got, err)
+		refused := func(share float64) {
+			for i := range 3 { // in flight together
+				got, err := a.Throttled(t.Context(), time.Second, "429")
+				if err != nil || math.Abs(got.Share-share) > 0.01 || got.Lowered != (i == 0) {
+					t.Fatalf("%+v, %v, want the share %.2f", got, err, share)
+				}
 			}
+			clock.advance(2 * time.Second)
 		}
-		clock.advance(time.Second)
-		if half := rate(b); half < 0.35*full || half > 0.65*full {
-			t.Errorf("%.2f a second after a refusal, %.2f before", half, full)
+		refused(0.9)
+		refused(0.45) // within a minute
+		if half := rate(b); half < 0.3*full || half > 0.6*full {
+			t.Errorf("%.2f a second after refusals, %.2f before", half, full)
 		}
 		st := status(t, pool, cfg)
-		if st.Quota.Pace.Throttled != 3 || st.Quota.Pace.Share < 0.5 || st.Quota.Pace.Share >= 0.6 {
+		if st.Quota.Pace.Throttled != 6 || st.Quota.Pace.Share < 0.45 || st.Quota.Pace.Share >= 0.55 {
 			t.Errorf("%+v", st.Quota.Pace)
 		}
 		for range 20 {

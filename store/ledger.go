@@ -130,19 +130,22 @@ func (l *Ledger) Pause(ctx context.Context, d time.Duration, reason string) erro
 	return nil
 }
 
-// Throttled pauses as Pause does, and halves the pace of all processes: the API refused a
-// request although the pace was kept. The pace is restored evenly within an hour. Refusals
-// that arrive while a pause is in force were in flight together and lower it once.
+// Throttled pauses as Pause does, and lowers the pace of all processes: the API refused a
+// request although the pace was kept. One refusal, which may be a request of ours that the network
+// delayed, takes a tenth; another within a minute of it takes half. The pace is restored evenly, all
+// of it within an hour. Refusals that arrive while a pause is in force were in flight
+// together and lower it once.
 func (l *Ledger) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
 	const lower = `
 		WITH was AS (
 			SELECT now, coalesce(paused_until > now AND paused_until <= now + interval '1 hour', false) AS paused,
-				damsync.pace_share(share, throttled_at, now) AS share
+				damsync.pace_share(share, throttled_at, now)
+					* CASE WHEN throttled_at BETWEEN now - interval '1 minute' AND now THEN 0.5 ELSE 0.9 END AS lowered
 			FROM (SELECT *, clock_timestamp() AS now FROM damsync.pace FOR UPDATE) p
 		)
 		UPDATE damsync.pace p SET throttled = p.throttled + 1,
 			throttled_at = CASE WHEN was.paused THEN p.throttled_at ELSE was.now END,
-			share = CASE WHEN was.paused THEN p.share ELSE greatest(was.share / 2, $1) END
+			share = CASE WHEN was.paused THEN p.share ELSE greatest(was.lowered, $1) END
 		FROM was
 		RETURNING damsync.pace_share(p.share, p.throttled_at, was.now), NOT was.paused`
 	var t grant.Throttle
