@@ -44,6 +44,7 @@ CREATE TABLE damsync.placement (
     -- Of the last unfinished upload: the adapter's session, opaque, which it goes on from or gives up,
     -- and the ETag of the content that was being sent.
     upload_session        bytea NOT NULL DEFAULT '' CHECK (octet_length(upload_session) <= 65536),
+    upload_version        text NOT NULL DEFAULT '',
     upload_etag           text NOT NULL DEFAULT '',
     -- An open intent: committed before the first byte, cleared with the outcome.
     intent_generation     bigint,

@@ -34,7 +34,7 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 			coalesce((SELECT d.size FROM damsync.asset_detail d WHERE d.asset_id = c.asset_id AND d.of_modified_at = a.modified_at), -1),
 			c.desired_present, c.desired_path, c.desired_version, c.desired_metadata, c.desired_metadata_hash, c.desired_generation, c.desired_at,
 			c.applied_state, c.applied_path, c.applied_version, c.applied_metadata_hash, c.applied_generation, c.sha256, c.size, c.remote_ref, c.remote_token, c.remote_hash,
-			c.upload_session, c.upload_etag, c.was_open, c.open_path, c.attempts, c.urgency
+			c.upload_session, c.upload_version, c.upload_etag, c.was_open, c.open_path, c.attempts, c.urgency
 		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.desired_generation`, target, n, s.id, lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim placements: %w", err)
@@ -61,7 +61,7 @@ func scanWork(row pgx.CollectableRow) (state.Work, error) {
 	err := row.Scan(&w.Target, &w.AssetID, &w.Type, &w.Title, &w.MIMEType, &w.ModifiedAt, &w.ExpectedSize,
 		&d.Present, &d.Path, &d.Version, &d.Metadata, &desired, &w.Generation, &w.DesiredAt,
 		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref, &a.Token, &a.Hash,
-		&w.Upload.Session, &w.Upload.ETag, &w.IntentWasOpen, &w.IntentPath, &w.Attempts, &urgency)
+		&w.Upload.Session, &w.Upload.Version, &w.Upload.ETag, &w.IntentWasOpen, &w.IntentPath, &w.Attempts, &urgency)
 	w.Class = grant.Sweep
 	if classes := grant.Classes(); urgency < len(classes) {
 		w.Class = classes[urgency]
@@ -103,7 +103,7 @@ func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Objec
 		tag, err := tx.Exec(ctx, `
 			UPDATE damsync.placement SET applied_state = $4, applied_path = $5, applied_version = $6, applied_metadata_hash = $7,
 				applied_generation = $8, applied_at = clock_timestamp(), sha256 = $9, size = $10,
-				remote_ref = $11, remote_token = $12, remote_hash = $13, upload_session = '', upload_etag = '',
+				remote_ref = $11, remote_token = $12, remote_hash = $13, upload_session = '', upload_version = '', upload_etag = '',
 				intent_generation = NULL, intent_path = '', lease_owner = NULL, lease_until = NULL,
 				attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
 			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
@@ -127,8 +127,8 @@ func (s *Store) FinishPlacement(ctx context.Context, w state.Work, o state.Objec
 // does not: what was begun is the adapter's to give up. ErrLeaseLost: another
 // worker may be uploading, and where that one stands is kept.
 func (s *Store) SaveUpload(ctx context.Context, w state.Work, u state.Upload) error {
-	tag, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET upload_session = coalesce($4::bytea, ''), upload_etag = $5
-		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), u.Session, cleanText(u.ETag))
+	tag, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET upload_session = coalesce($4::bytea, ''), upload_version = $5, upload_etag = $6
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), u.Session, cleanText(u.Version), cleanText(u.ETag))
 	return oneRow(tag.RowsAffected(), err, "save upload of "+w.AssetID)
 }
 

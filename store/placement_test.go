@@ -288,7 +288,7 @@ func TestUpload(t *testing.T) {
 	}
 	w := claim(s, "at first", state.Upload{})
 	must(t, s.SaveUpload(t.Context(), w, state.Upload{Session: []byte("part 1"), ETag: `"e1"`}))
-	second := state.Upload{Session: []byte("part 2"), ETag: `"e1"`}
+	second := state.Upload{Session: []byte("part 2"), Version: "v1", ETag: `"e1"`}
 	must(t, s.SaveUpload(t.Context(), w, second))
 	clock.advance(2 * time.Minute)
 	w = claim(other, "after a kill", second)

@@ -66,10 +66,10 @@ func (b *body) take(ctx context.Context, offset int64) (*cmp.Download, error) {
 	return b.j.open(ctx, offset)
 }
 
-// upload lets the adapter keep where it stands, for whoever goes on with it.
-func (b *body) upload() dam.Upload {
+// upload lets the adapter keep where it stands with the version, for whoever goes on with it.
+func (b *body) upload(version string) dam.Upload {
 	return dam.Upload{Session: b.j.w.Upload.Session, Save: func(ctx context.Context, session []byte) error {
-		return b.j.p.e.store.SaveUpload(ctx, b.j.w, state.Upload{Session: session, ETag: b.etag})
+		return b.j.p.e.store.SaveUpload(ctx, b.j.w, state.Upload{Session: session, Version: version, ETag: b.etag})
 	}}
 }
 

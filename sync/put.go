@@ -44,15 +44,16 @@ func (j *placing) put(ctx context.Context) error {
 	}
 	mark := j.mark()
 	mark.Size = content.size
-	if wait > 0 {
+	// What was begun unproven goes on so: to the target it is another version.
+	if wait > 0 || j.w.Upload.Version == mark.Version+unproven {
 		mark.Version += unproven
 	}
 	j.touched = true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
-		Open: dam.Opener(content.size, "", content.at), Adopt: j.p.target.Adopt, Upload: content.upload(),
+		Open: dam.Opener(content.size, "", content.at), Adopt: j.p.target.Adopt, Upload: content.upload(mark.Version),
 	}, j.remote)
-	if err := j.accept(ctx, plan.OpPut, r, err); err != nil || wait == 0 {
+	if err := j.accept(ctx, plan.OpPut, r, err); err != nil || mark.Version == j.w.Desired.Version {
 		return err
 	}
 	j.applied.Version = mark.Version

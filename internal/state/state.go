@@ -130,6 +130,7 @@ type Work struct {
 // Upload is where the last unfinished upload of a placement stands.
 type Upload struct {
 	Session []byte // the adapter's, opaque; empty when there is none
+	Version string // that was being put
 	ETag    string // of the content that was being sent, as its host said; empty when unknown
 }
 
