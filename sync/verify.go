@@ -221,7 +221,7 @@ func (e *Engine) endVerify(ctx context.Context, run state.Run, result VerifyResu
 			reasons = append(reasons, fmt.Errorf("%s: %w", t.Target, t.Err))
 		}
 	}
-	if err := e.store.RecordProgress(ctx, run, counted.take(), runLease); err != nil {
+	if err := e.recordVerify(ctx, run, counted); err != nil {
 		return err
 	}
 	if err := errors.Join(reasons...); err != nil {

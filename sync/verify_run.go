@@ -10,16 +10,18 @@ import (
 
 // verifyCounters is what a run has done and not yet recorded.
 type verifyCounters struct {
-	listed, drift, bytes         atomic.Int64
-	recordedListed, recordedWith int64 // of one goroutine at a time
+	listed, drift, bytes          atomic.Int64
+	recordedListed, recordedDrift int64 // of one goroutine at a time
 }
 
-// take gives what has come since it was last asked.
-func (c *verifyCounters) take() state.Progress {
+// record has write take what has come since it last did.
+func (c *verifyCounters) record(write func(state.Progress) error) error {
 	listed, drift := c.listed.Load(), c.drift.Load()
-	p := state.Progress{Seen: int(listed - c.recordedListed), Changed: int(drift - c.recordedWith)}
-	c.recordedListed, c.recordedWith = listed, drift
-	return p
+	err := write(state.Progress{Seen: int(listed - c.recordedListed), Changed: int(drift - c.recordedDrift)})
+	if err == nil {
+		c.recordedListed, c.recordedDrift = listed, drift
+	}
+	return err
 }
 
 // keepRun renews the run's lease and records its progress while it goes on, and ends
@@ -28,10 +30,16 @@ func (c *verifyCounters) take() state.Progress {
 func (e *Engine) keepRun(ctx context.Context, run state.Run, counted *verifyCounters) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := renewing(ctx, runLease/4, func(ctx context.Context) {
-		err := e.store.RecordProgress(ctx, run, counted.take(), runLease)
-		if errors.Is(err, state.ErrLeaseLost) {
+		switch err := e.recordVerify(ctx, run, counted); {
+		case errors.Is(err, state.ErrLeaseLost):
 			cancel(err)
+		case err != nil && ctx.Err() == nil:
+			e.log.Warn().Err(err).Int64("run_id", run.ID).Msg("progress of the verification cannot be recorded; its lease may end")
 		}
 	})
 	return ctx, func() { cancel(nil); stop() }
+}
+
+func (e *Engine) recordVerify(ctx context.Context, run state.Run, counted *verifyCounters) error {
+	return counted.record(func(p state.Progress) error { return e.store.RecordProgress(ctx, run, p, runLease) })
 }
