@@ -47,6 +47,8 @@ func (a *Adapter) missingRoot() error {
 // checkMarker tells an emptied or unmounted root from a new one. The marker
 // once seen has to stay.
 func (s *session) checkMarker() error {
+	// Asked before the look: another worker may make the marker between the two.
+	populated := s.a.populated.Load()
 	info, err := s.stat(s.a.markerPath())
 	if err != nil {
 		return classed("look for marker", err)
@@ -56,7 +58,7 @@ func (s *session) checkMarker() error {
 		s.a.populated.Store(true)
 		return nil
 	}
-	if s.a.populated.Load() {
+	if populated {
 		return fmt.Errorf("look for marker: %w: damsync has put files under %s, but %s is not there: is the disk mounted? "+
 			"If it was emptied on purpose, make that file (empty will do) and all assets are pushed anew",
 			dam.ErrUnavailable, s.a.root, s.a.markerPath())
