@@ -80,8 +80,9 @@ func (a *Adapter) write(ctx context.Context) (*session, error) {
 // open opens the root and looks for the marker. nil without error: there is no
 // root and there may be none yet.
 func (a *Adapter) open(create bool) (*session, error) {
+	populated := a.populated.Load() // before the look, as for the marker
 	root, err := os.OpenRoot(a.root)
-	if errors.Is(err, fs.ErrNotExist) && a.create && !a.populated.Load() {
+	if errors.Is(err, fs.ErrNotExist) && a.create && !populated {
 		if !create {
 			return nil, nil
 		}
