@@ -30,16 +30,19 @@ func (j *placing) put(ctx context.Context) error {
 	if err := j.claimPath(ctx); err != nil {
 		return err
 	}
+	wait, err := j.unsettled(ctx) // as of before the bytes are fetched
+	if err != nil {
+		return err
+	}
 	if same, err := j.sameBytes(ctx); err != nil || same {
+		if err == nil && wait > 0 {
+			return &recheck{after: wait}
+		}
 		return err
 	}
 	content := &body{j: j}
 	defer content.close()
 	if err := content.prepare(ctx); err != nil {
-		return err
-	}
-	wait, err := j.unsettled(ctx)
-	if err != nil {
 		return err
 	}
 	mark := j.mark()
