@@ -23,7 +23,7 @@ type instance struct {
 	timeout        time.Duration
 	log            zerolog.Logger
 
-	launched bool // by this instance, whether or not it came up
+	launched *lifeline // of what this instance launched, whether or not it came up
 
 	// Of the running server:
 	socketDir, port string
@@ -52,8 +52,11 @@ func bringUp(ctx context.Context, p place, opt Options) (in *instance, joined bo
 	if err == nil {
 		err = in.prepare(ctx)
 	}
-	if ctx.Err() != nil && in.launched { // nobody waits for the server any more
-		err = errors.Join(err, in.giveUp(ctx))
+	if in.launched != nil {
+		if ctx.Err() != nil { // nobody waits for the server any more
+			err = errors.Join(err, in.giveUp(ctx))
+		}
+		in.launched.close()
 	}
 	return in, joined, err
 }
@@ -142,15 +145,23 @@ func createDatabase(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// stop shuts the server down and waits for its end. SIGINT means fast: no
-// waiting for clients.
+// interrupt asks a server for a fast shutdown: no waiting for clients. One that
+// has ended is no error.
+func interrupt(pid int) error {
+	if err := unix.Kill(pid, unix.SIGINT); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("stop PostgreSQL (process %d): %w", pid, err)
+	}
+	return nil
+}
+
+// stop shuts the server down and waits for its end.
 func (in *instance) stop(ctx context.Context) error {
 	pm, running, err := runningPostmaster(in.place.cluster())
 	if err != nil || !running {
 		return err
 	}
-	if err := unix.Kill(pm.pid, unix.SIGINT); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop PostgreSQL (process %d): %w", pm.pid, err)
+	if err := interrupt(pm.pid); err != nil {
+		return err
 	}
 	err = poll(ctx, func() (bool, error) { return !isPostmaster(pm.pid, in.place.cluster()), nil })
 	if err != nil {

@@ -3,6 +3,7 @@ package pgserver_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,6 +199,65 @@ func TestInterruptedOpenLeavesNoServer(t *testing.T) {
 			t.Errorf("Open interrupted after %s left a server: %s", delay, pid)
 		}
 	}
+}
+
+// TestInterruptedBeforePIDFile: pg_ctl is gone and the server it forked has
+// written nothing yet.
+func TestInterruptedBeforePIDFile(t *testing.T) {
+	t.Parallel()
+	dir := newClusterDir(t)
+	bin, forked := slowBinaries(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	opened := make(chan error, 1)
+	go func() {
+		_, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, BinDir: bin, Unsafe: true})
+		opened <- err
+	}()
+	f, err := os.Open(forked) // waits until pg_ctl opens the other end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	cancel()
+	if err := <-opened; !errors.Is(err, context.Canceled) {
+		t.Fatalf("Open = %v, want context.Canceled", err)
+	}
+	if err := f.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("read what pg_ctl and its server hold open = %v, want EOF", err)
+	}
+}
+
+// slowBinaries returns a directory of binaries whose pg_ctl takes a while from
+// opening the FIFO that is also returned, which its server keeps open.
+func slowBinaries(t *testing.T) (dir, forked string) {
+	t.Helper()
+	bin, err := pgserver.Find(t.Context(), pgserver.Lookup{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = newDir(t)
+	forked = filepath.Join(dir, "forked")
+	if err := unix.Mkfifo(forked, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(forked, 0o666); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"initdb":   `exec ` + bin.Dir + `/initdb "$@"`,
+		"postgres": `exec ` + bin.Dir + `/postgres "$@"`,
+		// An interrupt ends the shell, not what it runs in the background.
+		"pg_ctl": `(exec 9>` + forked + `; sleep 0.5; exec ` + bin.Dir + `/pg_ctl "$@") & wait`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, forked
 }
 
 func TestServerShuttingDownIsWaitedFor(t *testing.T) {

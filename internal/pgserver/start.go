@@ -65,7 +65,9 @@ func (in *instance) launch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.f.Close() }()
-	in.launched = true
+	if in.launched, err = newLifeline(); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(in.timeout)
 	err = poll(ctx, func() (bool, error) {
 		if err := in.clearStale(); err != nil {
@@ -99,6 +101,7 @@ func (in *instance) pgCtl(ctx context.Context, log *serverLog, timeout time.Dura
 		"-o", "-c cluster_name="+clusterName)
 	c.Env = append(c.Env, "PGDATA="+in.place.cluster())
 	c.Stdout, c.Stderr = log.f, log.f
+	c.ExtraFiles = []*os.File{in.launched.theirs}
 	// An interrupted pg_ctl interrupts the server it waits for.
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = stopTimeout
@@ -118,11 +121,22 @@ func orphansRemain(log string) bool {
 	return strings.Contains(log, "pre-existing shared memory block")
 }
 
-// giveUp stops the server that a canceled Open started.
+// giveUp stops the server that a canceled Open started. An interrupt can end
+// pg_ctl after it has forked the server and before it passes interrupts on, so
+// the server may be one that writes its pid file only later.
 func (in *instance) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	return in.stop(ctx)
+	return poll(ctx, func() (bool, error) {
+		if ended, err := in.launched.ended(); ended || err != nil {
+			return true, err
+		}
+		pm, running, err := runningPostmaster(in.place.cluster())
+		if err == nil && running {
+			err = interrupt(pm.pid)
+		}
+		return false, err
+	})
 }
 
 // clearStale removes the lock files of a server that is no more when their pid
