@@ -363,6 +363,7 @@ func (g *staleGrants) Take(ctx context.Context, class grant.Class) (grant.Grant,
 type stale struct{}
 
 func (stale) Sent(context.Context, time.Time) error { return grant.ErrStale }
+func (stale) Left(context.Context, time.Time) error { return nil }
 
 // Requested is when the page was asked for that came, not when the call began.
 func TestRequestedIsTheAnsweredAttempt(t *testing.T) {

@@ -64,6 +64,7 @@ func (g *openGrants) count() int {
 type inTime struct{}
 
 func (inTime) Sent(context.Context, time.Time) error { return nil }
+func (inTime) Left(context.Context, time.Time) error { return nil }
 
 // numbered is a TokenSource whose every renewal gives the next token.
 type numbered struct {

@@ -57,11 +57,11 @@ func (l *ledger) Take(context.Context, grant.Class) (grant.Decision, error) {
 	return grant.Decision{Slot: l.last}, nil
 }
 
-func (l *ledger) Correct(_ context.Context, slot grant.Slot, late time.Duration) error {
+func (l *ledger) Correct(_ context.Context, slot grant.Slot, late time.Duration) (grant.Slot, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent[slot] = l.sent[slot].Add(late)
-	return nil
+	return slot, nil
 }
 
 func (l *ledger) Pause(_ context.Context, d time.Duration, _ string) error {

@@ -33,14 +33,22 @@ func (t *granting) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if err := t.depart(ctx, class, &g); err != nil {
-			cancel(err)
-			// The transport would write now whatever the context says. A closed connection
-			// is the one thing that keeps the request from leaving.
-			_ = info.Conn.Close()
-		}
-	}}
+	watch := watchDepartures(context.WithoutCancel(ctx))
+	defer watch.end()
+	var sent grant.Grant
+	trace := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			departing, err := t.depart(ctx, class, g)
+			if err != nil {
+				cancel(err)
+				// The transport would write now whatever the context says. A closed connection
+				// is the one thing that keeps the request from leaving.
+				_ = info.Conn.Close()
+			}
+			sent, g = departing, nil // a replay takes another
+		},
+		WroteRequest: func(httptrace.WroteRequestInfo) { watch.left(sent, time.Now()) },
+	}
 	resp, err := t.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -48,21 +56,25 @@ func (t *granting) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// depart settles the grant of the request that leaves next and marks it used.
-func (t *granting) depart(ctx context.Context, class grant.Class, g *grant.Grant) error {
+// depart settles the grant g of the request that leaves next, a fresh one where
+// it is nil or has become stale, and returns the one used.
+func (t *granting) depart(ctx context.Context, class grant.Class, g grant.Grant) (grant.Grant, error) {
 	for range maxStale {
-		if *g == nil {
+		if g == nil {
 			fresh, err := t.grants.Take(ctx, class)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			*g = fresh
+			g = fresh
 		}
-		err := (*g).Sent(ctx, time.Now())
-		*g = nil
+		err := g.Sent(ctx, time.Now())
+		if err == nil {
+			return g, nil
+		}
 		if !errors.Is(err, grant.ErrStale) {
-			return err
+			return nil, err
 		}
+		g = nil
 	}
-	return fmt.Errorf("%w: grants went stale %d times", ErrTemporary, maxStale)
+	return nil, fmt.Errorf("%w: grants went stale %d times", ErrTemporary, maxStale)
 }

@@ -98,22 +98,23 @@ func (l *Ledger) Take(ctx context.Context, class grant.Class) (grant.Decision, e
 }
 
 // Correct tells that the request of slot is sent late after it, so that later
-// grants count it there. A slot that has already left its window is counted
+// grants count it there, and returns the slot that it is then. A slot that has already left its window is counted
 // again. (Above 50 requests a second a window is shorter than a second, so there
 // a request later than its window may exceed the pace.)
-func (l *Ledger) Correct(ctx context.Context, slot grant.Slot, late time.Duration) error {
+func (l *Ledger) Correct(ctx context.Context, slot grant.Slot, late time.Duration) (grant.Slot, error) {
 	// A corrected slot may equal another one: only one of them is moved.
 	const correct = `
 		UPDATE damsync.pace SET sent = coalesce(
 			sent[:array_position(sent, $1::timestamptz) - 1] || sent[array_position(sent, $1::timestamptz) + 1:],
 			sent) || ($1::timestamptz + $2::interval)`
+	late = late.Truncate(time.Microsecond)
 	if late <= 0 {
-		return nil
+		return slot, nil
 	}
 	if _, err := l.store.pool.Exec(ctx, correct, time.UnixMicro(int64(slot)), late); err != nil {
-		return fmt.Errorf("correct grant: %w", err)
+		return slot, fmt.Errorf("correct grant: %w", err)
 	}
-	return nil
+	return slot + grant.Slot(late.Microseconds()), nil
 }
 
 // Pause lets no process take a grant for d, at most an hour. It never shortens

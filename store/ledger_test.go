@@ -128,8 +128,12 @@ func TestLedgerHoldsThePaceUnderCorrections(t *testing.T) {
 				if late >= stale {
 					return
 				}
-				if err := l.Correct(t.Context(), slot, late); err != nil {
+				moved, err := l.Correct(t.Context(), slot, late)
+				if err != nil {
 					rt.Fatal(err)
+				}
+				if now.UnixMicro() != int64(moved) {
+					rt.Fatalf("the slot is called %d after the correction, want %d", moved, now.UnixMicro())
 				}
 				sent = append(sent, now.UnixMicro())
 			},
@@ -150,7 +154,7 @@ func TestLedgerCountsALostSlotAgain(t *testing.T) {
 	if second := take(t, l, grant.Sweep); !granted(second) {
 		t.Fatalf("the window is over, got %+v", second)
 	}
-	if err := l.Correct(t.Context(), first.Slot, 2500*time.Millisecond); err != nil {
+	if _, err := l.Correct(t.Context(), first.Slot, 2500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	clock.advance(1200 * time.Millisecond)

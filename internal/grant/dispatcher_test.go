@@ -90,15 +90,15 @@ func (m *memory) delay(ctx context.Context) error {
 	}
 }
 
-func (m *memory) Correct(ctx context.Context, slot grant.Slot, late time.Duration) error {
+func (m *memory) Correct(ctx context.Context, slot grant.Slot, late time.Duration) (grant.Slot, error) {
 	if err := m.delay(ctx); err != nil {
-		return err
+		return slot, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.corrections++
 	m.slots[slot] = m.slots[slot].Add(late)
-	return nil
+	return slot, nil
 }
 
 func (m *memory) Pause(_ context.Context, d time.Duration, _ string) error {
@@ -130,6 +130,7 @@ func TestPaceHoldsOnArrival(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		type ask struct {
 			after, dial, patience time.Duration
+			wire                  time.Duration // from the check to the wire
 			class                 grant.Class
 		}
 		n := rapid.IntRange(1, 10).Draw(rt, "n")
@@ -137,6 +138,7 @@ func TestPaceHoldsOnArrival(t *testing.T) {
 			return ask{
 				after:    time.Duration(rapid.IntRange(0, 3000).Draw(rt, "after")) * time.Millisecond,
 				dial:     time.Duration(rapid.SampledFrom([]int{0, 0, 1, 14, 40, 300, 850, 899, 950, 2000}).Draw(rt, "dial")) * time.Millisecond,
+				wire:     time.Duration(rapid.SampledFrom([]int{0, 0, 0, 10, 20, 100, 300, 800}).Draw(rt, "wire")) * time.Millisecond,
 				patience: time.Duration(rapid.SampledFrom([]int{1, 500, 3_600_000}).Draw(rt, "patience")) * time.Millisecond,
 				class:    rapid.SampledFrom(grant.Classes()).Draw(rt, "class"),
 			}
@@ -154,7 +156,7 @@ func TestPaceHoldsOnArrival(t *testing.T) {
 					time.Sleep(a.after)
 					ctx, cancel := context.WithTimeout(t.Context(), a.patience)
 					defer cancel()
-					send(ctx, d, a.class, a.dial, func() {
+					send(ctx, d, a.class, a.dial, a.wire, func() {
 						mu.Lock()
 						defer mu.Unlock()
 						arrivals = append(arrivals, time.Now())
@@ -169,8 +171,8 @@ func TestPaceHoldsOnArrival(t *testing.T) {
 	})
 }
 
-// send does what the transport does: take, dial, say so, leave.
-func send(ctx context.Context, d *grant.Dispatcher, class grant.Class, dial time.Duration, leave func()) {
+// send does what the transport does: take, dial, say so, leave, say so.
+func send(ctx context.Context, d *grant.Dispatcher, class grant.Class, dial, wire time.Duration, leave func()) {
 	for {
 		g, err := d.Take(ctx, class)
 		if err != nil {
@@ -179,7 +181,9 @@ func send(ctx context.Context, d *grant.Dispatcher, class grant.Class, dial time
 		time.Sleep(dial)
 		switch err := g.Sent(ctx, time.Now()); {
 		case err == nil:
+			time.Sleep(wire)
 			leave()
+			_ = g.Left(context.WithoutCancel(ctx), time.Now())
 			return
 		case !errors.Is(err, grant.ErrStale):
 			return
@@ -196,7 +200,7 @@ func TestFullPaceIsUsed(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				for range 100 {
-					send(t.Context(), d, grant.Sweep, 0, func() {})
+					send(t.Context(), d, grant.Sweep, 0, 0, func() {})
 				}
 			})
 		}

@@ -46,7 +46,7 @@ func (g *granted) Sent(ctx context.Context, at time.Time) error {
 	if late+lead >= staleAfter {
 		return fmt.Errorf("%w: held for %s", ErrStale, late.Round(time.Millisecond))
 	}
-	took, err := g.correct(ctx, late+lead)
+	took, err := g.move(ctx, late+lead)
 	switch {
 	case err != nil:
 		return err
@@ -56,16 +56,29 @@ func (g *granted) Sent(ctx context.Context, at time.Time) error {
 	return sleep(ctx, lead-took)
 }
 
-func (g *granted) correct(ctx context.Context, late time.Duration) (took time.Duration, err error) {
+// Left moves the slot after the fact. Nobody may send in its place for a second
+// yet, so there is time for that.
+func (g *granted) Left(ctx context.Context, at time.Time) error {
+	late := at.Sub(g.at)
+	if late <= tolerance {
+		return nil
+	}
+	_, err := g.move(ctx, late)
+	return err
+}
+
+// move places the slot late after where it is.
+func (g *granted) move(ctx context.Context, late time.Duration) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, correctionLimit)
 	defer cancel()
 	start := time.Now()
-	err = g.dispatcher.ledger.Correct(ctx, g.slot, late)
+	slot, err := g.dispatcher.ledger.Correct(ctx, g.slot, late)
 	took = time.Since(start)
 	g.dispatcher.correctionTook(took)
 	if err != nil {
 		return took, fmt.Errorf("correct grant: %w", err)
 	}
+	g.slot, g.at = slot, g.at.Add(late)
 	return took, nil
 }
 

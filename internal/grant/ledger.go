@@ -23,9 +23,9 @@ type Ledger interface {
 	// before it returns. The pace holds also when every request leaves up to Margin
 	// after its slot.
 	Take(ctx context.Context, class Class) (Decision, error)
-	// Correct moves a granted slot late after the time it was granted for, before
-	// the request leaves: later grants count it there.
-	Correct(ctx context.Context, slot Slot, late time.Duration) error
+	// Correct moves a granted slot late after the time it was granted for, where later
+	// grants count it, and returns what it is called there.
+	Correct(ctx context.Context, slot Slot, late time.Duration) (Slot, error)
 	// Pause grants nothing to anybody for d from now. A longer pause in force stays.
 	Pause(ctx context.Context, d time.Duration, reason string) error
 	// Throttled is Pause for a request that was refused although the pace was kept: it also
@@ -39,4 +39,8 @@ type Grant interface {
 	// that is later than granted it moves the grant's place in the sliding second.
 	// ErrStale says that the grant is too old to be used: the caller takes another.
 	Sent(ctx context.Context, at time.Time) error
+	// Left is called once the request has left, at the local time at. A machine short of
+	// processors makes that later than Sent could know; later grants count it there. An
+	// error changes nothing about the request.
+	Left(ctx context.Context, at time.Time) error
 }
