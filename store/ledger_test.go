@@ -193,11 +193,6 @@ func TestLedgerIsSharedByReplicas(t *testing.T) {
 	if most := mostInASecond(slots); most > 10 {
 		t.Errorf("%d grants within a second", most)
 	}
-	// TestLedgerUsesThePace holds the exact rate; here the machine may be busy.
-	took := time.Duration(slots[30]-slots[0]) * time.Microsecond
-	if rate := 30 / took.Seconds(); rate < 7 {
-		t.Errorf("only %.2f grants a second", rate)
-	}
 }
 
 // takeWhile takes and waits as told, as long as more says so.

@@ -81,7 +81,7 @@ func TestConflictIsVisibleAndEnds(t *testing.T) {
 	w, ids := titled(t, "same")
 	w.placed(map[string]string{ids[0]: "same.bin"})
 	second := w.addTitled("same")[0]
-	w.eventually("conflict", 10*time.Second, func() error {
+	w.eventually("conflict", time.Minute, func() error {
 		if n := query[int](w, `SELECT count(*) FROM damsync.placement WHERE asset_id = $1 AND error_class = 'conflict'`, second); n != 1 {
 			return errors.New("no conflict is recorded")
 		}
@@ -112,7 +112,7 @@ func TestRemovedTargetIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.eventually("removal", 20*time.Second, func() error { return errors.Join(w.settled(), w.equal()) })
+	w.eventually("removal", time.Minute, func() error { return errors.Join(w.settled(), w.equal()) })
 	if after, err := w.held("photos"); err != nil || len(after) != len(before) {
 		t.Errorf("%d of %d files are left, %v", len(after), len(before), err)
 	}
@@ -165,7 +165,7 @@ func TestExpiryActsByItself(t *testing.T) {
 	if err := w.sim.SetDetail(id, cmpsim.Detail{ExpiresAt: &at}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("expiry", 20*time.Second, func() error {
+	w.eventually("expiry", time.Minute, func() error {
 		held, err := w.held("brand")
 		if _, there := held[id]; there || err != nil {
 			return errors.Join(errors.New("it is still there"), err)

@@ -150,7 +150,7 @@ func (i inbox) Store(ctx context.Context, e httpserver.InboxEvent) error {
 	return i.store.StoreEvent(ctx, store.Event(e))
 }
 
-// close ends everything; a replica that is still alive ends as by SIGTERM.
+// close ends everything; a replica that is still alive ends as by SIGTERM. Closing again does nothing.
 func (w *world) close() {
 	for _, r := range w.replicas {
 		r.stop()
@@ -158,6 +158,7 @@ func (w *world) close() {
 	for i := len(w.stops) - 1; i >= 0; i-- {
 		w.stops[i]()
 	}
+	w.replicas, w.stops = nil, nil
 }
 
 // usualSpecs are a target that reads everything and one that reads summaries only.

@@ -22,7 +22,7 @@ func TestVersionsWithinOneSecond(t *testing.T) {
 			if err := w.sim.NewVersion(id, 0); err != nil {
 				t.Fatal(err)
 			}
-			w.eventually("push", 10*time.Second, func() error {
+			w.eventually("push", time.Minute, func() error {
 				if w.adapters.calls.Load() == 0 {
 					return fmt.Errorf("no call")
 				}

@@ -1,35 +1,21 @@
 package sync
 
-import (
-	"context"
-	"testing"
-	"time"
-)
+import "testing"
 
-// longestStall measures by how much this process was kept from running, at the worst, until
-// the function returned is called: a real-time promise cannot be judged on a
-// machine that does not give it time.
-func longestStall(t *testing.T) func() time.Duration {
-	const tick = 5 * time.Millisecond
-	ctx, cancel := context.WithCancel(t.Context())
-	longest := make(chan time.Duration, 1)
-	go func() {
-		ticker := time.NewTicker(tick)
-		defer ticker.Stop()
-		var worst time.Duration
-		for last := time.Now(); ; {
-			select {
-			case now := <-ticker.C:
-				worst = max(worst, time.Since(last)-tick)
-				last = now
-			case <-ctx.Done():
-				longest <- worst
-				return
-			}
+// onABusyMachine judges what depends on how fast the machine is besides on damsync: a
+// bound that is kept once in three worlds is one that damsync can keep, and one that
+// damsync cannot keep fails in all of them. try says what was wrong.
+func onABusyMachine(t *testing.T, try func(t *testing.T) error) {
+	t.Helper()
+	const tries = 3
+	for n := 1; ; n++ {
+		err := try(t)
+		if err == nil {
+			return
 		}
-	}()
-	return func() time.Duration {
-		cancel()
-		return <-longest
+		if n == tries {
+			t.Fatal(err)
+		}
+		t.Logf("try %d of %d: %v", n, tries, err)
 	}
 }

@@ -193,7 +193,7 @@ func (p *proc) wait() int {
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(2 * patience):
+	case <-time.After(5 * patience):
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // shows where it hangs
 		select {
 		case <-p.done:

@@ -322,17 +322,21 @@ func raw(t *testing.T, addr, request string) (statusLine string, conn net.Conn) 
 
 func TestSlowSenders(t *testing.T) {
 	head := "POST /webhooks/cmp HTTP/1.1\r\nHost: x\r\nCallback-Secret: " + hunter + "\r\nContent-Length: 300\r\n"
-	tests := map[string]struct{ request, want string }{
-		"body never ends":             {head + "\r\n{", "HTTP/1.1 408 Request Timeout"},
-		"stranger whose body is late": {strings.Replace(head, hunter, "x", 1) + "\r\n{", "HTTP/1.1 401 Unauthorized"},
-		"header never ends":           {head, ""},
-		"declared too large":          {strings.Replace(head, "300", "262145", 1) + "\r\n", "HTTP/1.1 413 Request Entity Too Large"},
-		"huge header":                 {head + "X: " + strings.Repeat("x", 32<<10) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large"},
-		"invalid chunk":               {strings.Replace(head, "Content-Length: 300", "Transfer-Encoding: chunked", 1) + "\r\nzz\r\n", "HTTP/1.1 400 Bad Request"},
+	const soon, never = 2 * time.Second, time.Minute // how long the server waits
+	tests := map[string]struct {
+		request, want string
+		wait          time.Duration
+	}{
+		"body never ends":             {head + "\r\n{", "HTTP/1.1 408 Request Timeout", soon},
+		"stranger whose body is late": {strings.Replace(head, hunter, "x", 1) + "\r\n{", "HTTP/1.1 401 Unauthorized", soon},
+		"header never ends":           {head, "", soon},
+		"declared too large":          {strings.Replace(head, "300", "262145", 1) + "\r\n", "HTTP/1.1 413 Request Entity Too Large", never},
+		"huge header":                 {head + "X: " + strings.Repeat("x", 32<<10) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large", never},
+		"invalid chunk":               {strings.Replace(head, "Content-Length: 300", "Transfer-Encoding: chunked", 1) + "\r\nzz\r\n", "HTTP/1.1 400 Bad Request", never},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(o *Options) { o.ReadTimeout = 100 * time.Millisecond })
+			r := start(t, func(o *Options) { o.ReadTimeout = tt.wait })
 			if got, _ := raw(t, r.addr, tt.request); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}

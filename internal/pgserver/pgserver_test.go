@@ -223,7 +223,7 @@ func TestInterruptedBeforePIDFile(t *testing.T) {
 	if err := <-opened; !errors.Is(err, context.Canceled) {
 		t.Fatalf("Open = %v, want context.Canceled", err)
 	}
-	if err := f.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+	if err := f.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
