@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"damsync/internal/grant"
@@ -47,14 +48,26 @@ func (e *Engine) takeTurns(ctx context.Context, a *audit.Auditor, windows []stat
 		turns[i] = audit.Turn{Window: audit.Window{From: w.From, To: w.To}, Offset: w.Page, LastID: w.LastID, LastAt: w.LastAt}
 	}
 	turns, report, err := a.Windows(ctx, turns)
-	if err != nil {
-		return report, err // nothing of it is believed; the turns come again
+	if err != nil && !believed(report, err) {
+		return report, err // the turns come again
 	}
+	windows = windows[:len(turns)]
 	after := make([]state.AuditWindow, len(windows))
 	for i, t := range turns {
 		after[i] = windowAfter(windows[i], t, now)
 	}
-	return report, e.store.ReplaceAuditWindows(ctx, windows, after)
+	// What ended the context must not take the turns with it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return report, errors.Join(err, e.store.ReplaceAuditWindows(ctx, windows, after))
+}
+
+// believed tells whether the turns before the one that failed count: a quota that never
+// suffices for all of them must not keep the others from going on. Suspects of an audit
+// that failed are not looked up, so there the window that shows them has to be counted again.
+func believed(r audit.Report, err error) bool {
+	var deferred *grant.Deferred
+	return errors.As(err, &deferred) || len(r.Suspects) == 0 && !errors.Is(err, audit.ErrUncountable)
 }
 
 // windowAfter is a window after its turn at now.

@@ -66,7 +66,7 @@ type Options struct {
 	Schedule      Schedule
 	LookupWorkers int           // assets read at once; 8 when zero
 	SlowPoll      time.Duration // how often work is looked for without a wake-up; 30 s when zero
-	MonthLimit    int64         // requests a month, to judge what a sweep may cost
+	MonthLimit    int64         // requests a month less those reserved for others, to judge what a sweep may cost
 	PerSecond     int           // requests a second, to tell when work will be done
 
 	Depth  DepthStore // nil: details are not refreshed, and nobody watches the first light

@@ -7,6 +7,7 @@ import (
 
 	"damsync/cmp"
 	"damsync/internal/state"
+	"damsync/sync/audit"
 	"damsync/sync/walk"
 )
 
@@ -78,6 +79,8 @@ func leaderDelay(failures int, err error) time.Duration {
 	switch {
 	case errors.As(err, &login):
 		return retryDelay(failures, 30*time.Second)
+	case errors.Is(err, audit.ErrUncountable):
+		return retryDelay(11+failures, 12*time.Hour) // it is the library's nature, and each try costs requests
 	case errors.Is(err, ErrTooManySuspects):
 		return retryDelay(8+failures, 12*time.Hour) // it has cost a whole sweep
 	case atLibrary(err):

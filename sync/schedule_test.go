@@ -11,6 +11,7 @@ import (
 	"damsync/cmp"
 	"damsync/internal/grant"
 	"damsync/internal/state"
+	"damsync/sync/audit"
 )
 
 func TestNextDue(t *testing.T) {
@@ -49,6 +50,14 @@ func TestOutageCostsLittle(t *testing.T) {
 	}
 	if attempts > 700 {
 		t.Errorf("%d attempts a day", attempts)
+	}
+	waited, attempts = 0, 0
+	for waited < 30*24*time.Hour {
+		attempts++
+		waited += leaderDelay(attempts, fmt.Errorf("audit: %w", audit.ErrUncountable))
+	}
+	if attempts > 150 {
+		t.Errorf("a library that cannot be counted is counted %d times a month", attempts)
 	}
 	if d := leaderDelay(50, errors.New("database away")); d > 30*time.Second {
 		t.Errorf("a database that is back is not noticed for %s", d)

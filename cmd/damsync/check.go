@@ -93,7 +93,11 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 	if err != nil {
 		return
 	}
-	fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
+	if page.Total < 0 {
+		fmt.Fprintln(list.w, "      it does not tell how many assets it has: it is swept, not audited")
+	} else {
+		fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
+	}
 	names, err := readNames(ctx, client)
 	list.result("folders, label groups and fields", err)
 	if err != nil {

@@ -66,7 +66,7 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 			Incremental: a.cfg.Schedule.Incremental, Audit: a.cfg.Schedule.Audit, IncrementalLimit: a.cfg.Schedule.IncrementalLimit, FirstLight: plan.CompileOrder(a.cfg.Schedule.FirstLight),
 			Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify,
 		},
-		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth), PerSecond: a.cfg.CMP.RequestsPerSecond,
+		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth - a.cfg.CMP.RequestsReserved), PerSecond: a.cfg.CMP.RequestsPerSecond,
 		Depth: a.store, Budget: a.store.Ledger(a.quota()),
 	}), nil
 }

@@ -102,14 +102,14 @@ func (a *Auditor) Whole(ctx context.Context) (Report, error) {
 }
 
 // Windows audits single windows, and each that counts differently down to what
-// differs. It returns the turns as they are afterwards, in the order given; those
-// after an error are as they were.
+// differs. It returns the turns that were taken to their end, in the order given, as
+// they are afterwards: all of them without an error.
 func (a *Auditor) Windows(ctx context.Context, turns []Turn) ([]Turn, Report, error) {
 	r := a.start()
 	out := append([]Turn(nil), turns...)
 	for i := range out {
 		if err := r.turn(ctx, &out[i]); err != nil {
-			return out, r.report(), err
+			return out[:i], r.report(), err
 		}
 	}
 	r.found.Complete = !r.unsettled
