@@ -40,22 +40,40 @@ func (w *world) converge() {
 func (w *world) rest() {
 	w.Helper()
 	w.sim.ClearFaults()
+	w.sweep(w.delivery())
+	w.hurried()
+}
+
+// withoutSweep is rest for what events alone have to tell.
+func (w *world) withoutSweep() {
+	w.Helper()
+	w.delivery()
+	w.hurried()
+}
+
+// delivery waits until all events are delivered, and returns a replica that lives.
+func (w *world) delivery() *replica {
+	w.Helper()
 	for _, r := range w.replicas {
 		r.life.endAfter(0)
 		if r.life.ended() {
 			r.kill()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.sim.WaitDelivered(ctx); err != nil {
 		w.Fatalf("webhooks: %v", err)
 	}
-	r := w.alive()
-	if r == nil {
-		r = w.start()
+	if r := w.alive(); r != nil {
+		return r
 	}
-	w.sweep(r)
+	return w.start()
+}
+
+// hurried waits for convergence and ends the back-offs meanwhile.
+func (w *world) hurried() {
+	w.Helper()
 	hurried := time.Now()
 	w.eventually("convergence", 60*time.Second, func() error {
 		if time.Since(hurried) > 500*time.Millisecond {

@@ -50,7 +50,8 @@ type history struct {
 
 // TestHistories: whatever was lost, doubled, reordered or killed on the way, when the library comes to rest
 // every target equals it, nothing is there twice, what is foreign is as it was, and nothing
-// was ever taken away that had not left the selection.
+// was ever taken away that had not left the selection. Then, whatever observes it, the library that
+// does not change costs nothing.
 func TestHistories(t *testing.T) {
 	histories(t, 6, func(rt *rapid.T) {
 		w := newWorld(t, rt, worldOptions{sim: cmpsim.Options{
@@ -78,6 +79,46 @@ func TestHistories(t *testing.T) {
 		w.sim.SetWebhookFaults(cmpsim.WebhookFaults{})
 		w.rest()
 		h.check()
+		w.unchangedCostsNothing()
+	})
+}
+
+// TestEveryEventCounts: of a library that nobody polls or sweeps, events alone tell, each stored before it
+// is acknowledged. Whoever dies meanwhile, the targets end equal to it.
+func TestEveryEventCounts(t *testing.T) {
+	histories(t, 4, func(rt *rapid.T) {
+		w := newWorld(t, rt, worldOptions{
+			sim: cmpsim.Options{
+				Seed: rapid.Int64Range(1, 50).Draw(rt, "seed"), Assets: rapid.IntRange(20, 200).Draw(rt, "assets"),
+				Behavior: cmpsim.Behavior{EventsOnDetails: true},
+			},
+			schedule: &Schedule{},
+		})
+		defer w.close()
+		h := &history{world: w, rt: rt, left: map[string]bool{}, selected: map[string]bool{}}
+		h.editor = w.sim.NewEditor("/Brand", rapid.Int64().Draw(rt, "editor"))
+		w.start()
+		w.converge()
+		w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Double: 0.3, Reorder: 0.3, ReorderMillis: 100})
+		for range rapid.IntRange(8, 30).Draw(rt, "steps") {
+			switch n := rapid.IntRange(0, 99).Draw(rt, "step"); {
+			case n < 65:
+				h.edit(func() error { _, err := h.editor.Step(); return err })
+			case n < 80:
+				h.trouble()
+			case n < 90:
+				w.exec(`ALTER TABLE damsync.inbox RENAME TO away`)
+				h.edit(func() error { _, err := h.editor.Step(); return err })
+				w.exec(`ALTER TABLE damsync.away RENAME TO inbox`)
+			default:
+				h.pause()
+			}
+		}
+		w.sim.SetWebhookFaults(cmpsim.WebhookFaults{})
+		w.withoutSweep()
+		if n := query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'sweep'`); n != 1 {
+			rt.Fatalf("%d sweeps, want the first alone", n)
+		}
 	})
 }
 
@@ -119,9 +160,13 @@ func (h *history) step() {
 	case n < 84:
 		h.trouble()
 	default:
-		pause := newBell()
-		_ = pause.wait(h.rt.Context(), time.Duration(rapid.IntRange(0, 250).Draw(h.rt, "pause"))*time.Millisecond) // ends with the test
+		h.pause()
 	}
+}
+
+// pause lets the replicas work.
+func (h *history) pause() {
+	_ = newBell().wait(h.rt.Context(), time.Duration(rapid.IntRange(0, 250).Draw(h.rt, "pause"))*time.Millisecond) // ends with the test
 }
 
 // edit does one edit, with what it takes out of the selection noted.

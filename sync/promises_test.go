@@ -232,36 +232,43 @@ func TestQuota(t *testing.T) {
 
 // Promise 7: what finds no change writes no row of the mirror and asks no target.
 func TestUnchangedCostsNothing(t *testing.T) {
-	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 700}})
-	if _, err := w.store.WantUnsettled(t.Context(), state.Observation{Kind: state.KindIncremental}, 0); err != nil {
-		t.Fatal(err)
+	w, _ := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 700}})
+	w.unchangedCostsNothing()
+}
+
+// unchangedCostsNothing holds it against a world at rest.
+func (w *world) unchangedCostsNothing() {
+	w.Helper()
+	ctx, r := context.Background(), w.alive()
+	if _, err := w.store.WantUnsettled(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
+		w.Fatalf("%v", err)
 	}
-	w.converge()
+	w.hurried()
 	before, calls := w.rows(), w.adapters.calls.Load()
 	w.sim.ResetCounters()
-	p, err := r.engine.Sweep(t.Context(), SweepOptions{Class: "sweep"})
+	p, err := r.engine.Sweep(ctx, SweepOptions{Class: "sweep"})
 	if err != nil || p.Changed != 0 || p.Suspects != 0 {
-		t.Fatalf("sweep %+v, %v", p, err)
+		w.Fatalf("sweep %+v, %v", p, err)
 	}
 	for range 3 {
-		if err := r.engine.Poll(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := r.engine.Poll(ctx); err != nil {
+			w.Fatalf("%v", err)
 		}
 	}
-	if err := r.engine.RefreshReferences(t.Context(), "manual"); err != nil {
-		t.Fatal(err)
+	if err := r.engine.RefreshReferences(ctx, "manual"); err != nil {
+		w.Fatalf("%v", err)
 	}
-	if err := r.engine.PlanStale(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := r.engine.PlanStale(ctx); err != nil {
+		w.Fatalf("%v", err)
 	}
 	if after := w.rows(); after != before {
-		t.Errorf("rows were written:\nbefore %s\nafter  %s", before, after)
+		w.Fatalf("rows were written:\nbefore %s\nafter  %s", before, after)
 	}
 	if n := w.adapters.calls.Load() - calls; n > 0 {
-		t.Errorf("the targets were asked %d times", n)
+		w.Fatalf("the targets were asked %d times", n)
 	}
 	if got := w.sim.Counters().Operations; len(got) > 4 {
-		t.Errorf("requests %v", got)
+		w.Fatalf("requests %v", got)
 	}
 }
 
