@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"damsync/internal/library"
 )
@@ -25,9 +26,9 @@ type folderRow struct {
 }
 
 // Folders reads every folder. Whether GET /folders lists all folders or only the
-// roots is not documented, and both are seen: when it shows a folder that has a parent
-// it lists all, and nothing more is spent. When it shows roots only, children are
-// read breadth first, a request a folder.
+// roots is not documented, and both are seen: when it shows a folder together with its
+// parent it lists all, and nothing more is spent. Else children are read breadth first, a
+// request a folder: a root may have a parent, too, that the app may not see.
 //
 // The two cannot be told apart while there are only roots; the walk then costs one
 // request a root.
@@ -36,7 +37,7 @@ func (c *Client) Folders(ctx context.Context) ([]library.Folder, error) {
 	if err := c.list(ctx, "list folders", c.endpoint("folders"), w.add); err != nil {
 		return nil, err
 	}
-	if w.flat {
+	if w.flat() {
 		return w.folders, nil
 	}
 	for i := 0; i < len(w.folders); i++ { // grows while it is walked
@@ -64,7 +65,11 @@ type folderWalk struct {
 	folders []library.Folder
 	links   []string // child_folders of each
 	seen    map[string]bool
-	flat    bool // a folder with a parent has been seen
+}
+
+// flat tells whether a folder and its parent are both listed.
+func (w *folderWalk) flat() bool {
+	return slices.ContainsFunc(w.folders, func(f library.Folder) bool { return w.seen[f.ParentID] })
 }
 
 func (w *folderWalk) add(b json.RawMessage) error {
@@ -75,7 +80,6 @@ func (w *folderWalk) add(b json.RawMessage) error {
 	if r.ID == "" {
 		return errors.New("decode folder: no id")
 	}
-	w.flat = w.flat || r.ParentID != ""
 	if w.seen[string(r.ID)] {
 		return nil
 	}

@@ -294,7 +294,8 @@ func TestFolders(t *testing.T) {
 	}{
 		"flat":       {list(folder("a11", "a1"), folder("a", ""), folder("a2", "a"), folder("b", ""), folder("a1", "a")), 1},
 		"roots only": {list(folder("a", ""), folder("b", ""), folder("a", "")), 6},
-		"none":       {list(), 1},
+		"roots only, one below what the app may not see": {list(folder("a", "hidden"), folder("b", "")), 6},
+		"none": {list(), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
@@ -316,8 +317,11 @@ func TestFolders(t *testing.T) {
 				parents[one.ID] = one.ParentID
 			}
 			want := map[string]string{"a": "", "b": "", "a1": "a", "a2": "a", "a11": "a1"}
-			if name == "none" {
+			switch {
+			case name == "none":
 				want = map[string]string{}
+			case strings.Contains(c.bare, "hidden"):
+				want["a"] = "hidden"
 			}
 			if diff := gocmp.Diff(want, parents); diff != "" || len(got) != len(want) {
 				t.Errorf("%d folders: %s", len(got), diff)
