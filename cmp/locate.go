@@ -1,6 +1,7 @@
 package cmp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -41,7 +42,8 @@ func typeOfPath(u *url.URL) string {
 }
 
 // locate finds the URL of ref's detail. It trusts ref.Self only on the API host and
-// where it names ref's own id: links of legacy hosts are rebuilt.
+// where it names ref's own id: links of legacy hosts are rebuilt. What the link
+// says of the type goes before ref.Type.
 func (c *Client) locate(ctx context.Context, op string, ref Ref) (place, error) {
 	if at, ok := c.bySelf(ref); ok {
 		return at, nil
@@ -65,10 +67,7 @@ func (c *Client) bySelf(ref Ref) (place, bool) {
 	if kind == "" && path.Dir(u.Path) == c.api.Path+"/assets" {
 		return place{}, false // links.asset may say /assets/{id}, which has no GET
 	}
-	if ref.Type != "" {
-		kind = ref.Type
-	}
-	return place{url: u, kind: kind, self: ref.Self}, true
+	return place{url: u, kind: cmp.Or(kind, ref.Type), self: ref.Self}, true
 }
 
 // askWhere uses GET /asset-urls/{id}, which answers 302 with the asset's URL. An
@@ -86,10 +85,7 @@ func (c *Client) askWhere(ctx context.Context, op string, ref Ref) (place, error
 	if err != nil || location == "" {
 		return place{}, fmt.Errorf("%s: %w: redirect without a location", op, ErrBadResponse)
 	}
-	kind := typeOfPath(u)
-	if ref.Type != "" {
-		kind = ref.Type
-	}
+	kind := cmp.Or(typeOfPath(u), ref.Type)
 	if at, ok := c.bySelf(Ref{ID: ref.ID, Type: kind, Self: location}); ok {
 		return at, nil
 	}

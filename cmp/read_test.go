@@ -212,6 +212,11 @@ func TestAssetOfUnknownTypeIsAskedFor(t *testing.T) {
 			t.Errorf("%s: type %q, %v", id, got.Asset.Type, err)
 		}
 	}
+	for _, ref := range []cmp.Ref{{ID: "a", Type: "picture"}, {ID: "a", Type: "image", Self: f.server.URL + "/v3/raw-files/a"}} {
+		if got, err := f.Asset(t.Context(), ref); err != nil || got.Asset.Type != "raw_file" {
+			t.Errorf("%+v: type %q, %v", ref, got.Asset.Type, err)
+		}
+	}
 	for id, want := range map[string]error{"t": cmp.ErrNotFound, "gone": cmp.ErrNotFound, "foreign": cmp.ErrForeignHost, "..": cmp.ErrBadRequest, "": cmp.ErrBadRequest} {
 		if _, err := f.Asset(t.Context(), cmp.Ref{ID: id}); !isClass(err, want) {
 			t.Errorf("%q: %v, want %v", id, err, want)

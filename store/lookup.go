@@ -14,7 +14,8 @@ import (
 )
 
 // ClaimLookups takes up to n due lookups, most urgent first, for the time of
-// lease; none of the classes except. What the mirror knows of the asset fills what the request left out.
+// lease; none of the classes except. Where the asset is read is what the mirror says of it: an event is
+// believed only about an asset that the mirror does not have.
 func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error) {
 	rows, err := s.pool.Query(ctx, `
 		WITH due AS ( -- urgency by urgency, each in the order of its index, however many wait
@@ -27,7 +28,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1, pollable = false
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
 		)
-		SELECT c.asset_id, coalesce(nullif(c.asset_type, ''), a.type, ''), coalesce(nullif(c.self, ''), a.self, ''),
+		SELECT c.asset_id, coalesce(a.type, c.asset_type), coalesce(a.self, c.self), a.id IS NOT NULL,
 			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
@@ -38,7 +39,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Lookup, error) {
 		var l state.Lookup
-		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
+		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Mirrored, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
 		return l, err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -67,21 +68,28 @@ func TestNothingToLookUp(t *testing.T) {
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, nil))
 }
 
-// What the mirror and the inbox know fills what the request left out.
+// Where an asset is read is what the mirror says; an event is believed about an asset that the
+// mirror does not have. The task is what the inbox says.
 func TestLookupIsFilled(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("x"))
 	must(t, s.WantLookups(t.Context(), state.Observation{Kind: "sweep", RunID: 3}, grant.Sweep, true, []state.Ref{{ID: "x"}}))
-	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
+	forged := Event{Name: "asset_added", AssetID: "x", AssetType: "video", Self: "https://cmp.test/videos/x", SourceTask: "task-1"}
+	storeEvent(t, s, forged)
 	got := claimOne(t, s)
 	got.InboxID = 0
 	want := state.Lookup{
-		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Class: grant.Webhook, Wanted: 2, Gone: true,
+		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Mirrored: true, Class: grant.Webhook, Wanted: 2, Gone: true,
 		Observation: state.Observation{Kind: "sweep", RunID: 3}, SourceTask: "task-1", Attempts: 1,
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
+	}
+	forged.AssetID = "y"
+	storeEvent(t, s, forged)
+	if got := claimOne(t, s); got.Type != "video" || got.Self != forged.Self || got.Mirrored {
+		t.Errorf("the lookup of an unknown asset is %+v", got)
 	}
 }
 
@@ -162,19 +170,19 @@ func unread(t *testing.T, pool *pgxpool.Pool) []string {
 		UNION ALL SELECT (to_jsonb(f) - 'read_at')::text FROM damsync.asset_fields f`)...)
 }
 
-// A detail is read by a link that may be another than the list gives. The two
+// A detail is read by a link, and as a type, that may be others than the list gives. They
 // must not take turns in the mirror: each sweep would write every such row.
-func TestReadingKeepsTheLinkOfTheList(t *testing.T) {
+func TestReadingKeepsTheLinkAndTypeOfTheList(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	row := summary("x")
 	apply(t, s, second(1), nil, row)
 	must(t, s.WantLookups(t.Context(), polled(), grant.Detail, false, []state.Ref{{ID: "x"}}))
 	rebuilt := row
-	rebuilt.Self = "https://api.test/v3/images/x"
+	rebuilt.Type, rebuilt.Self = "picture", "https://api.test/v3/images/x"
 	applyReading(t, s, claimOne(t, s), reading(rebuilt, second(2)), nil)
-	if self := query[string](t, pool, `SELECT self FROM damsync.asset`); self != row.Self {
-		t.Errorf("the mirror has the link %s", self)
+	if got := query[string](t, pool, `SELECT concat_ws(' ', type, self) FROM damsync.asset`); got != "image "+row.Self {
+		t.Errorf("the mirror has the type and the link %s", got)
 	}
 	if applied := apply(t, s, second(3), nil, row); applied.Changed != 0 {
 		t.Error("the next sweep writes the row again")
@@ -291,6 +299,26 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
 	l.expect(state.TopicGate) // a suspect less may let a wave through
+}
+
+// What an event says of an unknown asset proves no removal of one that a page has brought meanwhile.
+func TestGoneOfAnAssetThatHasCome(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	storeEvent(t, s, Event{Name: "asset_removed", AssetID: "x", AssetType: "video"})
+	unknown := claimOne(t, s)
+	apply(t, s, second(1), nil, summary("x"))
+	if err := s.ApplyGone(t.Context(), unknown, second(2), nothing("brand")); !errors.Is(err, state.ErrMirrored) {
+		t.Errorf("got %v", err)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 0 || inboxPending(t, pool) != 1 {
+		t.Errorf("%d assets are removed, %d events pending", n, inboxPending(t, pool))
+	}
+	must(t, s.FailLookup(t.Context(), unknown, "", "", 0, false))
+	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(2), nothing("brand")))
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 1 || inboxPending(t, pool) != 0 {
+		t.Errorf("%d assets are removed, %d events pending, after the asset's own 404", n, inboxPending(t, pool))
+	}
 }
 
 func TestFailedLookup(t *testing.T) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -42,22 +43,15 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 	return applied, err
 }
 
-// fillFrom keeps what a list row tells and a detail does not repeat. The link is
-// the list's own: a detail's is how it was found, which may be another host's
-// link rebuilt, and taking turns would write the row at every reading.
+// fillFrom keeps what a list row tells and a detail does not repeat. The type and
+// the link are the list's own: a detail's are how it was found, which may be what
+// an event claims or another host's link rebuilt, and taking turns would write the
+// row at every reading.
 func fillFrom(a, before library.Asset) library.Asset {
-	for _, f := range []struct{ to, from *string }{
-		{&a.Type, &before.Type},
-		{&a.MIMEType, &before.MIMEType},
-		{&a.FileExtension, &before.FileExtension},
-	} {
-		if *f.to == "" {
-			*f.to = *f.from
-		}
-	}
-	if before.Self != "" {
-		a.Self = before.Self
-	}
+	a.Type = cmp.Or(before.Type, a.Type)
+	a.Self = cmp.Or(before.Self, a.Self)
+	a.MIMEType = cmp.Or(a.MIMEType, before.MIMEType)
+	a.FileExtension = cmp.Or(a.FileExtension, before.FileExtension)
 	return a
 }
 
@@ -139,9 +133,16 @@ func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after li
 }
 
 // ApplyGone marks an asset removed after its own 404, plans it and finishes the
-// lookup. An asset the mirror never had just finishes the lookup.
+// lookup. An asset the mirror never had just finishes the lookup; ErrMirrored when it has
+// come to have it since, for what an event said of the asset proves no removal.
 func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error {
 	return s.inTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
+		if !l.Mirrored {
+			if err := stillUnknown(ctx, tx, l.AssetID); err != nil {
+				return err
+			}
+			return s.finishLookup(ctx, tx, l)
+		}
 		tag, err := tx.Exec(ctx, `UPDATE damsync.asset SET removed_at = clock_timestamp(), hash = '', read_at = $2
 			WHERE id = $1 AND removed_at IS NULL AND read_at <= $2`, l.AssetID, readAt)
 		if err != nil {
@@ -160,4 +161,16 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 		}
 		return s.finishLookup(ctx, tx, l)
 	})
+}
+
+// stillUnknown is ErrMirrored when the mirror has a living asset of this id.
+func stillUnknown(ctx context.Context, tx pgx.Tx, id string) error {
+	var living bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.asset WHERE id = $1 AND removed_at IS NULL)`, id).Scan(&living); err != nil {
+		return fmt.Errorf("look for the asset: %w", err)
+	}
+	if living {
+		return state.ErrMirrored
+	}
+	return nil
 }

@@ -111,7 +111,7 @@ func TestDuplicatesCostLittle(t *testing.T) {
 				w.delivered()
 				w.sim.ResetCounters()
 				for i := range 1000 {
-					if err := w.sim.SendEvent(modifiedEvent(ids[i%assets])); err != nil {
+					if err := w.sim.SendEvent(w.modifiedEvent(ids[i%assets])); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -127,8 +127,22 @@ func TestDuplicatesCostLittle(t *testing.T) {
 	}
 }
 
-func modifiedEvent(id string) json.RawMessage {
-	return json.RawMessage(fmt.Sprintf(`{"event_name":"asset_modified","data":{"asset":{"id":%q,"type":"image"}}}`, id))
+func (w *world) modifiedEvent(id string) json.RawMessage {
+	w.Helper()
+	asset, err := w.sim.Asset(id)
+	if err != nil {
+		w.Fatalf("%s: %v", id, err)
+	}
+	return event("asset_modified", id, asset.Type, "")
+}
+
+// event is a webhook as the CMP words it; without a link when self is empty.
+func event(name, id, kind, self string) json.RawMessage {
+	links := ""
+	if self != "" {
+		links = fmt.Sprintf(`,"links":{"self":%q}`, self)
+	}
+	return json.RawMessage(fmt.Sprintf(`{"event_name":%q,"data":{"asset":{"id":%q,"type":%q%s}}}`, name, id, kind, links))
 }
 
 // A removal costs its 404 and nothing else, alone and among others.

@@ -224,6 +224,8 @@ func lookupRetry(ctx context.Context, l state.Lookup, err error) (class string, 
 		return "", 0, false
 	case errors.As(err, &deferred):
 		return "deferred", spread(l.Class, untilDeferred(deferred)), false
+	case errors.Is(err, state.ErrMirrored):
+		return "", 0, false
 	case errors.Is(err, cmp.ErrAuth):
 		return "auth", retryDelay(3+l.Attempts, 5*time.Minute), false
 	case errors.Is(err, cmp.ErrForbidden):

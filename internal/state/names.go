@@ -13,6 +13,9 @@ var (
 	// ErrLeaseLost: the outcome came after another worker had taken the work
 	// over. Nothing is recorded.
 	ErrLeaseLost = errors.New("lease lost: another worker has taken over")
+	// ErrMirrored: an asset was read where an event says that it is, and the mirror has
+	// come to have it since. It has to be read where the mirror says.
+	ErrMirrored = errors.New("the mirror has come to have the asset while it was read")
 	// ErrEmptyListing: a listing came back empty while the mirror has rows, an
 	// upstream in trouble, from which nothing is inferred.
 	ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")

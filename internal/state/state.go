@@ -88,6 +88,7 @@ type Lookup struct {
 	AssetID     string
 	Type        string
 	Self        string
+	Mirrored    bool // the mirror has the asset, and Type and Self are its own; else an event's
 	Class       grant.Class
 	Observation Observation
 	Wanted      int64 // what finishing it settles
