@@ -27,18 +27,18 @@ type AssetDetail struct {
 
 type detailBody struct {
 	row
-	Description *text   `json:"description"`
-	AltText     text    `json:"alt_text"`
-	Attribution text    `json:"attribution_text"`
-	Tags        []tag   `json:"tags"`
-	ExpiresAt   moment  `json:"expires_at"`
-	IsPublic    flag    `json:"is_public"`
-	Resolution  *size   `json:"image_resolution"`
-	FileSize    integer `json:"file_size"`
-	Version     integer `json:"version_number"`
-	VersionID   text    `json:"version_id"`
-	OwnerID     text    `json:"owner_id"`
-	URL         text    `json:"url"`
+	Description *text    `json:"description"`
+	AltText     text     `json:"alt_text"`
+	Attribution text     `json:"attribution_text"`
+	Tags        []tag    `json:"tags"`
+	ExpiresAt   moment   `json:"expires_at"`
+	IsPublic    flag     `json:"is_public"`
+	Resolution  *size    `json:"image_resolution"`
+	FileSize    *integer `json:"file_size"`
+	Version     integer  `json:"version_number"`
+	VersionID   text     `json:"version_id"`
+	OwnerID     text     `json:"owner_id"`
+	URL         text     `json:"url"`
 }
 
 type size struct {
@@ -131,7 +131,7 @@ func (b *detailBody) detail(raw json.RawMessage) library.Detail {
 		AltText:       string(b.AltText),
 		Attribution:   string(b.Attribution),
 		Public:        bool(b.IsPublic),
-		Size:          int64(b.FileSize),
+		Size:          sizeOf(b.FileSize),
 		VersionNumber: int64(b.Version),
 		VersionID:     string(b.VersionID),
 		OwnerID:       string(b.OwnerID),
@@ -152,6 +152,14 @@ func (b *detailBody) detail(raw json.RawMessage) library.Detail {
 		d.Width, d.Height = int(b.Resolution.Width), int(b.Resolution.Height)
 	}
 	return d
+}
+
+// sizeOf is -1 where the API does not say a size: a promise of no bytes would be one that no file keeps.
+func sizeOf(n *integer) int64 {
+	if n == nil || *n < 0 {
+		return library.UnknownSize
+	}
+	return int64(*n)
 }
 
 // hasFile reports whether a detail's url is a file. An article's is the place it

@@ -150,6 +150,20 @@ func TestAssetReadsTheDetail(t *testing.T) {
 	}
 }
 
+// A size that the API does not say is unknown: no bytes are a size, too.
+func TestSizeThatIsNotSaid(t *testing.T) {
+	for said, want := range map[string]int64{`"file_size":null`: -1, `"file_size":-3`: -1, `"file_size":"0"`: 0, `"file_size":"7"`: 7, ``: -1} {
+		body := detail("a", said)
+		if said == "" {
+			body = strings.Replace(body, `"file_size":12345678901,`, "", 1)
+		}
+		f := newFixture(t, answer(200, body))
+		if got, err := f.Asset(t.Context(), cmp.Ref{ID: "a", Type: "image"}); err != nil || got.Detail.Size != want {
+			t.Errorf("%s: %d bytes, %v, want %d", said, got.Detail.Size, err, want)
+		}
+	}
+}
+
 // A list row and a detail of one asset must agree, whichever was read: the mirror
 // compares their digests.
 func TestDetailAgreesWithTheRow(t *testing.T) {

@@ -50,7 +50,7 @@ CREATE TABLE damsync.asset_detail (
     public         boolean NOT NULL,
     width          integer NOT NULL,
     height         integer NOT NULL,
-    size           bigint NOT NULL,
+    size           bigint NOT NULL,              -- bytes; -1 when the library does not say
     version_number bigint NOT NULL,
     version_id     text NOT NULL,
     owner_id       text NOT NULL,

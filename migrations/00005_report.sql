@@ -11,7 +11,7 @@ SELECT a.id, a.type, a.title, a.mime_type, a.file_extension,
        coalesce((SELECT jsonb_object_agg(l -> 'group' ->> 'name',
                        (SELECT coalesce(jsonb_agg(v ->> 'name'), '[]') FROM jsonb_array_elements(l -> 'values') v))
                  FROM jsonb_array_elements(a.labels) l WHERE l -> 'group' ->> 'name' IS NOT NULL), '{}') AS labels,
-       d.description, d.alt_text, d.tags, d.expires_at, d.size, d.version_number, d.version_id,
+       d.description, d.alt_text, d.tags, d.expires_at, nullif(d.size, -1) AS size, d.version_number, d.version_id,
        a.source_task, a.first_seen_at, a.first_seen_by, d.read_at AS detail_read_at, x.read_at AS fields_read_at,
        a.raw
 FROM damsync.asset a

@@ -90,7 +90,7 @@ func (l *changeLog) detail(id string, before *library.Detail, after library.Deta
 	add("is_public", before.Public, after.Public)
 	add("width", before.Width, after.Width)
 	add("height", before.Height, after.Height)
-	add("file_size", before.Size, after.Size)
+	add("file_size", sizeOrNil(before.Size), sizeOrNil(after.Size))
 	add("version_number", before.VersionNumber, after.VersionNumber)
 	add("version_id", before.VersionID, after.VersionID)
 	add("owner_id", before.OwnerID, after.OwnerID)
@@ -137,6 +137,13 @@ func utcPtr(t *time.Time) any {
 		return nil
 	}
 	return utc(*t)
+}
+
+func sizeOrNil(n int64) any {
+	if n == library.UnknownSize {
+		return nil
+	}
+	return n
 }
 
 func nonNil(s []string) []string {

@@ -161,6 +161,26 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// A file whose size the library does not say has no size, so that none is promised of its bytes.
+func TestReadingWithoutASize(t *testing.T) {
+	pool := pgtest.Pool(t)
+	s := New(pool, "a")
+	apply(t, s, second(1), everything("brand"), summary("x"))
+	for i, size := range []int64{7, library.UnknownSize} {
+		want1(t, s, "x")
+		applyReading(t, s, claimOne(t, s), reading(summary("x"), second(2+i), func(r *state.Reading) { r.Detail.Size = size }), everything("brand"))
+	}
+	if got := claimOneWork(t, s, "brand").ExpectedSize; got != -1 {
+		t.Errorf("%d bytes are promised", got)
+	}
+	if size := query[*int64](t, pool, `SELECT size FROM report.assets`); size != nil {
+		t.Errorf("the report says %d bytes", *size)
+	}
+	if got, want := changes(t, pool), []string{`asset x file_size 7 -> null by sweep`}; !gocmp.Equal(got, want) {
+		t.Errorf("change log %v, want %v", got, want)
+	}
+}
+
 // unread is the rows that a reading without news leaves alone, and what the levels hold but for the
 // time.
 func unread(t *testing.T, pool *pgxpool.Pool) []string {

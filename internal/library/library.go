@@ -81,6 +81,9 @@ type Named struct {
 	Name string `json:"name"`
 }
 
+// UnknownSize is the size of a file whose size the library does not say.
+const UnknownSize int64 = -1
+
 // Detail is what only the type-specific endpoint reveals.
 type Detail struct {
 	Description   string
@@ -90,7 +93,7 @@ type Detail struct {
 	ExpiresAt     *time.Time
 	Public        bool
 	Width, Height int
-	Size          int64 // bytes
+	Size          int64 // bytes, or UnknownSize
 	VersionNumber int64
 	VersionID     string
 	OwnerID       string

@@ -97,7 +97,7 @@ func (e *environment) load(v *View, folder string, labels, fields bool) {
 func (a *assetValue) loadDetail(d library.Detail) {
 	a.Description, a.AltText, a.Attribution = d.Description, d.AltText, d.Attribution
 	a.Tags, a.Public = d.Tags, d.Public
-	a.Width, a.Height, a.Size, a.Version = d.Width, d.Height, d.Size, d.VersionNumber
+	a.Width, a.Height, a.Size, a.Version = d.Width, d.Height, max(d.Size, 0), d.VersionNumber
 	if d.ExpiresAt != nil {
 		expires := d.ExpiresAt.UTC()
 		a.ExpiresAt = &expires
