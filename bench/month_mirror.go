@@ -191,8 +191,8 @@ func (m *monthMirror) EndObservation(_ context.Context, kind string, cursor json
 	return nil
 }
 
-func (m *monthMirror) ApplyReferences(context.Context, state.Observation, state.References) (bool, error) {
-	return false, nil
+func (m *monthMirror) ApplyReferences(context.Context, state.Observation, state.References) (state.ReferencesApplied, error) {
+	return state.ReferencesApplied{}, nil
 }
 
 func (m *monthMirror) Names(context.Context) (state.Names, error)             { return state.Names{}, nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,11 +18,13 @@ import (
 // ApplyReferences makes folders, label groups and field definitions equal to
 // what was read, logs what changed and, when anything did, raises the epoch, so
 // that every target is planned anew: a folder that is renamed changes the paths of
-// its assets without touching them. It reports whether anything changed.
-func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (bool, error) {
-	changed := false
+// its assets without touching them. A set that is listed empty is kept as it was, whatever becomes of
+// the others, while a living asset refers to any of its kind: an upstream in trouble lists nothing,
+// too, and the assets tell the two apart as they are read.
+func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (state.ReferencesApplied, error) {
+	var applied state.ReferencesApplied
 	err := s.inTx(ctx, "write folders, labels and fields", func(tx pgx.Tx) error {
-		changed = false
+		applied = state.ReferencesApplied{}
 		// One writer at a time, so that two replicas do not interleave.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.instance FOR UPDATE`); err != nil {
 			return err
@@ -32,12 +35,16 @@ func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs
 			sets = append(sets, fieldSet(refs.Fields))
 		}
 		for _, set := range sets {
-			if err := applySet(ctx, tx, log, set); err != nil {
+			kept, err := applySet(ctx, tx, log, set)
+			if err != nil {
 				return err
 			}
+			if kept {
+				applied.Kept = append(applied.Kept, set.entity+"s")
+			}
 		}
-		changed = len(log.id) > 0
-		if !changed {
+		applied.Changed = len(log.id) > 0
+		if !applied.Changed {
 			return nil
 		}
 		if err := log.write(ctx, tx, obs); err != nil {
@@ -48,7 +55,7 @@ func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs
 		}
 		return notify(ctx, tx, state.TopicPlan)
 	})
-	return changed, err
+	return applied, err
 }
 
 // refSet is one kind of reference as rows of plain columns.
@@ -57,6 +64,7 @@ type refSet struct {
 	list   string // SELECT id and the row as jsonb, raw left out
 	upsert string // $1 jsonb of the row, $2 raw
 	remove string // $1 ids to remove
+	used   string // SELECT whether a living asset refers to any of its kind
 	rows   map[string]refRow
 }
 
@@ -65,38 +73,55 @@ type refRow struct {
 	raw   json.RawMessage
 }
 
-func applySet(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet) error {
-	found, err := tx.Query(ctx, set.list)
+// applySet makes one set equal to what was read, unless that is nothing and assets say otherwise: then
+// it is kept.
+func applySet(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet) (kept bool, err error) {
+	old, err := storedRefs(ctx, tx, set)
 	if err != nil {
-		return fmt.Errorf("list %ss: %w", set.entity, err)
-	}
-	old := map[string]map[string]any{}
-	var id string
-	var value map[string]any
-	if _, err := pgx.ForEachRow(found, []any{&id, &value}, func() error {
-		old[id], value = value, nil
-		return nil
-	}); err != nil {
-		return fmt.Errorf("list %ss: %w", set.entity, err)
+		return false, err
 	}
 	if len(set.rows) == 0 && len(old) > 0 {
-		return fmt.Errorf("%ss: %w", set.entity, state.ErrEmptyListing)
+		if err := tx.QueryRow(ctx, set.used).Scan(&kept); err != nil {
+			return false, fmt.Errorf("look for assets that refer to %ss: %w", set.entity, err)
+		}
+		if kept {
+			return true, nil
+		}
 	}
 	for id, row := range set.rows {
 		if err := applyRef(ctx, tx, log, set, id, row, old[id]); err != nil {
-			return err
+			return false, err
 		}
 		delete(old, id)
 	}
-	var gone []string
-	for id, value := range old {
-		log.add(set.entity, id, "removed", value, nil)
-		gone = append(gone, id)
+	return false, removeRefs(ctx, tx, log, set, old)
+}
+
+func storedRefs(ctx context.Context, tx pgx.Tx, set refSet) (map[string]map[string]any, error) {
+	found, err := tx.Query(ctx, set.list)
+	if err != nil {
+		return nil, fmt.Errorf("list %ss: %w", set.entity, err)
 	}
+	stored := map[string]map[string]any{}
+	var id string
+	var value map[string]any
+	if _, err := pgx.ForEachRow(found, []any{&id, &value}, func() error {
+		stored[id], value = value, nil
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("list %ss: %w", set.entity, err)
+	}
+	return stored, nil
+}
+
+func removeRefs(ctx context.Context, tx pgx.Tx, log *changeLog, set refSet, gone map[string]map[string]any) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, set.remove, gone); err != nil {
+	for id, value := range gone {
+		log.add(set.entity, id, "removed", value, nil)
+	}
+	if _, err := tx.Exec(ctx, set.remove, slices.Collect(maps.Keys(gone))); err != nil {
 		return fmt.Errorf("remove %ss: %w", set.entity, err)
 	}
 	return nil
@@ -141,6 +166,7 @@ func folderSet(folders []library.Folder) refSet {
 			ON CONFLICT (id) DO UPDATE SET parent_id = excluded.parent_id, name = excluded.name, path = excluded.path,
 				modified_at = excluded.modified_at, raw = excluded.raw`,
 		remove: `DELETE FROM damsync.folder WHERE id = ANY($1)`,
+		used:   `SELECT EXISTS (SELECT FROM damsync.asset WHERE removed_at IS NULL AND folder_id <> '')`,
 		rows:   map[string]refRow{},
 	}
 	for _, f := range folders {
@@ -172,6 +198,7 @@ func labelSet(groups []library.LabelGroup) refSet {
 			SELECT $1::jsonb ->> 'id', $1::jsonb ->> 'name', $1::jsonb -> 'values', $2::jsonb
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, values = excluded.values, raw = excluded.raw`,
 		remove: `DELETE FROM damsync.label_group WHERE id = ANY($1)`,
+		used:   `SELECT EXISTS (SELECT FROM damsync.asset WHERE removed_at IS NULL AND labels <> '[]')`,
 		rows:   map[string]refRow{},
 	}
 	for _, g := range groups {
@@ -191,7 +218,9 @@ func fieldSet(fields []library.FieldDefinition) refSet {
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, active = excluded.active,
 				choices = excluded.choices, raw = excluded.raw`,
 		remove: `DELETE FROM damsync.field_definition WHERE id = ANY($1)`,
-		rows:   map[string]refRow{},
+		used: `SELECT EXISTS (SELECT FROM damsync.asset_fields f JOIN damsync.asset a ON a.id = f.asset_id
+			WHERE a.removed_at IS NULL AND f.values NOT IN ('null', '[]'))`,
+		rows: map[string]refRow{},
 	}
 	for _, f := range fields {
 		id := cleanText(f.ID)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -28,9 +27,12 @@ func references() state.References {
 
 func applyReferences(t *testing.T, s *Store, refs state.References) bool {
 	t.Helper()
-	changed, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs)
+	applied, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs)
 	must(t, err)
-	return changed
+	if len(applied.Kept) > 0 {
+		t.Errorf("%v are kept", applied.Kept)
+	}
+	return applied.Changed
 }
 
 func TestReferences(t *testing.T) {
@@ -110,28 +112,77 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// An empty listing is an upstream in trouble; nothing is inferred from it, nor
-// kept of what came with it.
-func TestEmptyListingIsRefused(t *testing.T) {
-	pool := pgtest.Pool(t)
-	s := New(pool, "a")
-	if applyReferences(t, s, state.References{Fields: []library.FieldDefinition{}}) {
+// A set that is listed empty is kept while assets refer to it, and what comes with it is taken: an
+// upstream in trouble lists nothing, and so does a library whose last folder was deleted. When no
+// asset refers to any, it is believed.
+func TestEmptyListing(t *testing.T) {
+	for entity, c := range map[string]struct {
+		empty func(*state.References)
+		count string
+		leave func(*library.Asset) // how the asset comes to refer to none
+	}{
+		"folders": {
+			func(r *state.References) { r.Folders = nil },
+			`SELECT count(*) FROM damsync.folder`,
+			func(a *library.Asset) { a.FolderID, a.FileLocation = "", "/" },
+		},
+		"label_groups": {
+			func(r *state.References) { r.LabelGroups = nil },
+			`SELECT count(*) FROM damsync.label_group`,
+			func(a *library.Asset) { a.Labels = nil },
+		},
+		"field_definitions": {
+			func(r *state.References) { r.Fields = []library.FieldDefinition{} },
+			`SELECT count(*) FROM damsync.field_definition`,
+			func(*library.Asset) {},
+		},
+	} {
+		t.Run(entity, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.Pool(t)
+			s := New(pool, "a")
+			applyReferences(t, s, references())
+			before := query[int](t, pool, c.count)
+			used := summary("x", func(a *library.Asset) { a.FolderID, a.FileLocation = "f2", "/Brand/Spring" })
+			want1(t, s, "x")
+			applyReading(t, s, claimOne(t, s), reading(used, second(1), withFields(library.FieldValue{ID: "d1", Name: "Market"})), nil)
+
+			refs := references()
+			refs.Folders[0].Name, refs.LabelGroups[0].Name = "renamed", "renamed"
+			c.empty(&refs)
+			got, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs)
+			if want := (state.ReferencesApplied{Changed: true, Kept: []string{entity}}); err != nil || !gocmp.Equal(got, want) {
+				t.Errorf("applied %+v, %v, want %+v", got, err, want)
+			}
+			if n := query[int](t, pool, c.count); n != before {
+				t.Errorf("%d %s of %d are left", n, entity, before)
+			}
+			if query[int](t, pool, `SELECT count(*) FROM damsync.change WHERE field = 'name'`) == 0 {
+				t.Error("what came with an empty set was not taken")
+			}
+
+			c.leave(&used)
+			want1(t, s, "x")
+			applyReading(t, s, claimOne(t, s), reading(used, second(2), withFields()), nil)
+			if !applyReferences(t, s, refs) || query[int](t, pool, c.count) != 0 {
+				t.Errorf("%s that nothing refers to are kept", entity)
+			}
+		})
+	}
+}
+
+// What a removed asset referred to keeps nothing, and a library without anything changes nothing.
+func TestEmptyListingOfAnEmptyLibrary(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	nothing := state.References{Fields: []library.FieldDefinition{}}
+	if applyReferences(t, s, nothing) {
 		t.Error("a library without anything changes an empty mirror")
 	}
+	apply(t, s, second(1), nil, summary("x", func(a *library.Asset) { a.FolderID = "f2" }))
 	applyReferences(t, s, references())
-	for name, empty := range map[string]func(*state.References){
-		"folders": func(r *state.References) { r.Folders = nil },
-		"labels":  func(r *state.References) { r.LabelGroups = nil },
-		"fields":  func(r *state.References) { r.Fields = []library.FieldDefinition{} },
-	} {
-		refs := references()
-		refs.Folders[0].Name = "renamed"
-		empty(&refs)
-		if _, err := s.ApplyReferences(t.Context(), state.Observation{Kind: "references"}, refs); !errors.Is(err, state.ErrEmptyListing) {
-			t.Errorf("no %s: %v", name, err)
-		}
-	}
-	if n := query[int](t, pool, `SELECT count(*) FROM damsync.folder WHERE name = 'renamed'`); n != 0 {
-		t.Error("half of a refused reading was kept")
+	want1(t, s, "x")
+	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(2), nil))
+	if !applyReferences(t, s, nothing) {
+		t.Error("references are kept for a removed asset")
 	}
 }

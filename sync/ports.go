@@ -42,7 +42,7 @@ type Library interface {
 type MirrorStore interface {
 	Now(ctx context.Context) (time.Time, error)
 	ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error)
-	ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (bool, error)
+	ApplyReferences(ctx context.Context, obs state.Observation, refs state.References) (state.ReferencesApplied, error)
 	Names(ctx context.Context) (state.Names, error)
 	CountAssets(ctx context.Context) (int, error)
 	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)

@@ -114,7 +114,11 @@ func (e *Engine) refreshReferences(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	return e.store.ApplyReferences(ctx, state.Observation{Kind: state.KindReferences}, refs)
+	applied, err := e.store.ApplyReferences(ctx, state.Observation{Kind: state.KindReferences}, refs)
+	for _, kept := range applied.Kept {
+		e.log.Warn().Str("kind", kept).Msg("the library lists none where assets of the mirror refer to some; what the mirror has is kept")
+	}
+	return applied.Changed, err
 }
 
 func (e *Engine) readsFields() bool {

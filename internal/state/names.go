@@ -62,6 +62,14 @@ type References struct {
 	Fields      []library.FieldDefinition // nil when not read
 }
 
+// ReferencesApplied is what a reading of References did.
+type ReferencesApplied struct {
+	Changed bool
+	// Kept names the sets, in the plural, that were listed empty and are kept as they
+	// were because assets of the mirror refer to them.
+	Kept []string
+}
+
 // Names is what a rule may refer to.
 type Names struct {
 	Folders map[string]bool            // by path
