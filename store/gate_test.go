@@ -180,9 +180,14 @@ func awaitLock(t *testing.T, pool *pgxpool.Pool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		if query[bool](t, pool, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`) {
+		if lockAwaited(t, pool) {
 			return
 		}
 	}
+}
+
+func lockAwaited(t *testing.T, pool *pgxpool.Pool) bool {
+	t.Helper()
+	return query[bool](t, pool, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`)
 }

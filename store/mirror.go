@@ -135,7 +135,7 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 	if allNew {
 		write = insertAssets
 	}
-	err := s.inTx(ctx, "write mirror", func(tx pgx.Tx) error {
+	err := s.inPlanningTx(ctx, "write mirror", func(tx pgx.Tx) error {
 		applied = state.Applied{}
 		written, err := write(ctx, tx, obs, readAt, rows, &applied)
 		if err != nil {

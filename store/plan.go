@@ -13,7 +13,23 @@ import (
 	"damsync/internal/state"
 )
 
-// planAssets judges assets whose rows tx holds locked and writes what follows:
+// referencesLock is held shared by who judges assets, and alone by who commits other folders, labels
+// or fields. So nobody commits what was judged by the old ones after the epoch has been raised, when the
+// planner may have passed the asset already.
+const referencesLock = `hashtextextended('damsync references', 0)`
+
+// inPlanningTx is inTx for who judges assets in it. The lock is taken before any other, so that who waits
+// for it keeps nobody waiting.
+func (s *Store) inPlanningTx(ctx context.Context, doing string, fn func(pgx.Tx) error) error {
+	return s.inTx(ctx, doing, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(`+referencesLock+`)`); err != nil {
+			return fmt.Errorf("wait for folders, labels and fields: %w", err)
+		}
+		return fn(tx)
+	})
+}
+
+// planAssets judges assets whose rows tx, a planning one, holds locked and writes what follows:
 // placements, and lookups for what has to be known first.
 func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []string, decide state.Decide) error {
 	if len(ids) == 0 || decide == nil {
@@ -136,7 +152,7 @@ func classUrgency(class grant.Class) int {
 
 // PlanAssets judges ids anew. Each is locked while it is judged.
 func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error {
-	return s.inTx(ctx, "plan assets", func(tx pgx.Tx) error {
+	return s.inPlanningTx(ctx, "plan assets", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids); err != nil {
 			return fmt.Errorf("lock assets: %w", err)
 		}

@@ -17,7 +17,7 @@ import (
 func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error) {
 	var applied state.Applied
 	r.Asset = cleanAsset(r.Asset)
-	err := s.inTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
+	err := s.inPlanningTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
 		applied = state.Applied{Seen: 1}
 		old, err := lockAssets(ctx, tx, []library.Asset{r.Asset})
 		if err != nil {
@@ -136,7 +136,7 @@ func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after li
 // lookup. An asset the mirror never had just finishes the lookup; ErrMirrored when it has
 // come to have it since, for what an event said of the asset proves no removal.
 func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error {
-	return s.inTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
+	return s.inPlanningTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
 		if !l.Mirrored {
 			if err := stillUnknown(ctx, tx, l.AssetID); err != nil {
 				return err

@@ -53,6 +53,10 @@ func (s *Store) ApplyReferences(ctx context.Context, obs state.Observation, refs
 		if _, err := tx.Exec(ctx, `UPDATE damsync.instance SET epoch = epoch + 1`); err != nil {
 			return err
 		}
+		// Who judges by the old ones commits first; none of them waits for anything held here.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+referencesLock+`)`); err != nil {
+			return fmt.Errorf("wait for who judges assets: %w", err)
+		}
 		return notify(ctx, tx, state.TopicPlan)
 	})
 	return applied, err
