@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxLease bounds a lease. One that ends later was written before the
+// maxLease bounds a lease, also that of a lookup and of a run. One that ends later was written before the
 // database's clock was set back, and is void.
 const maxLease = time.Hour
 

@@ -13,9 +13,13 @@ import (
 	"damsync/internal/state"
 )
 
+// voidAtOnce bounds how many lookups of an urgency one claim takes back from a clock that was wrong.
+const voidAtOnce = 1000
+
 // ClaimLookups takes up to n due lookups, most urgent first, for the time of
 // lease; none of the classes except. Where the asset is read is what the mirror says of it: an event is
-// believed only about an asset that the mirror does not have.
+// believed only about an asset that the mirror does not have. What the database's clock left in the future
+// when it was set back is due again, and claimed by the next call.
 func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error) {
 	rows, err := s.pool.Query(ctx, `
 		WITH due AS ( -- urgency by urgency, each in the order of its index, however many wait
@@ -27,13 +31,27 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 		), claimed AS (
 			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1, pollable = false
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
+		), void AS ( -- a lease and a wait longer than any; the subselects let the indexes find them
+			UPDATE damsync.lookup l SET next_attempt_at = least(next_attempt_at, clock_timestamp()),
+				lease_owner = CASE WHEN lease_until > clock_timestamp() + $5::interval THEN NULL ELSE lease_owner END,
+				lease_until = CASE WHEN lease_until > clock_timestamp() + $5::interval THEN NULL ELSE lease_until END
+			WHERE asset_id IN (
+				SELECT asset_id FROM (SELECT asset_id FROM damsync.lookup WHERE lease_until IS NOT NULL
+					AND (lease_until > (SELECT clock_timestamp()) + $5::interval OR next_attempt_at > (SELECT clock_timestamp()) + $6::interval)
+					LIMIT $7 FOR UPDATE SKIP LOCKED) leased
+				UNION ALL
+				SELECT w.asset_id FROM unnest($4::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
+					SELECT asset_id FROM damsync.lookup WHERE urgency = u.urgency AND wanted > done AND lease_until IS NULL
+						AND next_attempt_at > (SELECT clock_timestamp()) + $6::interval
+					ORDER BY next_attempt_at LIMIT $7 FOR UPDATE SKIP LOCKED) w)
 		)
 		SELECT c.asset_id, coalesce(a.type, c.asset_type), coalesce(a.self, c.self), a.id IS NOT NULL,
 			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
 				ORDER BY id DESC LIMIT 1), a.source_task, '')
-		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, lease, urgencies(except))
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, lease, urgencies(except),
+		maxLease, state.LongestWait, voidAtOnce)
 	if err != nil {
 		return nil, fmt.Errorf("claim lookups: %w", err)
 	}
@@ -122,13 +140,13 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 	return nil
 }
 
-// FailLookup puts a lookup back for after; its reason is visible meanwhile. counts says whether the
+// FailLookup puts a lookup back for after, at most state.LongestWait; its reason is visible meanwhile. counts says whether the
 // failure is the asset's own.
 func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL, error_class = $3, error = $4,
 		next_attempt_at = CASE WHEN wanted > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
 		attempts = CASE WHEN $7 THEN attempts ELSE greatest(attempts - 1, 0) END
-		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), after, l.Wanted, counts)
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), min(after, state.LongestWait), l.Wanted, counts)
 	if err != nil {
 		return fmt.Errorf("put lookup of %s back: %w", l.AssetID, err)
 	}

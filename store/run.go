@@ -20,8 +20,9 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease ti
 	err := s.inTx(ctx, "start "+kind, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			UPDATE damsync.run SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval
-			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2)
-			RETURNING id, started_at, cursor`, kind, s.id, lease).Scan(&run.ID, &run.StartedAt, &run.Cursor)
+			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2
+				OR lease_until > clock_timestamp() + $4::interval)
+			RETURNING id, started_at, cursor`, kind, s.id, lease, maxLease).Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if err == nil {
 			run.Resumed = true
 			return nil

@@ -231,7 +231,7 @@ func lookupRetry(ctx context.Context, l state.Lookup, err error) (class string, 
 	case errors.Is(err, cmp.ErrForbidden):
 		return "forbidden", retryDelay(6+l.Attempts, time.Hour), true
 	case errors.Is(err, errContradiction):
-		return "contradiction", retryDelay(6+l.Attempts, 6*time.Hour), true
+		return "contradiction", retryDelay(6+l.Attempts, state.LongestWait), true
 	case errors.Is(err, cmp.ErrTemporary):
 		return "temporary", retryDelay(l.Attempts, 5*time.Minute), true
 	default:

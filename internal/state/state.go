@@ -98,6 +98,9 @@ type Lookup struct {
 	Attempts    int
 }
 
+// LongestWait is the longest that a lookup waits for its next attempt.
+const LongestWait = 6 * time.Hour
+
 // Reading is what a lookup found.
 type Reading struct {
 	Asset   library.Asset
