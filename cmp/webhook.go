@@ -22,14 +22,14 @@ type Event struct {
 }
 
 // ParseEvent reads a webhook payload. Unknown events and keys are accepted, and
-// so are missing ones and ones of another shape. The error says that body is not a
-// JSON object or is over MaxEventBytes.
+// so are missing ones and ones of another shape, up to JSON that is no object. The
+// error says that body is not JSON or is over MaxEventBytes.
 func ParseEvent(body []byte) (Event, error) {
 	if len(body) > MaxEventBytes {
 		return Event{}, fmt.Errorf("parse event: body of %d bytes is over the limit of %d", len(body), MaxEventBytes)
 	}
-	if !json.Valid(body) || !isObject(body) {
-		return Event{}, errors.New("parse event: body is not a JSON object")
+	if !json.Valid(body) {
+		return Event{}, errors.New("parse event: body is not JSON")
 	}
 	outer := members(body)
 	data := members(outer["data"])

@@ -152,8 +152,8 @@ func TestWebhookAnswers(t *testing.T) {
 		stored  int
 	}{
 		"library event":        {strings.NewReader(library), right, 202, Stored, 1},
-		"task event":           {strings.NewReader(task), right, 202, Ignored, 0},
-		"unknown event":        {strings.NewReader(`{"event_name":"x","data":{"new":1},"more":[]}`), right, 202, Ignored, 0},
+		"task event":           {strings.NewReader(task), right, 202, Ignored, 1},
+		"unknown event":        {strings.NewReader(`{"event_name":"x","data":{"new":1},"more":[]}`), right, 202, Ignored, 1},
 		"chunked":              {chunked{strings.NewReader(library)}, right, 202, Stored, 1},
 		"header case":          {strings.NewReader(library), []string{"cALLBACK-sECRET", hunter}, 202, Stored, 1},
 		"exactly 256 KiB":      {strings.NewReader(sized(256 << 10)), right, 202, Stored, 1},
@@ -170,7 +170,8 @@ func TestWebhookAnswers(t *testing.T) {
 		"wrong and huge":       {strings.NewReader(sized(1 << 20)), nil, 401, Unauthorized, 0},
 		"wrong and not JSON":   {strings.NewReader("x"), nil, 401, Unauthorized, 0},
 		"not JSON":             {strings.NewReader("event=asset_added"), right, 400, Malformed, 0},
-		"JSON but no object":   {strings.NewReader("[1]"), right, 400, Malformed, 0},
+		"JSON but no object":   {strings.NewReader("[1]"), right, 202, Ignored, 1},
+		"null":                 {strings.NewReader("null"), right, 202, Ignored, 1},
 		"empty":                {strings.NewReader(""), right, 400, Malformed, 0},
 		"trailing comma":       {strings.NewReader(`{"event_name":"asset_added",}`), right, 400, Malformed, 0},
 		"something after JSON": {strings.NewReader(library + "x"), right, 400, Malformed, 0},
@@ -198,16 +199,20 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 }
 
+// What concerns no library asset is stored without one, so that nobody acts on it.
 func TestEventIsStoredWhole(t *testing.T) {
 	r := start(t, nil)
-	r.post(t, strings.NewReader(library), "Callback-Secret", hunter)
+	const taskAsset = `{"event_name":"task_asset_modified","data":{"task":{"id":"t1"},"asset":{"id":"ta"}}}`
+	for _, body := range []string{library, taskAsset, "[1]"} {
+		r.post(t, strings.NewReader(body), "Callback-Secret", hunter)
+	}
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
 	want := []InboxEvent{{
 		Name: "asset_added", AssetID: "a1", AssetType: "image", Self: "https://api.example/images/a1",
 		SourceTask: "t1", Body: []byte(library),
-	}}
+	}, {Name: "task_asset_modified", Body: []byte(taskAsset)}, {Body: []byte("[1]")}}
 	if diff := gocmp.Diff(want, r.events); diff != "" {
 		t.Error(diff)
 	}
@@ -269,6 +274,9 @@ func TestEventThatCannotBeStored(t *testing.T) {
 			}
 			if r.counts[StoreFailed] != 1 {
 				t.Errorf("counts %v", r.counts)
+			}
+			if log := r.log.String(); !strings.Contains(log, `"asset_id":"a1"`) {
+				t.Errorf("log: %s", log)
 			}
 		})
 	}

@@ -19,16 +19,16 @@ type Inbox interface {
 	Store(ctx context.Context, event InboxEvent) error
 }
 
-// InboxEvent is a webhook about a library asset. Only AssetID is sure to be
-// there. Texts are as the sender gave them, of any length and with any character
+// InboxEvent is a webhook. Whether any member but Body is there is the sender's
+// choice; without an AssetID nobody has to act on it. Texts are as the sender gave them, of any length and with any character
 // that JSON can write.
 type InboxEvent struct {
 	Name       string
-	AssetID    string
+	AssetID    string // empty when the event concerns no library asset
 	AssetType  string
 	Self       string // the asset's link as given: it may point anywhere
 	SourceTask string
-	Body       []byte // as received: a JSON object
+	Body       []byte // as received: JSON
 }
 
 // Outcome is what became of a request to the webhook path.
@@ -37,7 +37,7 @@ type Outcome string
 // The outcomes, with the status that the sender got.
 const (
 	Stored       Outcome = "stored"       // 202
-	Ignored      Outcome = "ignored"      // 202: concerns no library asset
+	Ignored      Outcome = "ignored"      // 202: stored, but concerns no library asset
 	Unauthorized Outcome = "unauthorized" // 401
 	Malformed    Outcome = "malformed"    // 400
 	TooLarge     Outcome = "too_large"    // 413
@@ -102,9 +102,6 @@ func (s *Server) receive(slots slots, w http.ResponseWriter, r *http.Request) Ou
 	if err != nil {
 		return Malformed
 	}
-	if !event.Library {
-		return Ignored
-	}
 	return s.store(r.Context(), event, body)
 }
 
@@ -138,16 +135,19 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, Outcome) {
 	}
 }
 
+// store keeps also what concerns no library asset: what the CMP was told to be
+// delivered can then be looked at.
 func (s *Server) store(ctx context.Context, e cmp.Event, body []byte) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.options.StoreTimeout)
 	defer cancel()
-	err := s.options.Inbox.Store(ctx, InboxEvent{
-		Name: e.Name, AssetID: e.AssetID, AssetType: e.AssetType,
-		Self: e.Self, SourceTask: e.SourceTask, Body: body,
-	})
-	if err != nil {
-		s.options.Log.Error().Err(err).Str("asset", e.AssetID).Msg("webhook not stored, the sender will repeat it")
+	stored, outcome := InboxEvent{Name: e.Name, Body: body}, Ignored
+	if e.Library {
+		stored.AssetID, stored.AssetType, stored.Self, stored.SourceTask = e.AssetID, e.AssetType, e.Self, e.SourceTask
+		outcome = Stored
+	}
+	if err := s.options.Inbox.Store(ctx, stored); err != nil {
+		s.options.Log.Error().Err(err).Str("asset_id", e.AssetID).Msg("webhook not stored, the sender will repeat it")
 		return StoreFailed
 	}
-	return Stored
+	return outcome
 }
