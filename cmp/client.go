@@ -1,6 +1,7 @@
 package cmp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,7 +20,8 @@ type Options struct {
 	Tokens TokenSource
 	Grants Grants
 	// Transport carries API calls and downloads; nil means a transport of its own
-	// with sensible limits. It must not follow redirects or retry by itself.
+	// with sensible limits. It must not follow redirects or retry by itself, and has to speak
+	// HTTP/1.1 to the API: a request that lost its grant is held back by closing its connection.
 	Transport http.RoundTripper
 	UserAgent string // "damsync" when empty
 	// Log gets a debug line a request, and a warning when the API throttles; never a
@@ -78,8 +80,15 @@ func newStack(api *url.URL, o Options) http.RoundTripper {
 	return &retry{next: t, grants: o.Grants, log: o.Log}
 }
 
-func newTransport() http.RoundTripper {
+// newTransport gives each request in flight a connection of its own. Over HTTP/2 they would share one:
+// closing it to hold back the one request whose grant went stale would break all others, each of
+// which would cost a grant again. At ten requests a second there is nothing to gain by sharing.
+func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	// The default transport's own configuration offers HTTP/2 whatever Protocols says.
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	t.MaxIdleConnsPerHost = 32
 	t.ResponseHeaderTimeout = 60 * time.Second
 	return t

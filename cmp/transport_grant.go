@@ -42,7 +42,8 @@ func (t *granting) RoundTrip(req *http.Request) (*http.Response, error) {
 			if err != nil {
 				cancel(err)
 				// The transport would write now whatever the context says. A closed connection
-				// is the one thing that keeps the request from leaving.
+				// is the one thing that keeps the request from leaving. It is this request's alone:
+				// the transport speaks HTTP/1.1.
 				_ = info.Conn.Close()
 			}
 			sent, g = departing, nil // a replay takes another
