@@ -32,7 +32,8 @@ that nothing is doubled, nothing foreign touched, nothing lost when a call is
 repeated or broken off. It writes below a directory or prefix of its own named
 damsync-verify-…, beside what is there, and removes that at the end, also after
 Ctrl-C. It needs neither the database nor the CMP. Some hundred small objects are
-written; a few dozen megabytes where uploads are resumable.
+written; some 250 megabytes where uploads are resumable, which is tried with parts
+of 5 MiB whatever part_size and multipart_threshold say.
 
 A case is skipped that the target cannot be asked for, or that only a test of the
 adapter itself can play.`,
@@ -84,6 +85,8 @@ func verifyTargets(ctx context.Context, w io.Writer, targets []config.Target) er
 	}
 	return nil
 }
+
+const smallestPart = "5MiB" // that S3 allows
 
 // scratchPrefix begins the name of the directory or prefix in which everything is tried.
 const scratchPrefix = s3.ScratchPrefix
@@ -144,12 +147,16 @@ func scratchOption(adapter string) string {
 	return "prefix"
 }
 
-// inScratch is the target with another place, below its own.
+// inScratch is the target with another place, below its own, where uploads go in the smallest
+// parts that there are: with those configured, trying to resume one would take gigabytes.
 func inScratch(t config.Target, dir string) config.Target {
 	option := scratchOption(t.Adapter)
 	own, _ := t.Options[option].(string) // a prefix may be missing
 	t.Options = maps.Clone(t.Options)
 	t.Options[option] = path.Join(own, dir)
+	if t.Adapter == "s3" {
+		t.Options["multipart_threshold"], t.Options["part_size"] = smallestPart, smallestPart
+	}
 	if t.Adapter == "filesystem" {
 		t.Options[option] = filepath.Join(own, filepath.FromSlash(dir))
 		t.Options["create"] = true // of the scratch directory; the root itself has passed its check

@@ -22,6 +22,10 @@ func resumeCases() []testCase {
 	}
 }
 
+// largestPart is the largest MinPartBytes that is tried: a case holds a few times as much in memory
+// and sends it as often.
+const largestPart = 64 << 20
+
 // upload is a content of several parts and what the core keeps of its upload.
 type upload struct {
 	k       *kit
@@ -34,7 +38,8 @@ type upload struct {
 func (k *kit) upload(seed string) *upload {
 	k.Helper()
 	k.needs(k.can.ResumableUpload, "resumable uploads")
-	var body bytes.Buffer
+	k.needs(k.can.MinPartBytes <= largestPart, fmt.Sprintf("parts of at most %d bytes, since several are held in memory; the target's are of %d", largestPart, k.can.MinPartBytes))
+	var body strings.Builder
 	for i := 0; int64(body.Len()) < 3*k.can.MinPartBytes+k.can.MinPartBytes/2; i++ {
 		fmt.Fprintf(&body, "%s %d ", seed, i)
 	}

@@ -3,6 +3,7 @@ package damtest_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"damsync/dam"
@@ -83,5 +84,24 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	})
 	if ok || reported != 3 {
 		t.Errorf("passed %v with %d results", ok, reported)
+	}
+}
+
+// A target that resumes gigabytes only is not made to, and it is told.
+func TestLargePartsAreNotTried(t *testing.T) {
+	for name, r := range verify(t, func(target *damtest.Target, store *memory.Store) {
+		target.Open = func(instance string) (dam.Adapter, error) {
+			b := whole(store, instance)
+			b.describe = func(c dam.Capabilities) dam.Capabilities {
+				c.MinPartBytes = 5 << 30
+				return c
+			}
+			return b, nil
+		}
+	}) {
+		resumes := strings.HasPrefix(name, "resume/")
+		if resumes != (r.Outcome == damtest.Skipped) || resumes && !strings.Contains(r.Messages[0], "5368709120") {
+			t.Errorf("%s %s: %q", name, r.Outcome, r.Messages)
+		}
 	}
 }

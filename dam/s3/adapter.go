@@ -69,13 +69,22 @@ func (a *Adapter) Describe() dam.Capabilities {
 		MaxMetadataBytes:     maxMetadataBytes,
 
 		ResumableUpload: true,
-		MinPartBytes:    max(a.threshold, a.partSize),
+		MinPartBytes:    a.minPartBytes(),
 		ReadBack:        true,
 	}
 	if a.checksum == checksumSHA256 {
 		c.ContentHash = "sha256"
 	}
 	return c
+}
+
+// minPartBytes is the least content that goes in parts for sure. What is signed goes
+// so as soon as it does not fit into one.
+func (a *Adapter) minPartBytes() int64 {
+	if a.signs() {
+		return a.partSize
+	}
+	return max(a.threshold, a.partSize)
 }
 
 // checkMark refuses a mark of another adapter.

@@ -53,3 +53,20 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+// Sessions are saved from where on bodies go in parts for sure.
+func TestMinPartBytes(t *testing.T) {
+	for name, c := range map[string]struct {
+		given map[string]any
+		want  int64
+	}{
+		"streamed":    {map[string]any{}, maxSinglePut},
+		"signed":      {map[string]any{"endpoint": "http://127.0.0.1:1"}, 16 * mib},
+		"large parts": {map[string]any{"multipart_threshold": "5MiB", "part_size": "8MiB"}, 8 * mib},
+	} {
+		a := newAdapter(t, with(c.given, map[string]any{"bucket": "b"}))
+		if got := a.Describe().MinPartBytes; got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
