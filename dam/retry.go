@@ -24,7 +24,7 @@ const (
 // repeated. Other classes and a listing that has begun are passed on as they are,
 // and so is the last failure.
 func Retry(next Adapter) Adapter {
-	return retrying{wrap{next, repeat}}
+	return retrying{wrap{next, func(ctx context.Context, _ Op, do func() error) error { return Repeat(ctx, do) }}}
 }
 
 type retrying struct{ wrap }
@@ -40,7 +40,10 @@ func (r retrying) Put(ctx context.Context, obj Object, current Remote) (Remote, 
 	return r.remote(ctx, OpPut, func() (Remote, error) { return r.next.Put(ctx, obj, current) })
 }
 
-func repeat(ctx context.Context, _ Op, do func() error) error {
+// Repeat does what Retry does, for one step of many that an adapter takes within
+// a call which Retry cannot repeat: a listing that has begun. do has to be a
+// step that may be repeated.
+func Repeat(ctx context.Context, do func() error) error {
 	curve := backoff.NewExponentialBackOff()
 	curve.InitialInterval, curve.MaxInterval = retryFirst, retryLongest
 	var last error

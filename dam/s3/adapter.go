@@ -7,6 +7,7 @@ import (
 
 	"damsync/dam"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -16,8 +17,9 @@ type Adapter struct {
 	target   string
 	instance string
 
-	mu        sync.Mutex // guards api while it is made
+	mu        sync.Mutex // guards api and http
 	api       *s3.Client
+	http      *awshttp.BuildableClient
 	intercept func(s3.HTTPClient) s3.HTTPClient // nil outside of tests
 
 	parts   chan []byte // room for parts; nil until first used

@@ -14,7 +14,7 @@ func (a *Adapter) SetMetadata(
 ) (dam.Remote, error) {
 	raw, err := encodeMetadata(md)
 	if err != nil {
-		return dam.Remote{}, classed("set metadata of "+mark.AssetID, err)
+		return dam.Remote{}, classed(ctx, "set metadata of "+mark.AssetID, err)
 	}
 	return a.change(ctx, "set metadata of", mark, []string{placeOf(r)}, func(f found) (dam.Remote, error) {
 		at, ok := f.intact()
@@ -31,7 +31,7 @@ func (a *Adapter) SetMetadata(
 // removed. The new one tells where it came from until then.
 func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.Mark, p string) (dam.Remote, error) {
 	if err := a.checkPath(p); err != nil {
-		return dam.Remote{}, classed("move "+mark.AssetID, err)
+		return dam.Remote{}, classed(ctx, "move "+mark.AssetID, err)
 	}
 	return a.change(ctx, "move", mark, []string{placeOf(r), p}, func(f found) (dam.Remote, error) {
 		at, ok := f.intact()
@@ -111,7 +111,7 @@ func (a *Adapter) change(
 ) (dam.Remote, error) {
 	doing += " " + mark.AssetID
 	if err := a.checkMark(mark); err != nil {
-		return dam.Remote{}, classed(doing, err)
+		return dam.Remote{}, classed(ctx, doing, err)
 	}
 	var err error
 	for range attempts {
@@ -124,8 +124,8 @@ func (a *Adapter) change(
 			r, err = step(f)
 		}
 		if !errors.Is(err, errChanged) {
-			return r, classed(doing, err)
+			return r, classed(ctx, doing, err)
 		}
 	}
-	return dam.Remote{}, classed(doing, fmt.Errorf("%w: %w", dam.ErrTemporary, err))
+	return dam.Remote{}, classed(ctx, doing, fmt.Errorf("%w: %w", dam.ErrTemporary, err))
 }

@@ -48,8 +48,8 @@ func isDenied(err error, need dam.Need) bool {
 }
 
 // deny names what is missing when the server refuses without a better reason.
-func deny(doing string, need dam.Need, advice string, err error) error {
-	err = classedRead(doing, err)
+func deny(ctx context.Context, doing string, need dam.Need, advice string, err error) error {
+	err = classedRead(ctx, doing, err)
 	var denied *dam.Denied
 	if errors.Is(err, dam.ErrAuth) && !errors.As(err, &denied) {
 		return &dam.Denied{Need: need, Advice: advice, Err: err}
@@ -63,7 +63,7 @@ func (a *Adapter) checkList(ctx context.Context, api *s3.Client) (empty bool, er
 		if denied := a.nothingToList(err); denied != nil {
 			return false, denied
 		}
-		return false, deny("list bucket "+a.bucket, dam.NeedList, "allow s3:ListBucket on bucket "+a.bucket, err)
+		return false, deny(ctx, "list bucket "+a.bucket, dam.NeedList, "allow s3:ListBucket on bucket "+a.bucket, err)
 	}
 	return len(out.Contents) == 0, nil
 }
@@ -95,8 +95,14 @@ func (a *Adapter) nothingToList(err error) error {
 const checkName = stateDir + "check" // where nothing ever is
 
 func (a *Adapter) checkRead(ctx context.Context) error {
-	_, err := a.head(ctx, a.key(checkName))
-	return deny("look at an object", dam.NeedRead, "allow s3:GetObject on "+a.objects(), err)
+	_, err := a.ask(ctx, a.key(checkName))
+	switch {
+	case isMissing(err):
+		return nil
+	case isRefusal(err):
+		err = a.refusal(ctx, "look at what is not there", err)
+	}
+	return deny(ctx, "look at an object", dam.NeedRead, "allow s3:GetObject on "+a.objects(), err)
 }
 
 func (a *Adapter) objects() string { return a.bucket + "/" + a.prefix + "*" }
@@ -104,13 +110,13 @@ func (a *Adapter) objects() string { return a.bucket + "/" + a.prefix + "*" }
 func (a *Adapter) checkWrite(ctx context.Context, api *s3.Client) error {
 	err := a.tryUpload(ctx, api, "")
 	if err != nil {
-		return deny("begin an upload", dam.NeedWrite,
+		return deny(ctx, "begin an upload", dam.NeedWrite,
 			"allow s3:PutObject and s3:AbortMultipartUpload on "+a.objects(), err)
 	}
 	if len(a.tags) == 0 {
 		return nil
 	}
-	return deny("begin an upload with a tag", dam.NeedTag,
+	return deny(ctx, "begin an upload with a tag", dam.NeedTag,
 		"allow s3:PutObjectTagging on "+a.objects()+", or leave out option tags", a.tryUpload(ctx, api, "damsync=check"))
 }
 
@@ -137,5 +143,5 @@ func (a *Adapter) checkRemove(ctx context.Context, api *s3.Client) error {
 	if isMissing(err) {
 		return nil
 	}
-	return deny("remove an object", dam.NeedDelete, "allow s3:DeleteObject on "+a.objects(), err)
+	return deny(ctx, "remove an object", dam.NeedDelete, "allow s3:DeleteObject on "+a.objects(), err)
 }

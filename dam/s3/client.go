@@ -10,12 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"damsync/dam"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -31,29 +28,32 @@ func newHTTPClient() *awshttp.BuildableClient {
 	})
 }
 
-// connect makes the client at first use, since reading credentials is I/O. A
-// failure is tried again with the next call.
+// connect makes the client at first use, since reading credentials is I/O, and anew
+// after they were refused. A failure is tried again with the next call.
 func (a *Adapter) connect(ctx context.Context) (*s3.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.api != nil {
 		return a.api, nil
 	}
+	if a.http == nil {
+		a.http = newHTTPClient()
+	}
 	cfg, err := config.LoadDefaultConfig(ctx, a.loadOptions()...)
 	if err != nil {
-		return nil, fmt.Errorf("load credentials: %w", &dam.Denied{
-			Need: dam.NeedCredentials, Advice: "set access_key_id and secret_access_key, or mend the AWS environment and files", Err: err,
-		})
+		return nil, fmt.Errorf("load credentials: %w", noCredentials(err))
 	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1" // what servers that know no regions want signed
 	}
+	cfg.Credentials = denying{cfg.Credentials}
 	a.api = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = a.pathStyle
 		o.Retryer = aws.NopRetryer{} // who calls decides; a body cannot be sent twice
 		// A checksum that the SDK computes would read the body beforehand.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.APIOptions = append(o.APIOptions, whenDenied(a.disconnect))
 		if a.intercept != nil {
 			o.HTTPClient = a.intercept(o.HTTPClient)
 		}
@@ -64,8 +64,16 @@ func (a *Adapter) connect(ctx context.Context) (*s3.Client, error) {
 	return a.api, nil
 }
 
+// disconnect gives the client up, so that the next one reads the credentials anew.
+// Its connections stay.
+func (a *Adapter) disconnect() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.api = nil
+}
+
 func (a *Adapter) loadOptions() []func(*config.LoadOptions) error {
-	load := []func(*config.LoadOptions) error{config.WithHTTPClient(newHTTPClient())}
+	load := []func(*config.LoadOptions) error{config.WithHTTPClient(a.http)}
 	if a.region != "" {
 		load = append(load, config.WithRegion(a.region))
 	}
@@ -73,20 +81,6 @@ func (a *Adapter) loadOptions() []func(*config.LoadOptions) error {
 		load = append(load, config.WithCredentialsProvider(aws.CredentialsProviderFunc(a.credentials)))
 	}
 	return load
-}
-
-func (a *Adapter) credentials(ctx context.Context) (aws.Credentials, error) {
-	secret, err := a.secretKey()
-	if err != nil {
-		return aws.Credentials{}, &dam.Denied{
-			Need: dam.NeedCredentials, Advice: "mend secret_access_key_file", Err: err,
-		}
-	}
-	token := ""
-	if a.sessionToken != nil {
-		token = a.sessionToken()
-	}
-	return credentials.NewStaticCredentialsProvider(a.accessKeyID, secret, token).Retrieve(ctx)
 }
 
 const maxSecretBytes = 4096

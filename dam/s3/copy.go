@@ -58,7 +58,7 @@ func (a *Adapter) copyWhole(ctx context.Context, at, dst place, h headers) (plac
 	}
 	out, err := api.CopyObject(ctx, in)
 	if err != nil {
-		return place{}, afterWrite("copy "+at.name, err)
+		return place{}, afterWrite(ctx, "copy "+at.name, err)
 	}
 	now := place{}
 	if out.CopyObjectResult != nil {
@@ -70,11 +70,11 @@ func (a *Adapter) copyWhole(ctx context.Context, at, dst place, h headers) (plac
 
 // afterWrite makes a failed condition errChanged. A source of a copy that went
 // away is one too.
-func afterWrite(doing string, err error) error {
+func afterWrite(ctx context.Context, doing string, err error) error {
 	if isChanged(err) || errorCode(err) == "NoSuchKey" {
 		return fmt.Errorf("%s: %w: %w", doing, errChanged, err)
 	}
-	return classed(doing, err)
+	return classed(ctx, doing, err)
 }
 
 func (a *Adapter) copySource(at place) *string {
@@ -122,7 +122,7 @@ func (a *Adapter) copyRanges(ctx context.Context, at, dst place, id string) ([]t
 				CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", from, to)),
 			})
 			if err != nil {
-				return afterWrite("copy part of "+at.name, err)
+				return afterWrite(ctx, "copy part of "+at.name, err)
 			}
 			parts[i] = types.CompletedPart{PartNumber: number, ETag: out.CopyPartResult.ETag}
 			return nil
@@ -143,8 +143,11 @@ func (a *Adapter) get(ctx context.Context, at place) (io.ReadCloser, error) {
 	if isChanged(err) || isMissing(err) {
 		return nil, fmt.Errorf("read %s: %w: %w", at.name, errChanged, err)
 	}
+	if isRefusal(err) {
+		return nil, a.refused(ctx, "read "+at.name, err)
+	}
 	if err != nil {
-		return nil, classedRead("read "+at.name, err)
+		return nil, classedRead(ctx, "read "+at.name, err)
 	}
 	return out.Body, nil
 }

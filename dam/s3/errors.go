@@ -18,11 +18,11 @@ import (
 
 // classed wraps err with what was being done and the class that the server's
 // answer stands for. An error that has a class keeps it.
-func classed(doing string, err error) error {
+func classed(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if dam.Classify(err) != dam.ClassUnknown || isContext(err) {
+	if dam.Classify(err) != dam.ClassUnknown || gaveUp(ctx, err) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if class := classOf(err); class != nil {
@@ -31,9 +31,10 @@ func classed(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// isContext reports that the caller gave up.
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// gaveUp reports that err is of the end of ctx. The error alone does not tell: the
+// time-outs of a connection say that they are context.DeadlineExceeded.
+func gaveUp(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 }
 
 // classOf judges by the code, then by the status, then by how far the request
@@ -77,7 +78,7 @@ func codeClass(code string, header http.Header) error {
 	case "QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity":
 		return dam.ErrFull
 	case "EntityTooLarge", "KeyTooLongError", "KeyTooLong", "MetadataTooLarge", "InvalidTag", "InvalidArgument",
-		"InvalidStorageClass", "InvalidDigest", "InvalidObjectName", "XMinioInvalidObjectName", "ObjectParentIsFile",
+		"InvalidStorageClass", "InvalidObjectState", "InvalidDigest", "InvalidObjectName", "XMinioInvalidObjectName", "ObjectParentIsFile",
 		"ExistingObjectIsDirectory", "DirectoryObjectContainsData":
 		return dam.ErrInvalid
 	case "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "OperationAborted", "InternalError":
@@ -126,13 +127,29 @@ func errorCode(err error) string {
 	return api.ErrorCode()
 }
 
-// retryAfter reads the header in seconds; servers that throttle rarely send it.
+const longestRetryAfter = 24 * time.Hour
+
+// retryAfter reads the header, seconds or a date; servers that throttle rarely send it. The date is held
+// against that of the answer, for the server's clock is another.
 func retryAfter(header http.Header) time.Duration {
-	n, err := strconv.Atoi(strings.TrimSpace(header.Get("Retry-After")))
-	if err != nil || n < 0 || n > 86400 {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	n, err := strconv.Atoi(text)
+	after := time.Duration(n) * time.Second
+	if err != nil {
+		at, err := http.ParseTime(text)
+		if err != nil {
+			return 0
+		}
+		now, err := http.ParseTime(header.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		after = at.Sub(now)
+	}
+	if after < 0 || after > longestRetryAfter {
 		return 0
 	}
-	return time.Duration(n) * time.Second
+	return after
 }
 
 // isChanged reports that a condition of the request did not hold: another

@@ -32,7 +32,7 @@ func (a *Adapter) Find(ctx context.Context, key dam.Key, hints []string) (dam.Re
 		f.own, err = a.search(ctx, key.AssetID)
 	}
 	if err != nil {
-		return dam.Remote{}, classedRead(doing, err)
+		return dam.Remote{}, classedRead(ctx, doing, err)
 	}
 	if len(f.own) > 0 {
 		return f.remote(), nil
@@ -124,7 +124,7 @@ func (a *Adapter) locate(ctx context.Context, assetID string, names []string) (f
 	var f found
 	for len(names) > 0 {
 		names = f.unseen(names)
-		places, err := a.lookAll(ctx, names)
+		places, err := together(ctx, names, a.look)
 		if err != nil {
 			return found{}, err
 		}
@@ -175,13 +175,14 @@ func (f found) unseen(names []string) []string {
 	return fresh
 }
 
-func (a *Adapter) lookAll(ctx context.Context, names []string) ([]place, error) {
+// together looks at places at the same time.
+func together(ctx context.Context, names []string, look func(context.Context, string) (place, error)) ([]place, error) {
 	places := make([]place, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(lookAhead)
 	for i, name := range names {
 		g.Go(func() (err error) {
-			places[i], err = a.look(ctx, name)
+			places[i], err = look(ctx, name)
 			return err
 		})
 	}
@@ -210,14 +211,17 @@ func (a *Adapter) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, er
 	}
 	api, err := a.connect(ctx)
 	if err != nil {
-		return nil, classedRead(doing, err)
+		return nil, classedRead(ctx, doing, err)
 	}
 	out, err := api.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: aws.String(a.key(name))})
 	if isMissing(err) {
 		return nil, fmt.Errorf("%s: %w", doing, dam.ErrNotFound)
 	}
+	if isRefusal(err) {
+		return nil, a.refused(ctx, doing, err)
+	}
 	if err != nil {
-		return nil, classedRead(doing, err)
+		return nil, classedRead(ctx, doing, err)
 	}
 	at := place{name: name, exists: true}
 	at.read(a, out.Metadata, aws.ToString(out.ContentType))

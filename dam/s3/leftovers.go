@@ -46,7 +46,7 @@ func (a *Adapter) noteUpload(ctx context.Context, name, id string) error {
 		Bucket: &a.bucket, Key: a.noteKey(id), Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
 		ServerSideEncryption: a.sse, SSEKMSKeyId: optional(a.kmsKeyID),
 	})
-	return classed("write note of upload", err)
+	return classed(ctx, "write note of upload", err)
 }
 
 // forgetUpload removes the note. One that stays costs an abort that finds
@@ -72,7 +72,7 @@ func (a *Adapter) clean(ctx context.Context) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return classedRead("list notes of uploads", err)
+			return classedRead(ctx, "list notes of uploads", err)
 		}
 		for _, o := range page.Contents {
 			if time.Since(aws.ToTime(o.LastModified)) < a.leftoverAge {
@@ -94,7 +94,7 @@ func (a *Adapter) abortNoted(ctx context.Context, key string) error {
 	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(body, maxNoteBytes))
 	if err != nil {
-		return classedRead("read note of upload", err)
+		return classedRead(ctx, "read note of upload", err)
 	}
 	var note uploadNote
 	if json.Unmarshal(raw, &note) == nil && note.UploadID != "" {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 
@@ -25,7 +26,7 @@ func (a *Adapter) List(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return !stopped
 		})
 		if err != nil && !stopped {
-			yield(dam.Remote{}, classedRead("list", err))
+			yield(dam.Remote{}, classedRead(ctx, "list", err))
 		}
 	}
 }
@@ -44,6 +45,31 @@ func (a *Adapter) told(p place, seen map[string]bool) (dam.Remote, bool) {
 	return p.remote(), true
 }
 
+// nextPage repeats what fails for a moment: nobody else can, once the listing has begun.
+func (a *Adapter) nextPage(ctx context.Context, pages *s3.ListObjectsV2Paginator) (page *s3.ListObjectsV2Output, err error) {
+	err = dam.Repeat(ctx, func() error {
+		var err error
+		page, err = pages.NextPage(ctx)
+		return classedRead(ctx, "list objects", err)
+	})
+	return page, err
+}
+
+// lookListed looks at what a page names. What the server refuses to show is
+// foreign, and does not end the listing.
+func (a *Adapter) lookListed(ctx context.Context, names []string) ([]place, error) {
+	return together(ctx, names, func(ctx context.Context, name string) (at place, err error) {
+		err = dam.Repeat(ctx, func() error {
+			at, err = a.look(ctx, name)
+			return err
+		})
+		if errors.Is(err, errRefused) {
+			return place{name: name, exists: true}, nil
+		}
+		return at, err
+	})
+}
+
 // walk looks at every object under the prefix, page by page, but for the
 // adapter's own state. visit returns false to stop.
 func (a *Adapter) walk(ctx context.Context, visit func(place) bool) error {
@@ -53,9 +79,9 @@ func (a *Adapter) walk(ctx context.Context, visit func(place) bool) error {
 	}
 	pages := s3.NewListObjectsV2Paginator(api, &s3.ListObjectsV2Input{Bucket: &a.bucket, Prefix: &a.prefix})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := a.nextPage(ctx, pages)
 		if err != nil {
-			return classedRead("list objects", err)
+			return err
 		}
 		var names []string
 		for _, o := range page.Contents {
@@ -66,7 +92,7 @@ func (a *Adapter) walk(ctx context.Context, visit func(place) bool) error {
 		}
 		for len(names) > 0 {
 			n := min(len(names), lookAhead)
-			places, err := a.lookAll(ctx, names[:n])
+			places, err := a.lookListed(ctx, names[:n])
 			if err != nil {
 				return err
 			}

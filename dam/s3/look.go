@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -73,6 +74,9 @@ func (a *Adapter) look(ctx context.Context, name string) (place, error) {
 		return at, err
 	}
 	side, err := a.head(ctx, a.sidecarKey(name))
+	if errors.Is(err, errRefused) {
+		side, err = place{name: a.place(a.sidecarKey(name)), exists: true}, nil
+	}
 	if err != nil {
 		return at, err
 	}
@@ -85,20 +89,14 @@ func (a *Adapter) look(ctx context.Context, name string) (place, error) {
 
 func (a *Adapter) head(ctx context.Context, key string) (place, error) {
 	at := place{name: a.place(key)}
-	api, err := a.connect(ctx)
-	if err != nil {
-		return at, err
-	}
-	in := &s3.HeadObjectInput{Bucket: &a.bucket, Key: &key}
-	if a.checksum == checksumSHA256 {
-		in.ChecksumMode = types.ChecksumModeEnabled
-	}
-	out, err := api.HeadObject(ctx, in)
-	if err != nil {
-		if isMissing(err) {
-			return at, nil
-		}
-		return at, classedRead("look at "+at.name, err)
+	out, err := a.ask(ctx, key)
+	switch {
+	case isMissing(err):
+		return at, nil
+	case isRefusal(err):
+		return at, a.refused(ctx, "look at "+at.name, err)
+	case err != nil:
+		return at, classedRead(ctx, "look at "+at.name, err)
 	}
 	at.exists, at.etag, at.size = true, aws.ToString(out.ETag), aws.ToInt64(out.ContentLength)
 	at.storageClass = out.StorageClass
@@ -107,6 +105,18 @@ func (a *Adapter) head(ctx context.Context, key string) (place, error) {
 	}
 	at.read(a, out.Metadata, aws.ToString(out.ContentType))
 	return at, nil
+}
+
+func (a *Adapter) ask(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	api, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in := &s3.HeadObjectInput{Bucket: &a.bucket, Key: &key}
+	if a.checksum == checksumSHA256 {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
+	return api.HeadObject(ctx, in)
 }
 
 // read takes the mark from the user metadata. What a single PUT could not know
@@ -157,12 +167,12 @@ func hexOf(checksum string) string {
 
 // classedRead is classed for a request that changes nothing: repeating it is
 // always right.
-func classedRead(doing string, err error) error {
+func classedRead(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = classed(doing, err)
-	if dam.Classify(err) == dam.ClassUnknown && !isContext(err) {
+	err = classed(ctx, doing, err)
+	if dam.Classify(err) == dam.ClassUnknown && !gaveUp(ctx, err) {
 		return fmt.Errorf("%w: %w", dam.ErrTemporary, err)
 	}
 	return err

@@ -41,7 +41,7 @@ type options struct {
 
 	accessKeyID  string
 	secretKey    func() (string, error) // so that printing an Adapter shows no secret
-	sessionToken func() string
+	sessionToken func() (string, error)
 
 	storageClass types.StorageClass
 	sse          types.ServerSideEncryption
@@ -100,9 +100,10 @@ func (o *options) setters() map[string]func(any) error {
 		"prefix":                 directory(&o.prefix, true),
 		"archive_prefix":         directory(&o.archive, false),
 		"access_key_id":          text(&o.accessKeyID),
-		"secret_access_key":      o.setSecret,
-		"secret_access_key_file": o.setSecretFile,
-		"session_token":          o.setSessionToken,
+		"secret_access_key":      secret(&o.secretKey),
+		"secret_access_key_file": secretFile(&o.secretKey),
+		"session_token":          secret(&o.sessionToken),
+		"session_token_file":     secretFile(&o.sessionToken),
 		"storage_class":          oneOf(&o.storageClass, storageClasses()),
 		"sse":                    oneOf(&o.sse, types.ServerSideEncryption("").Values()),
 		"kms_key_id":             text(&o.kmsKeyID),
@@ -120,22 +121,30 @@ func (o *options) setters() map[string]func(any) error {
 }
 
 // storageClasses that objects can be put with and read from at once.
-func storageClasses() []types.StorageClass { return types.StorageClass("").Values() }
+func storageClasses() []types.StorageClass {
+	return slices.DeleteFunc(types.StorageClass("").Values(), func(c types.StorageClass) bool {
+		return c == types.StorageClassGlacier || c == types.StorageClassDeepArchive
+	})
+}
 
 // contradictions are problems of options with each other.
 func (o *options) contradictions(given map[string]any) []error {
 	var problems []error
 	has := func(key string) bool { _, ok := given[key]; return ok }
-	if has("secret_access_key") && has("secret_access_key_file") {
-		problems = append(problems, errors.New("options secret_access_key and secret_access_key_file exclude each other"))
+	for _, key := range []string{"secret_access_key", "session_token"} {
+		if has(key) && has(key+"_file") {
+			problems = append(problems, fmt.Errorf("options %s and %s_file exclude each other", key, key))
+		}
 	}
 	secret := has("secret_access_key") || has("secret_access_key_file")
 	if has("access_key_id") != secret {
 		problems = append(problems, errors.New("options access_key_id and secret_access_key belong together; "+
 			"leave both out to use the environment, the shared AWS files or the machine's role"))
 	}
-	if has("session_token") && !secret {
-		problems = append(problems, errors.New("option session_token: wants access_key_id and secret_access_key"))
+	for _, key := range []string{"session_token", "session_token_file"} {
+		if has(key) && !secret {
+			problems = append(problems, fmt.Errorf("option %s: wants access_key_id and secret_access_key", key))
+		}
 	}
 	if has("kms_key_id") && !strings.HasPrefix(string(o.sse), "aws:kms") {
 		problems = append(problems, errors.New("option kms_key_id: wants sse: aws:kms"))
@@ -216,31 +225,28 @@ func (o *options) setEndpoint(v any) error {
 	return nil
 }
 
-func (o *options) setSecret(v any) error {
-	s, ok := v.(string)
-	if !ok || s == "" {
-		return errors.New("want a text")
+// secret and secretFile make what gives a secret, the latter by reading the file
+// each time.
+func secret(into *func() (string, error)) func(any) error {
+	return func(v any) error {
+		s, ok := v.(string)
+		if !ok || s == "" {
+			return errors.New("want a text")
+		}
+		*into = func() (string, error) { return s, nil }
+		return nil
 	}
-	o.secretKey = func() (string, error) { return s, nil }
-	return nil
 }
 
-func (o *options) setSecretFile(v any) error {
-	s, ok := v.(string)
-	if !ok || s == "" {
-		return errors.New("want the path of a file")
+func secretFile(into *func() (string, error)) func(any) error {
+	return func(v any) error {
+		s, ok := v.(string)
+		if !ok || s == "" {
+			return errors.New("want the path of a file")
+		}
+		*into = func() (string, error) { return readSecret(s) }
+		return nil
 	}
-	o.secretKey = func() (string, error) { return readSecret(s) }
-	return nil
-}
-
-func (o *options) setSessionToken(v any) error {
-	s, ok := v.(string)
-	if !ok || s == "" {
-		return errors.New("want a text")
-	}
-	o.sessionToken = func() string { return s }
-	return nil
 }
 
 const maxTags = 10 // of an object

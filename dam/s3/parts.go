@@ -246,7 +246,7 @@ func (u *upload) sendPart(ctx context.Context, number int32, body []byte) (types
 	}
 	out, err := api.UploadPart(ctx, in, u.payload())
 	if err != nil {
-		return types.CompletedPart{}, classed(fmt.Sprintf("send part %d", number), goneUpload(err))
+		return types.CompletedPart{}, classed(ctx, fmt.Sprintf("send part %d", number), goneUpload(err))
 	}
 	return types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: in.ChecksumCRC32C}, nil
 }
@@ -309,7 +309,7 @@ func (a *Adapter) beginUpload(ctx context.Context, name string, h headers, check
 		Tagging: h.tagging, StorageClass: h.storageClass, ServerSideEncryption: h.sse, SSEKMSKeyId: h.kmsKeyID,
 	})
 	if err != nil {
-		return "", classed("begin upload of "+name, err)
+		return "", classed(ctx, "begin upload of "+name, err)
 	}
 	id := aws.ToString(out.UploadId)
 	if err := a.noteUpload(ctx, name, id); err != nil {
@@ -331,7 +331,7 @@ func (a *Adapter) completeUpload(
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, IfMatch: c.ifMatch, IfNoneMatch: c.ifNoneMatch,
 	})
 	if err != nil {
-		return place{}, afterWrite("complete upload of "+name, goneUpload(err))
+		return place{}, afterWrite(ctx, "complete upload of "+name, goneUpload(err))
 	}
 	a.forgetUpload(ctx, id)
 	return place{etag: aws.ToString(out.ETag)}, nil

@@ -21,18 +21,18 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	doing := "put " + obj.Mark.AssetID
 	want, err := a.admit(obj)
 	if err != nil {
-		return dam.Remote{}, classed(doing, err)
+		return dam.Remote{}, classed(ctx, doing, err)
 	}
 	seen := current.State != dam.Absent && current.State != ""
 	for range attempts {
 		var r dam.Remote
 		r, err = a.put(ctx, obj, want, current, seen || !a.conditional)
 		if !errors.Is(err, errChanged) {
-			return r, classed(doing, err)
+			return r, classed(ctx, doing, err)
 		}
 		seen = true
 	}
-	return dam.Remote{}, classed(doing, fmt.Errorf("%w: %w", dam.ErrTemporary, err))
+	return dam.Remote{}, classed(ctx, doing, fmt.Errorf("%w: %w", dam.ErrTemporary, err))
 }
 
 // admit refuses what the target will never accept, before the body is opened.

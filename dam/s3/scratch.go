@@ -43,11 +43,11 @@ func (a *Adapter) deleteAll(ctx context.Context, api *s3.Client) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return classedRead("list scratch objects", err)
+			return classedRead(ctx, "list scratch objects", err)
 		}
 		for _, o := range page.Contents {
 			if _, err := api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: o.Key}); err != nil {
-				return classed("delete scratch object "+aws.ToString(o.Key), err)
+				return classed(ctx, "delete scratch object "+aws.ToString(o.Key), err)
 			}
 		}
 	}
@@ -60,12 +60,12 @@ func (a *Adapter) abortAll(ctx context.Context, api *s3.Client) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return classedRead("list scratch uploads", err)
+			return classedRead(ctx, "list scratch uploads", err)
 		}
 		for _, u := range page.Uploads {
 			_, err := api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &a.bucket, Key: u.Key, UploadId: u.UploadId})
 			if err != nil && !isMissing(err) {
-				return classed("abort scratch upload of "+aws.ToString(u.Key), err)
+				return classed(ctx, "abort scratch upload of "+aws.ToString(u.Key), err)
 			}
 		}
 	}

@@ -108,7 +108,7 @@ func (u *upload) listParts(ctx context.Context) ([]types.Part, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, classedRead("list parts", goneUpload(err))
+			return nil, classedRead(ctx, "list parts", goneUpload(err))
 		}
 		parts = append(parts, page.Parts...)
 	}
@@ -130,7 +130,7 @@ func firstCause(err error) error {
 		return err
 	}
 	for _, e := range joined.Unwrap() {
-		if !isContext(e) {
+		if !errors.Is(e, context.Canceled) {
 			return e
 		}
 	}

@@ -52,7 +52,7 @@ func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place,
 			return side, nil
 		}
 		if !isChanged(err) {
-			return side, classed("write sidecar of "+now.name, err)
+			return side, classed(ctx, "write sidecar of "+now.name, err)
 		}
 		if side, err = a.head(ctx, a.sidecarKey(now.name)); err != nil {
 			return side, err
@@ -148,5 +148,5 @@ func (a *Adapter) removeOne(ctx context.Context, p place) error {
 	if err == nil || isMissing(err) {
 		return nil
 	}
-	return afterWrite("remove "+p.name, err)
+	return afterWrite(ctx, "remove "+p.name, err)
 }

@@ -396,6 +396,7 @@ func TestAnswersHaveClasses(t *testing.T) {
 		{http.StatusInsufficientStorage, "", dam.ErrFull},
 		{http.StatusForbidden, "QuotaExceeded", dam.ErrFull},
 		{http.StatusForbidden, "AccessDenied", dam.ErrAuth},
+		{http.StatusForbidden, "InvalidObjectState", dam.ErrInvalid}, // a copy of what is in GLACIER
 		{http.StatusBadRequest, "EntityTooLarge", dam.ErrInvalid},
 		{http.StatusBadRequest, "KeyTooLongError", dam.ErrInvalid},
 		{http.StatusBadRequest, "MetadataTooLarge", dam.ErrInvalid},

@@ -167,7 +167,7 @@ func (t *transfer) send(ctx context.Context, in *s3.PutObjectInput, options ...f
 	}
 	out, err := api.PutObject(ctx, in, options...)
 	if err != nil {
-		return place{}, afterWrite("send "+t.dst.name, err)
+		return place{}, afterWrite(ctx, "send "+t.dst.name, err)
 	}
 	return place{etag: aws.ToString(out.ETag)}, nil
 }
