@@ -12,7 +12,8 @@ CREATE TABLE damsync.verification (
     missing    bigint NOT NULL,
     changed    bigint NOT NULL,
     orphaned   bigint NOT NULL,
-    foreign_objects bigint NOT NULL
+    foreign_objects bigint NOT NULL,
+    unjudged   bigint NOT NULL                   -- could not be looked at
 );
 
 -- What it found. Rows of a run that is not the verification's are of one that
@@ -21,7 +22,7 @@ CREATE TABLE damsync.drift (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id   bigint NOT NULL,
     target   text NOT NULL,
-    kind     text NOT NULL CHECK (kind IN ('missing', 'changed', 'orphaned', 'foreign')),
+    kind     text NOT NULL CHECK (kind IN ('missing', 'changed', 'orphaned', 'foreign', 'unjudged')),
     asset_id text NOT NULL,                      -- empty: foreign
     path     text NOT NULL,
     differs  text NOT NULL,
@@ -45,4 +46,4 @@ JOIN damsync.verification v ON v.target = d.target AND v.run_id = d.run_id
 LEFT JOIN damsync.asset a ON a.id = d.asset_id;
 
 CREATE VIEW report.verifications AS
-SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects FROM damsync.verification OFFSET 0;
+SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unjudged FROM damsync.verification OFFSET 0;

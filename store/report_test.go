@@ -167,7 +167,7 @@ func insertReportScenario(t *testing.T, pool *pgxpool.Pool) {
 			INSERT INTO damsync.audit SELECT id, 'library', 12, 2, 1, 0, 1, clock_timestamp(), '{}' FROM r`,
 		`INSERT INTO damsync.audit_window (from_at, to_at, counted_at, read_since) VALUES
 			('-infinity', '2026-01-01', '2026-03-01 00:00Z', '2026-02-01'), ('2026-01-02', 'infinity', '2026-03-02', NULL)`,
-		`INSERT INTO damsync.verification VALUES ('brand', 7, 'token', '2026-03-01', '2026-03-01', 9, 1, 0, 0, 1)`,
+		`INSERT INTO damsync.verification VALUES ('brand', 7, 'token', '2026-03-01', '2026-03-01', 9, 1, 0, 0, 1, 0)`,
 		`INSERT INTO damsync.drift (run_id, target, kind, asset_id, path, differs) VALUES
 			(7, 'brand', 'missing', 'x', 'a.png', 'not there'), (7, 'brand', 'foreign', '', 'b.png', 'no mark'), (8, 'brand', 'foreign', '', 'c.png', 'not yet told')`,
 		`INSERT INTO damsync.quota_day VALUES ('2026-02-28', 'sweep', 5), ('2026-03-01', 'sweep', 7), ('2026-03-01', 'webhook', 1), ('2026-03-02', 'sweep', 8)`,

@@ -154,13 +154,13 @@ func (v *verifying) readBack(ctx context.Context, p state.Placed, r dam.Remote) 
 		return "no bytes to read back", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read asset %s back: %w", r.Mark.AssetID, err)
+		return "", &lookError{assetID: r.Mark.AssetID, path: r.Path, err: fmt.Errorf("read asset %s back: %w", r.Mark.AssetID, err)}
 	}
 	defer func() { _ = body.Close() }() // only read
 	hash := sha256.New()
 	n, err := io.Copy(io.MultiWriter(hash, counting{v.counted}), body)
 	if err != nil {
-		return "", fmt.Errorf("read asset %s back: %w", r.Mark.AssetID, err)
+		return "", &lookError{assetID: r.Mark.AssetID, path: r.Path, err: fmt.Errorf("read asset %s back: %w", r.Mark.AssetID, err)}
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
 	if n != p.Applied.Size || p.Applied.SHA256 != "" && sum != p.Applied.SHA256 {

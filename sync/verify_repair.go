@@ -103,6 +103,12 @@ func (r *repairing) repairBatch(ctx context.Context, found []state.Drift, tv *Ta
 	var differing, orphaned []state.Drift
 	for _, f := range found {
 		d, err := r.confirm(ctx, f.AssetID, f.Path)
+		var failed *lookError
+		if errors.As(err, &failed) {
+			if _, err = r.unjudged(ctx, failed); err == nil { // it stays as it was found
+				r.e.log.Warn().Err(failed).Str("target", r.name()).Str("asset_id", f.AssetID).Msg("drift is not repaired: the object could not be looked at")
+			}
+		}
 		switch {
 		case err != nil:
 			return err

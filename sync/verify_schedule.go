@@ -78,7 +78,7 @@ func (e *Engine) verifyScheduled(ctx context.Context) error {
 	var failed []error
 	for i, t := range targets {
 		tv := result.Targets[i]
-		drift := tv.Counts.Total() - tv.Counts[state.DriftForeign]
+		drift := tv.Counts.Differing()
 		switch {
 		case tv.Err != nil:
 			failed = append(failed, tv.Err)

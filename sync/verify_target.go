@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -50,7 +51,7 @@ func (v *verifying) verify(ctx context.Context) (TargetVerification, error) {
 	c := v.result.Counts
 	v.e.log.Info().Str("target", v.name()).Str("depth", string(v.o.Depth)).Int64("run_id", v.run.ID).Int64("listed", v.result.Listed).
 		Int64("missing", c[state.DriftMissing]).Int64("changed", c[state.DriftChanged]).Int64("orphaned", c[state.DriftOrphaned]).
-		Int64("foreign", c[state.DriftForeign]).Msg("target verified")
+		Int64("foreign", c[state.DriftForeign]).Int64("unjudged", c[state.DriftUnjudged]).Msg("target verified")
 	return v.result, nil
 }
 
@@ -143,7 +144,10 @@ func (v *verifying) judgeOne(ctx context.Context, p state.Placed, known bool, r 
 		return nil
 	}
 	d, err := v.judge(ctx, p, known, r)
-	if err != nil || d.Kind == "" && !d.unproven {
+	var failed *lookError
+	switch {
+	case errors.As(err, &failed): // for a moment, perhaps
+	case err != nil || d.Kind == "" && !d.unproven:
 		return err
 	}
 	return v.suspect(ctx, r.Mark.AssetID, r.Path, r.Ref)
@@ -152,6 +156,10 @@ func (v *verifying) judgeOne(ctx context.Context, p state.Placed, known bool, r 
 // suspect confirms what differs and notes it.
 func (v *verifying) suspect(ctx context.Context, assetID string, hints ...string) error {
 	d, err := v.confirm(ctx, assetID, hints...)
+	var failed *lookError
+	if errors.As(err, &failed) {
+		d.Drift, err = v.unjudged(ctx, failed)
+	}
 	if err != nil {
 		return err
 	}
@@ -179,7 +187,7 @@ func (v *verifying) confirm(ctx context.Context, assetID string, hints ...string
 	hints = append([]string{before.Applied.Path, before.Applied.Ref, before.Desired.Path}, append(hints, held...)...)
 	r, err := v.target.Adapter.Find(ctx, dam.Key{Instance: v.e.instance, AssetID: assetID}, hintsOf(hints...))
 	if err != nil {
-		return verdict{}, fmt.Errorf("look for asset %s: %w", assetID, err)
+		return verdict{}, &lookError{assetID: assetID, path: hints[0], err: fmt.Errorf("look for asset %s: %w", assetID, err)}
 	}
 	d, err := v.judge(ctx, before, known, r)
 	if err != nil {

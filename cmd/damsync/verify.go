@@ -22,8 +22,9 @@ func newVerify(p process) *cobra.Command {
 		Use:   "verify",
 		Short: "Hold what the targets have against what was put there, and repair it",
 		Long: `verify lists each target and tells what is not as damsync left it: missing,
-changed by somebody, orphaned (ours, but wanted there no more), and foreign. What
-is on its way just now is no drift. It asks the CMP for nothing.
+changed by somebody, orphaned (ours, but wanted there no more), foreign, and
+unjudged (the target would not let it be looked at). What is on its way just now is
+no drift. It asks the CMP for nothing.
 
 --depth token looks at what the target lists: paths, marks, sizes, ETags. hash has
 the target's own hash of the bytes compared, where it gives one. readback reads
@@ -34,9 +35,9 @@ orphaned objects are removed as any others, by the removal gate. Foreign ones ar
 never touched. More than the target's removal_limit allows, or a target that lists
 nothing at all, is repaired with --all only.
 
-Exit codes: 0 no drift, or all of it repaired; 1 a target could not be verified; 4
-drift is left, or placements failed; 5 the repair, or removals, wait for a person.
-Foreign objects alone are no drift.`,
+Exit codes: 0 no drift, or all of it repaired; 1 a target, or an object of it, could
+not be verified; 4 drift is left, or placements failed; 5 the repair, or removals,
+wait for a person. Foreign objects alone are no drift.`,
 		Example: `  damsync verify                              every target, by what it lists
   damsync verify --target brand --depth readback
   damsync verify --target brand --repair      put again what is missing or changed
@@ -193,10 +194,10 @@ func (r verifyReport) print(w io.Writer) {
 		_ = tw.Flush() // a broken standard output shows elsewhere
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tREPAIRED\tTO THE GATE\t")
+	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tUNJUDGED\tREPAIRED\tTO THE GATE\t")
 	for _, t := range r.Targets {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Depth, t.Listed, t.Found[state.DriftMissing], t.Found[state.DriftChanged],
-			t.Found[state.DriftOrphaned], t.Found[state.DriftForeign], t.Repaired, t.Retired)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Depth, t.Listed, t.Found[state.DriftMissing], t.Found[state.DriftChanged],
+			t.Found[state.DriftOrphaned], t.Found[state.DriftForeign], t.Found[state.DriftUnjudged], t.Repaired, t.Retired)
 	}
 	_ = tw.Flush() // see above
 	for _, t := range r.Targets {
@@ -221,8 +222,11 @@ func concludeVerify(w io.Writer, result sync.VerifyResult, repair, quiet bool) e
 			held = append(held, t.Err)
 		case t.Err != nil:
 			failed = append(failed, t.Err)
+		case t.Counts[state.DriftUnjudged] > 0:
+			failed = append(failed, fmt.Errorf("%d objects at %s could not be looked at: see report.drift in the database", t.Counts[state.DriftUnjudged], t.Target))
+			fallthrough
 		default:
-			left += t.Counts.Total() - t.Counts[state.DriftForeign] - t.Repaired - t.Retired
+			left += t.Counts.Differing() - t.Repaired - t.Retired
 		}
 	}
 	switch {
@@ -237,7 +241,7 @@ func concludeVerify(w io.Writer, result sync.VerifyResult, repair, quiet bool) e
 		if err := concludeBacklog(w, result.Backlog); err != nil || left <= 0 {
 			return err
 		}
-		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects moved on while they were repaired: verify again", left)}
+		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects moved on, or could not be looked at, while they were repaired: verify again", left)}
 	case left > 0:
 		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects are not as they were put; damsync verify --repair puts them right", left)}
 	}

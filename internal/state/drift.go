@@ -11,11 +11,12 @@ const (
 	DriftChanged  DriftKind = "changed"  // it is there, but not as we left it
 	DriftOrphaned DriftKind = "orphaned" // it is ours, and no placement wants it there
 	DriftForeign  DriftKind = "foreign"  // it is somebody else's; never touched
+	DriftUnjudged DriftKind = "unjudged" // the target would not let it be looked at; nothing is inferred
 )
 
 // DriftKinds lists the kinds in the order in which they are told.
 func DriftKinds() []DriftKind {
-	return []DriftKind{DriftMissing, DriftChanged, DriftOrphaned, DriftForeign}
+	return []DriftKind{DriftMissing, DriftChanged, DriftOrphaned, DriftForeign, DriftUnjudged}
 }
 
 // Drift is one object at a target that is not as damsync left it.
@@ -55,6 +56,11 @@ func (c DriftCounts) Total() int64 {
 		n += of
 	}
 	return n
+}
+
+// Differing counts what is known to be otherwise than damsync left it.
+func (c DriftCounts) Differing() int64 {
+	return c[DriftMissing] + c[DriftChanged] + c[DriftOrphaned]
 }
 
 // Verification says how the last verification of a target that came to its end went.
