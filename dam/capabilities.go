@@ -63,6 +63,22 @@ type Capabilities struct {
 	ReadBack bool // the adapter is a ReadBacker
 }
 
+// Abandoner is implemented by adapters with Capabilities.ResumableUpload whose
+// unfinished uploads take room at the target.
+type Abandoner interface {
+	// Abandon frees what the upload of session, saved by an unfinished Put that
+	// nobody will go on with, holds at the target. What cannot be freed now is left
+	// for the adapter to find. It may be repeated, and any session may be given.
+	Abandon(ctx context.Context, session []byte)
+}
+
+// Abandon calls a's Abandon, if it is an Abandoner.
+func Abandon(ctx context.Context, a Adapter, session []byte) {
+	if abandoner, ok := a.(Abandoner); ok && len(session) > 0 {
+		abandoner.Abandon(ctx, session)
+	}
+}
+
 // ReadBacker is implemented by adapters with Capabilities.ReadBack. Whoever
 // calls it asks for the capability first; the function ReadBack does.
 type ReadBacker interface {

@@ -39,6 +39,9 @@ func (l logging) Find(ctx context.Context, key Key, hints []string) (Remote, err
 	return r, err
 }
 
+// Abandon implements Abandoner.
+func (l logging) Abandon(ctx context.Context, session []byte) { Abandon(ctx, l.next, session) }
+
 func (l logging) Put(ctx context.Context, obj Object, current Remote) (Remote, error) {
 	start := time.Now()
 	r, err := l.next.Put(ctx, obj, current)

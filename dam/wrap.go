@@ -100,6 +100,9 @@ func (w wrap) ReadBack(ctx context.Context, r Remote) (body io.ReadCloser, err e
 	return body, err
 }
 
+// Abandon goes past the function: it has no outcome to repeat or to count.
+func (w wrap) Abandon(ctx context.Context, session []byte) { Abandon(ctx, w.next, session) }
+
 func (w wrap) remote(ctx context.Context, op Op, do func() (Remote, error)) (r Remote, err error) {
 	err = w.around(ctx, op, func() error {
 		var err error

@@ -28,6 +28,7 @@ type placing struct {
 	remote  dam.Remote
 	applied state.Object
 	touched bool // the target was asked to change something
+	handed  bool // a Put has the upload's session, to go on with or to give up
 	done    []string
 }
 
@@ -53,6 +54,7 @@ func (j *placing) do(ctx context.Context) error {
 	for range maxSteps {
 		op := plan.NextOp(planState(j.w.Desired), j.appliedState(), j.appliedKind(), mode)
 		if op == plan.OpNone {
+			j.abandon(ctx)
 			return j.p.e.store.FinishPlacement(ctx, j.w, j.applied)
 		}
 		if err := j.step(ctx, op, dam.RetireMode(mode)); err != nil {
@@ -61,6 +63,14 @@ func (j *placing) do(ctx context.Context) error {
 		j.done = append(j.done, op.String())
 	}
 	return fmt.Errorf("%w: the target does not come to rest after %d steps", dam.ErrTemporary, maxSteps)
+}
+
+// abandon gives up an upload that was begun for what is not wanted any more: the record
+// of it ends with the work.
+func (j *placing) abandon(ctx context.Context) {
+	if !j.handed {
+		dam.Abandon(ctx, j.p.target.Adapter, j.w.Upload.Session)
+	}
 }
 
 // distrust keeps to what a verification has found: the bytes are others, though the

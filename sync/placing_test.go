@@ -1,9 +1,12 @@
 package sync
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 )
 
 // A put that a crash cut short between file and sidecar leaves nothing behind when
@@ -21,4 +24,24 @@ func TestRemovalAfterACrashInAPut(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.converge()
+}
+
+// An upload that was begun for an asset which then leaves is given up at the target: the
+// record of it ends with the removal.
+func TestUploadOfALeavingAssetIsAbandoned(t *testing.T) {
+	w, _ := quiet(t, worldOptions{})
+	id := anyOf(w.wanted("photos"))
+	w.exec(`UPDATE damsync.placement SET upload_session = 'half of it' WHERE asset_id = $1 AND target = 'photos'`, id)
+	if err := w.sim.DeleteAsset(id); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the asset leaves", 2*time.Minute, func() error {
+		if n := query[int](w, `SELECT count(*) FROM damsync.placement WHERE asset_id = $1 AND target = 'photos' AND applied_state = 'present'`, id); n != 0 {
+			return errors.New("it is there still")
+		}
+		return nil
+	})
+	if got := w.adapters.abandoned(); !slices.Equal(got, []string{"half of it"}) {
+		t.Errorf("abandoned: %q", got)
+	}
 }

@@ -51,7 +51,7 @@ func (j *placing) put(ctx context.Context) error {
 	if wait > 0 || j.w.Upload.Version == mark.Version+unproven {
 		mark.Version += unproven
 	}
-	j.touched = true
+	j.touched, j.handed = true, true
 	r, err := j.p.target.Adapter.Put(ctx, dam.Object{
 		Mark: mark, Path: j.w.Desired.Path, Title: j.w.Title, MIMEType: j.w.MIMEType, Metadata: md,
 		Open: dam.Opener(content.size, "", content.at), Adopt: j.p.target.Adopt, Upload: content.upload(mark.Version),

@@ -253,6 +253,7 @@ type watchedAdapters struct {
 	calls   atomic.Int64
 	mu      sync.Mutex
 	retired []string // target and asset id
+	given   []string // sessions that were abandoned
 	hold    map[string]hold
 }
 
@@ -281,6 +282,12 @@ func (a *watchedAdapters) retire(target, asset string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.retired = append(a.retired, target+" "+asset)
+}
+
+func (a *watchedAdapters) abandoned() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.given...)
 }
 
 func (a *watchedAdapters) retirements() []string {
@@ -347,4 +354,11 @@ func (a watchedAdapter) Retire(ctx context.Context, r dam.Remote, mark dam.Mark,
 	}
 	a.all.retire(a.target, mark.AssetID)
 	return a.Adapter.Retire(ctx, r, mark, mode)
+}
+
+// Abandon implements dam.Abandoner.
+func (a watchedAdapter) Abandon(_ context.Context, session []byte) {
+	a.all.mu.Lock()
+	defer a.all.mu.Unlock()
+	a.all.given = append(a.all.given, string(session))
 }

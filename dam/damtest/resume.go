@@ -19,6 +19,7 @@ func resumeCases() []testCase {
 		{"not with a spoilt session", resumesNoGarbage},
 		{"from the beginning when the content asks", startsAnew},
 		{"without a place to save", cannotSave},
+		{"abandoned", abandons},
 	}
 }
 
@@ -158,4 +159,27 @@ func cannotSave(k *kit) {
 		k.wantPut(r, obj, u.body)
 	}
 	u.finish(k.a, 1)
+}
+
+// abandons: what was begun can be given up, more than once, and so can what never was; no
+// object suffers, and the content can still be put.
+func abandons(k *kit) {
+	u := k.upload("content")
+	_, is := k.a.(dam.Abandoner)
+	k.needs(is, "uploads to be abandoned")
+	other := k.object("B", "b.png", "two", 1)
+	k.put(other, dam.Remote{})
+	u.breakOff(k.a)
+	for _, session := range [][]byte{u.session, u.session, nil, []byte("garbage"), []byte("{}")} {
+		dam.Abandon(k.ctx, k.a, session)
+	}
+	if r := k.find("A"); r.State != dam.Absent {
+		k.Errorf("after its upload was abandoned find gives %+v", r)
+	}
+	obj := u.object(0, 1)
+	k.wantPut(k.put(obj, dam.Remote{}), obj, u.body)
+	dam.Abandon(k.ctx, k.a, u.session)
+	k.wantThere(obj, u.body)
+	k.wantThere(other, "two")
+	k.wantCount(2)
 }

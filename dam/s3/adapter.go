@@ -17,13 +17,13 @@ type Adapter struct {
 	target   string
 	instance string
 
-	mu        sync.Mutex // guards api and http
+	mu        sync.Mutex // guards api, http and cleanNext
 	api       *s3.Client
 	http      *awshttp.BuildableClient
 	intercept func(s3.HTTPClient) s3.HTTPClient // nil outside of tests
 
-	parts   chan []byte // room for parts; nil until first used
-	cleaned sync.Once   // see clean
+	parts     chan []byte // room for parts; nil until first used
+	cleanNext time.Time   // when to look for leftovers again
 
 	patience     time.Duration
 	leftoverAge  time.Duration
@@ -34,6 +34,7 @@ type Adapter struct {
 var (
 	_ dam.Adapter    = (*Adapter)(nil)
 	_ dam.ReadBacker = (*Adapter)(nil)
+	_ dam.Abandoner  = (*Adapter)(nil)
 )
 
 // New makes the adapter for a target of an installation from its configured
@@ -49,7 +50,8 @@ func New(given map[string]any, target, instance string) (*Adapter, error) {
 	}
 	return &Adapter{
 		options: o, target: target, instance: instance,
-		parts: newBuffers(o.concurrency), patience: defaultPatience, leftoverAge: defaultLeftoverAge, copyLimit: maxSinglePut, copyPartSize: gib,
+		parts: newBuffers(o.concurrency), patience: defaultPatience,
+		leftoverAge: defaultLeftoverAge, cleanNext: time.Now().Add(cleanEvery), copyLimit: maxSinglePut, copyPartSize: gib,
 	}, nil
 }
 

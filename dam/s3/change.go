@@ -113,6 +113,7 @@ func (a *Adapter) change(
 	if err := a.checkMark(mark); err != nil {
 		return dam.Remote{}, classed(ctx, doing, err)
 	}
+	a.cleanWhenDue(ctx)
 	var err error
 	for range attempts {
 		var f found

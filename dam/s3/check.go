@@ -34,6 +34,7 @@ func (a *Adapter) Check(ctx context.Context, populated bool) error {
 	if err := errors.Join(listErr, a.checkWrite(ctx, api), a.checkRemove(ctx, api)); err != nil {
 		return fmt.Errorf("check target: %w", err)
 	}
+	a.tryToClean(ctx)
 	if empty && populated {
 		return fmt.Errorf("check target: %w: damsync has put objects under %q of bucket %s, but nothing is there: "+
 			"is it the right bucket? If it was emptied on purpose, put any object below %s and all assets are pushed anew",

@@ -87,23 +87,22 @@ func (a *Adapter) copySource(at place) *string {
 
 // copyParts copies what is too large for one request.
 func (a *Adapter) copyParts(ctx context.Context, at, dst place, h headers) (place, error) {
-	id, err := a.beginUpload(ctx, dst.name, h, "")
+	begun, err := a.beginUpload(ctx, dst.name, h, "")
 	if err != nil {
 		return place{}, err
 	}
-	parts, err := a.copyRanges(ctx, at, dst, id)
+	parts, err := a.copyRanges(ctx, at, begun)
 	now := place{}
 	if err == nil {
-		c := a.condition(dst)
-		now, err = a.completeUpload(ctx, dst.name, id, parts, c)
+		now, err = a.completeUpload(ctx, begun, parts, at.size, a.condition(dst))
 	}
 	if err != nil {
-		a.abortUpload(ctx, dst.name, id)
+		a.abortUpload(ctx, begun)
 	}
 	return now, err
 }
 
-func (a *Adapter) copyRanges(ctx context.Context, at, dst place, id string) ([]types.CompletedPart, error) {
+func (a *Adapter) copyRanges(ctx context.Context, at place, to openUpload) ([]types.CompletedPart, error) {
 	api, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -113,13 +112,13 @@ func (a *Adapter) copyRanges(ctx context.Context, at, dst place, id string) ([]t
 	g.SetLimit(lookAhead)
 	for i := range parts {
 		from := int64(i) * a.copyPartSize
-		to := min(from+a.copyPartSize, at.size) - 1
+		last := min(from+a.copyPartSize, at.size) - 1
 		number := aws.Int32(int32(i) + 1)
 		g.Go(func() error {
 			out, err := api.UploadPartCopy(ctx, &s3.UploadPartCopyInput{
-				Bucket: &a.bucket, Key: aws.String(a.key(dst.name)), UploadId: &id, PartNumber: number,
+				Bucket: &a.bucket, Key: aws.String(a.key(to.Place)), UploadId: &to.UploadID, PartNumber: number,
 				CopySource: a.copySource(at), CopySourceIfMatch: optional(at.etag),
-				CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", from, to)),
+				CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", from, last)),
 			})
 			if err != nil {
 				return afterWrite(ctx, "copy part of "+at.name, err)

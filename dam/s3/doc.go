@@ -62,8 +62,10 @@
 // all uploads of the target together. A part is guarded by CRC-32C, the whole by
 // the number of its bytes; its SHA-256 is in the sidecar, as the store cannot
 // make it from parts. The session names the upload and the checkpoint behind the
-// parts that are there from the first on. What an upload leaves behind is
-// aborted after a day, found by its note; uploads of others are not touched.
+// parts that are there from the first on. A look at the object at the end confirms
+// how many bytes are there. What an upload leaves behind is
+// aborted after a day, found by its note, which is looked for once an hour; uploads of others
+// are not touched.
 //
 // # Who was first
 //

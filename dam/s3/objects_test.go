@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"damsync/dam"
 	"damsync/dam/s3/s3test"
@@ -218,45 +217,6 @@ func TestDeleteMarker(t *testing.T) {
 	out, err := server.Client().ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &bucket})
 	if err != nil || len(out.Versions) != 1 || len(out.DeleteMarkers) != 1 {
 		t.Errorf("%d versions, %d delete markers, %v; want one each", len(out.Versions), len(out.DeleteMarkers), err)
-	}
-}
-
-// Uploads that were left are aborted after a day; those of others stay.
-func TestLeftoversAborted(t *testing.T) {
-	server := s3test.Start(t)
-	bucket := server.Bucket(t, "leftovers")
-	given := with(streamed(server, bucket), map[string]any{"multipart_threshold": "5MiB", "part_size": "5MiB"})
-	a := newAdapter(t, given)
-	left, err := a.beginUpload(t.Context(), "left.bin", headers{}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := server.Client().CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
-		Bucket: &bucket, Key: aws.String("theirs.bin"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		age  time.Duration
-		want int
-	}{{time.Hour, 2}, {0, 1}} {
-		next := newAdapter(t, given)
-		next.leftoverAge = c.age
-		body := strings.Repeat("x", 6*mib)
-		if _, err := next.Put(t.Context(), object("A", "a.bin", body, 1), dam.Remote{}); err != nil {
-			t.Fatal(err)
-		}
-		out, err := server.Client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
-		if err != nil || len(out.Uploads) != c.want {
-			t.Errorf("%d uploads are left, %v; want %d", len(out.Uploads), err, c.want)
-		}
-		if c.want == 1 && (*out.Uploads[0].UploadId != *theirs.UploadId || left == *theirs.UploadId) {
-			t.Error("the upload of somebody else was aborted")
-		}
-		if _, err := next.Retire(t.Context(), dam.Remote{Path: "a.bin"}, object("A", "", "x", 1).Mark, dam.RetireDelete); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

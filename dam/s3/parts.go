@@ -49,9 +49,9 @@ func (a *Adapter) giveBuffer(buf []byte) { a.parts <- buf }
 // beginParts begins an upload in parts with the first in buf.
 func (t *transfer) beginParts(ctx context.Context, source *dam.Source, buf []byte) (place, record, error) {
 	h, want, err := t.headers(t.want, true)
-	var id string
+	var begun openUpload
 	if err == nil {
-		id, err = t.beginUpload(ctx, t.dst.name, h, t.partChecksum())
+		begun, err = t.beginUpload(ctx, t.dst.name, h, t.partChecksum())
 	}
 	if err != nil {
 		t.giveBuffer(buf)
@@ -59,7 +59,7 @@ func (t *transfer) beginParts(ctx context.Context, source *dam.Source, buf []byt
 	}
 	t.want = want
 	up := newUpload(t, session{
-		Place: t.dst.name, UploadID: id, Version: want.Version, Size: t.obj.Mark.Size, PartSize: t.partSize,
+		openUpload: begun, Version: want.Version, Size: t.obj.Mark.Size, PartSize: t.partSize,
 		Description: t.description(),
 	})
 	return t.finishParts(ctx, up, source, buf)
@@ -92,7 +92,7 @@ func (t *transfer) putParts(ctx context.Context, s session) (place, record, erro
 // anew makes an upload that cannot go on errNoUpload, and gives it up.
 func (t *transfer) anew(ctx context.Context, s session, err error) error {
 	if errors.Is(err, dam.ErrCheckpoint) || errors.Is(err, errNoUpload) {
-		t.abortUpload(ctx, s.Place, s.UploadID)
+		t.abortUpload(ctx, s.openUpload)
 		return errNoUpload
 	}
 	return err
@@ -102,7 +102,7 @@ func (t *transfer) finishParts(ctx context.Context, up *upload, source *dam.Sour
 	now, err := up.run(ctx, source, first)
 	if err != nil {
 		if t.obj.Upload.Save == nil || errors.Is(err, errChanged) {
-			t.abortUpload(ctx, up.session.Place, up.session.UploadID)
+			t.abortUpload(ctx, up.session.openUpload)
 		}
 		return place{}, t.want, err
 	}
@@ -142,11 +142,12 @@ type upload struct {
 	done        map[int32]types.CompletedPart
 	checkpoints map[int32]dam.Checkpoint // behind parts read, until saved
 	saved       int32                    // parts that the session covers
+	noted       time.Time                // when the note of it was written
 }
 
 func newUpload(t *transfer, s session) *upload {
 	return &upload{
-		transfer: t, session: s, done: map[int32]types.CompletedPart{}, checkpoints: map[int32]dam.Checkpoint{},
+		transfer: t, session: s, noted: time.Now(), done: map[int32]types.CompletedPart{}, checkpoints: map[int32]dam.Checkpoint{},
 	}
 }
 
@@ -169,7 +170,11 @@ func (u *upload) run(ctx context.Context, source *dam.Source, first []byte) (pla
 	if err := u.last(ctx); err != nil {
 		return place{}, err
 	}
-	return u.completeUpload(ctx, u.dst.name, u.session.UploadID, u.sorted(), u.condition(u.dst))
+	checkpoint, err := source.Checkpoint()
+	if err != nil {
+		return place{}, err
+	}
+	return u.completeUpload(ctx, u.session.openUpload, u.sorted(), checkpoint.Offset, u.condition(u.dst))
 }
 
 // read cuts the source into parts. The first may have been read already.
@@ -281,6 +286,12 @@ func (u *upload) finished(ctx context.Context, part types.CompletedPart) error {
 		return nil // nothing new, or the last part, behind which nothing can be added
 	}
 	u.session.Checkpoint = checkpoint
+	if time.Since(u.noted) > u.leftoverAge/4 { // or it would be taken for a leftover
+		if err := u.noteUpload(ctx, u.session.openUpload); err != nil {
+			return err
+		}
+		u.noted = time.Now()
+	}
 	return u.save(ctx)
 }
 
@@ -291,69 +302,6 @@ func (u *upload) sorted() []types.CompletedPart {
 	}
 	slices.SortFunc(parts, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
 	return parts
-}
-
-// beginUpload gives the id of a new upload in parts.
-func (a *Adapter) beginUpload(ctx context.Context, name string, h headers, checksum types.ChecksumAlgorithm) (string, error) {
-	api, err := a.connect(ctx)
-	if err != nil {
-		return "", err
-	}
-	a.cleaned.Do(func() { err = a.clean(ctx) })
-	if err != nil {
-		return "", err
-	}
-	out, err := api.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(name)), ChecksumAlgorithm: checksum,
-		Metadata: h.metadata, ContentType: h.contentType, CacheControl: h.cacheControl, ContentDisposition: h.disposition,
-		Tagging: h.tagging, StorageClass: h.storageClass, ServerSideEncryption: h.sse, SSEKMSKeyId: h.kmsKeyID,
-	})
-	if err != nil {
-		return "", classed(ctx, "begin upload of "+name, err)
-	}
-	id := aws.ToString(out.UploadId)
-	if err := a.noteUpload(ctx, name, id); err != nil {
-		a.abortUpload(ctx, name, id)
-		return "", err
-	}
-	return id, nil
-}
-
-func (a *Adapter) completeUpload(
-	ctx context.Context, name, id string, parts []types.CompletedPart, c condition,
-) (place, error) {
-	api, err := a.connect(ctx)
-	if err != nil {
-		return place{}, err
-	}
-	out, err := api.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(name)), UploadId: &id,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, IfMatch: c.ifMatch, IfNoneMatch: c.ifNoneMatch,
-	})
-	if err != nil {
-		return place{}, afterWrite(ctx, "complete upload of "+name, goneUpload(err))
-	}
-	a.forgetUpload(ctx, id)
-	return place{etag: aws.ToString(out.ETag)}, nil
-}
-
-const abortTimeout = 15 * time.Second
-
-// abortUpload frees what an upload holds, also when ctx has ended. What fails
-// here is left to clean.
-func (a *Adapter) abortUpload(ctx context.Context, name, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
-	defer cancel()
-	api, err := a.connect(ctx)
-	if err != nil {
-		return
-	}
-	_, err = api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(name)), UploadId: &id,
-	})
-	if err == nil || isMissing(err) {
-		a.forgetUpload(ctx, id)
-	}
 }
 
 func newBuffers(n int) chan []byte {

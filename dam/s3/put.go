@@ -23,6 +23,7 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err != nil {
 		return dam.Remote{}, classed(ctx, doing, err)
 	}
+	a.cleanWhenDue(ctx)
 	seen := current.State != dam.Absent && current.State != ""
 	for range attempts {
 		var r dam.Remote
@@ -79,7 +80,7 @@ func (a *Adapter) put(ctx context.Context, obj dam.Object, want record, current 
 		return a.adopt(ctx, obj, want, dst, f)
 	}
 	if at, ok := f.intact(); ok && current.State != dam.Incomplete && at.record.holds(obj.Mark) {
-		a.giveUp(ctx, obj.Upload)
+		a.Abandon(ctx, obj.Upload.Session)
 		return a.reuse(ctx, at, dst, want, f)
 	}
 	return a.upload(ctx, obj, want, dst, f)

@@ -19,8 +19,7 @@ var errNoUpload = errors.New("no such upload")
 // session is what an upload in parts needs to go on. The parts themselves are
 // listed by the server.
 type session struct {
-	Place       string         `json:"place"`
-	UploadID    string         `json:"upload_id"`
+	openUpload
 	Version     string         `json:"version"`
 	Size        int64          `json:"size"` // promised by the core
 	PartSize    int64          `json:"part_size"`
@@ -46,7 +45,7 @@ func (u *upload) save(ctx context.Context) error {
 
 // resume gives the session to go on from. One that does not fit is given up.
 func (t *transfer) resume(ctx context.Context) (session, bool) {
-	s, ok := parseSession(t.obj.Upload)
+	s, ok := parseSession(t.obj.Upload.Session)
 	if !ok {
 		return session{}, false
 	}
@@ -54,23 +53,23 @@ func (t *transfer) resume(ctx context.Context) (session, bool) {
 	fits := s.Place == t.dst.name && s.Version == m.Version && m.Version != "" && s.Size == m.Size &&
 		s.PartSize == t.partSize && s.Checkpoint.Offset%t.partSize == 0
 	if !fits {
-		t.abortUpload(ctx, s.Place, s.UploadID)
+		t.abortUpload(ctx, s.openUpload)
 	}
 	return s, fits
 }
 
-func parseSession(u dam.Upload) (session, bool) {
+func parseSession(raw []byte) (session, bool) {
 	var s session
-	if len(u.Session) == 0 || json.Unmarshal(u.Session, &s) != nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil {
 		return session{}, false
 	}
 	return s, s.UploadID != "" && checkSegments(s.Place) == nil
 }
 
-// giveUp frees an upload that is not needed any more.
-func (a *Adapter) giveUp(ctx context.Context, u dam.Upload) {
-	if s, ok := parseSession(u); ok {
-		a.abortUpload(ctx, s.Place, s.UploadID)
+// Abandon implements dam.Abandoner.
+func (a *Adapter) Abandon(ctx context.Context, session []byte) {
+	if s, ok := parseSession(session); ok {
+		a.abortUpload(ctx, s.openUpload)
 	}
 }
 
@@ -93,7 +92,7 @@ func (u *upload) takeUp(ctx context.Context) error {
 		return fmt.Errorf("%w: %d of %d parts", errNoUpload, len(u.done), wanted)
 	}
 	u.saved = wanted
-	return nil
+	return u.noteUpload(ctx, u.session.openUpload) // it is none that nobody goes on with
 }
 
 func (u *upload) listParts(ctx context.Context) ([]types.Part, error) {

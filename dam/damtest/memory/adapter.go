@@ -23,6 +23,7 @@ type Adapter struct {
 var (
 	_ dam.Adapter    = (*Adapter)(nil)
 	_ dam.ReadBacker = (*Adapter)(nil)
+	_ dam.Abandoner  = (*Adapter)(nil)
 )
 
 // New gives the adapter for a target of an installation.

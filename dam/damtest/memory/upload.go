@@ -112,6 +112,17 @@ func (a *Adapter) resume(obj dam.Object) session {
 	return at
 }
 
+// Abandon implements dam.Abandoner.
+func (a *Adapter) Abandon(_ context.Context, raw []byte) {
+	var at session
+	if json.Unmarshal(raw, &at) != nil {
+		return
+	}
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	delete(a.store.uploads, at.Upload)
+}
+
 func (a *Adapter) fresh(m dam.Mark) session {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
