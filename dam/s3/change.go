@@ -12,7 +12,7 @@ import (
 func (a *Adapter) SetMetadata(
 	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
-	raw, err := encodeMetadata(md)
+	raw, err := encodeMetadata(title, md)
 	if err != nil {
 		return dam.Remote{}, classed(ctx, "set metadata of "+mark.AssetID, err)
 	}
@@ -67,10 +67,16 @@ func (a *Adapter) Retire(
 		names = append(names, a.archivePlaces(mark.AssetID, r.Path)...)
 	}
 	return a.change(ctx, "retire", mark, names, func(f found) (dam.Remote, error) {
+		now, err := dam.Remote{State: dam.Absent}, error(nil)
 		if mode == dam.RetireArchive && len(f.own) > 0 {
-			return a.toArchive(ctx, f, mark)
+			now, err = a.toArchive(ctx, f, mark)
+		} else {
+			err = a.leave(ctx, f.own)
 		}
-		return dam.Remote{State: dam.Absent}, a.leave(ctx, f.own)
+		if err == nil && placeOf(now) != placeOf(r) {
+			err = a.removeLoneSidecar(ctx, f, mark, placeOf(r))
+		}
+		return now, err
 	})
 }
 
@@ -80,6 +86,9 @@ func (a *Adapter) toArchive(ctx context.Context, f found, mark dam.Mark) (dam.Re
 	want, err := a.load(ctx, at)
 	if err != nil && !errors.Is(err, dam.ErrNotFound) {
 		return dam.Remote{}, err
+	}
+	if err != nil {
+		want.MetadataHash = "" // it is described anew when it comes back
 	}
 	if !at.intact() {
 		want.SHA256, want.Size = at.sha256, at.size

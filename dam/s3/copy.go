@@ -22,6 +22,9 @@ func (a *Adapter) transfer(ctx context.Context, at, dst place, want record, f fo
 	if err != nil {
 		return dam.Remote{}, err
 	}
+	if dst, err = a.sidecarRoom(ctx, dst, want); err != nil {
+		return dam.Remote{}, err
+	}
 	if h.storageClass == "" {
 		h.storageClass = at.storageClass // a copy is STANDARD unless told
 	}

@@ -24,11 +24,11 @@
 //
 // # Requests
 //
-//	Put, nothing there yet    PUT                   1, and 1 where a sidecar is needed
+//	Put, nothing there yet    PUT                   1; HEAD, PUT before and after where a sidecar is needed
 //	Put, replacing            HEAD, PUT             2; 1 HEAD when nothing has changed
 //	SetMetadata               HEAD, COPY            2, no bytes
 //	Move, archive             HEAD × 2-4, COPY, DELETE; no bytes
-//	delete                    HEAD × 1-4, DELETE
+//	delete                    HEAD × 2-5, DELETE
 //	Find                      HEAD × 3 for each hint, at the same time
 //	List                      LIST for each 1,000, and HEAD for each object
 //
@@ -89,7 +89,9 @@
 //
 // A move is a copy that names the key it came from, then a removal. While both
 // are there Find gives Incomplete, and the next call on the object removes the
-// rest. Sidecars are written after their object and removed before it.
+// rest. Sidecars are written after their object and removed before it. One
+// that somebody left without its object is removed with its asset, or written over by
+// whoever has its place.
 //
 // # Never annotations
 //

@@ -39,7 +39,7 @@ func TestRecordInUserMetadata(t *testing.T) {
 		}
 		want.underID = want.Archived && rapid.Bool().Draw(t, "under id")
 		var err error
-		if want.Metadata, err = encodeMetadata(dam.Metadata{"alt": rapid.String().Draw(t, "alt")}); err != nil {
+		if want.Metadata, err = encodeMetadata("", dam.Metadata{"alt": rapid.String().Draw(t, "alt")}); err != nil {
 			t.Fatal(err)
 		}
 		md, fits := want.userMetadata()

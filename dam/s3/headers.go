@@ -75,7 +75,7 @@ const (
 // tagging gives the metadata configured as tags. One that S3 takes for no tag
 // is refused rather than cut.
 func (a *Adapter) tagging(r record) (string, error) {
-	if len(a.tags) == 0 {
+	if len(a.tags) == 0 || len(r.Metadata) == 0 { // none are known when the sidecar is gone
 		return "", nil
 	}
 	var md map[string]any

@@ -2,8 +2,6 @@ package s3
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -108,62 +106,6 @@ func wantHeaders(t *testing.T, server *s3test.Server, bucket, key, alt string) {
 	}
 	if d := aws.ToString(out.ContentDisposition); !strings.HasPrefix(d, "attachment; filename") {
 		t.Errorf("disposition %q", d)
-	}
-}
-
-// The sidecar has the keys that a file of the filesystem adapter has beside it.
-func TestSidecar(t *testing.T) {
-	server := s3test.Start(t)
-	bucket := server.Bucket(t, "sidecar")
-	a := newAdapter(t, streamed(server, bucket))
-	obj := object("A", "a.png", "body", 1)
-	obj.Metadata["description"] = strings.Repeat("日本", 1000)
-	r, err := a.Put(t.Context(), obj, dam.Remote{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]any
-	if err := json.Unmarshal([]byte(stored(t, server, bucket, "a.png.damsync.json")), &got); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]any{
-		"instance": "tester", "target": "bucket", "asset_id": "A", "version": obj.Mark.Version, "sha256": r.Mark.SHA256,
-		"size": 4.0, "generation": 1.0, "path": "a.png", "title": "Title", "mime_type": "image/png", "metadata_hash": "h",
-		"metadata": map[string]any(obj.Metadata),
-	}
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	mark := obj.Mark
-	mark.Generation = 2
-	if _, err := a.SetMetadata(t.Context(), r, mark, "T", nil); err != nil {
-		t.Fatal(err)
-	}
-	if there := keys(t, server, bucket, ""); len(there) != 1 {
-		t.Errorf("a sidecar not needed any more stays: %q", there)
-	}
-}
-
-// A sidecar that somebody else has is not overwritten.
-func TestForeignSidecar(t *testing.T) {
-	server := s3test.Start(t)
-	bucket := server.Bucket(t, "theirs")
-	put(t, server, bucket, "a.png.damsync.json", "theirs")
-	a := newAdapter(t, with(streamed(server, bucket), map[string]any{"sidecar": "always"}))
-	_, err := a.Put(t.Context(), object("A", "a.png", "body", 1), dam.Remote{})
-	if !errors.Is(err, dam.ErrForeign) || stored(t, server, bucket, "a.png.damsync.json") != "theirs" {
-		t.Errorf("want foreign: %v", err)
-	}
-	if r, err := a.Find(t.Context(), keyOf("A"), []string{"a.png"}); err != nil || r.State != dam.Incomplete {
-		t.Errorf("without its sidecar it is %s, %v", r.State, err)
-	}
-}
-
-func put(t *testing.T, server *s3test.Server, bucket, key, body string) {
-	t.Helper()
-	_, err := server.Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(body)})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

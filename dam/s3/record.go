@@ -48,27 +48,43 @@ func newRecord(obj dam.Object) (record, error) {
 	}
 	r.setMark(obj.Mark)
 	var err error
-	r.Metadata, err = encodeMetadata(obj.Metadata)
+	r.Metadata, err = encodeMetadata(obj.Title, obj.Metadata)
 	return r, err
 }
 
-func encodeMetadata(md dam.Metadata) (json.RawMessage, error) {
+// encodeMetadata refuses what is more than Capabilities.MaxMetadataBytes together with the title.
+func encodeMetadata(title string, md dam.Metadata) (json.RawMessage, error) {
 	if md == nil {
 		md = dam.Metadata{}
 	}
+	raw, err := encodeJSON(md)
+	if err != nil {
+		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
+	}
+	rawTitle, err := encodeJSON(title)
+	if err != nil {
+		return nil, fmt.Errorf("encode title: %w: %w", dam.ErrInvalid, err)
+	}
+	if n := len(raw) + len(rawTitle); n > maxMetadataBytes {
+		return nil, fmt.Errorf("metadata of %d bytes: %w: more than %d", n, dam.ErrInvalid, maxMetadataBytes)
+	}
+	return raw, nil
+}
+
+// encodeJSON leaves < and > as they are: what is read back and written again stays
+// the same, byte for byte.
+func encodeJSON(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(md); err != nil {
-		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
-	}
-	if buf.Len() > maxMetadataBytes {
-		return nil, fmt.Errorf("metadata of %d bytes: %w: more than %d", buf.Len(), dam.ErrInvalid, maxMetadataBytes)
-	}
-	return bytes.TrimSpace(buf.Bytes()), nil
+	err := enc.Encode(v)
+	return bytes.TrimSpace(buf.Bytes()), err
 }
 
-const maxMetadataBytes = 1 << 20 // of a sidecar; a limit of ours
+const (
+	maxMetadataBytes = 1 << 20 // of a sidecar; a limit of ours
+	maxSidecarBytes  = 2 * maxMetadataBytes
+)
 
 func (r *record) setMark(m dam.Mark) {
 	r.Instance, r.Target, r.AssetID, r.Version = m.Instance, m.Target, m.AssetID, m.Version

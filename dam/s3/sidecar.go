@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,7 +33,51 @@ func (a *Adapter) settle(ctx context.Context, now place, r record, f found) (dam
 	return now.remote(), a.leave(ctx, f.others(now.name))
 }
 
-// writeSidecar replaces none but the asset's own.
+// sidecarRoom looks whether r can have its sidecar beside dst, before anything is sent
+// there: otherwise all of it would be sent again with each try.
+func (a *Adapter) sidecarRoom(ctx context.Context, dst place, r record) (place, error) {
+	if r.overflow == "" {
+		return dst, nil
+	}
+	if dst.side == nil {
+		side, err := a.head(ctx, a.sidecarKey(dst.name))
+		if err != nil {
+			return dst, err
+		}
+		dst.side = &side
+	}
+	return dst, dst.side.replaceable()
+}
+
+// replaceable reports whether a sidecar may be written there: over nothing, or over one of
+// ours. Whose it was does not matter: the object beside it is the caller's, and a sidecar is
+// of nobody without its object.
+func (p place) replaceable() error {
+	if p.exists && !(p.ours && p.record.sidecar) {
+		return fmt.Errorf("%s: %w", p.name, dam.ErrForeign)
+	}
+	return nil
+}
+
+// removeLoneSidecar removes what an asset left beside a place that its object is gone from,
+// removed by somebody who did not know of it, or from where it says that it needs none.
+func (a *Adapter) removeLoneSidecar(ctx context.Context, f found, mark dam.Mark, name string) error {
+	if at, looked := f.at(name); !looked || at.side != nil {
+		return nil
+	}
+	side, err := a.head(ctx, a.sidecarKey(name))
+	switch {
+	case errors.Is(err, errRefused):
+		return nil
+	case err != nil:
+		return err
+	case side.of(mark.AssetID) && side.record.sidecar && side.record.Generation <= mark.Generation:
+		return a.removeOne(ctx, side)
+	}
+	return nil
+}
+
+// writeSidecar replaces none but ours.
 func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place, error) {
 	side := place{name: now.name + sidecarSuffix}
 	if now.side != nil {
@@ -40,10 +85,10 @@ func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place,
 	}
 	r.sidecar, r.from = true, ""
 	for range attempts {
-		if side.exists && (!side.of(r.AssetID) || !side.record.sidecar) {
-			return side, fmt.Errorf("%s: %w", side.name, dam.ErrForeign)
+		if err := side.replaceable(); err != nil {
+			return side, err
 		}
-		if side.exists && side.record.Generation > r.Generation {
+		if side.of(r.AssetID) && side.record.Generation > r.Generation {
 			return side, fmt.Errorf("sidecar of generation %d after %d: %w", r.Generation, side.record.Generation, dam.ErrStale)
 		}
 		err := a.putSidecar(ctx, side, r)
@@ -62,7 +107,7 @@ func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place,
 }
 
 func (a *Adapter) putSidecar(ctx context.Context, side place, r record) error {
-	body, err := json.Marshal(r)
+	body, err := encodeJSON(r)
 	if err != nil {
 		return fmt.Errorf("encode sidecar: %w: %w", dam.ErrInvalid, err)
 	}
@@ -99,7 +144,7 @@ func (a *Adapter) load(ctx context.Context, at place) (record, error) {
 		return r, err
 	}
 	defer body.Close()
-	raw, err := io.ReadAll(io.LimitReader(body, 2*maxMetadataBytes))
+	raw, err := io.ReadAll(io.LimitReader(body, maxSidecarBytes))
 	if err != nil {
 		return r, fmt.Errorf("read sidecar of %s: %w: %w", at.name, dam.ErrTemporary, err)
 	}

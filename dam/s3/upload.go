@@ -26,6 +26,13 @@ import (
 // upload brings the bytes to dst.
 func (a *Adapter) upload(ctx context.Context, obj dam.Object, want record, dst place, f found) (dam.Remote, error) {
 	want.from = f.rest(dst.name)
+	_, least, err := a.headers(want, a.goesInParts(want.Size))
+	if err == nil {
+		dst, err = a.sidecarRoom(ctx, dst, least)
+	}
+	if err != nil {
+		return dam.Remote{}, err
+	}
 	t := &transfer{Adapter: a, obj: obj, want: want, dst: dst, own: f.own, looked: time.Now()}
 	now, want, err := t.run(ctx)
 	if err != nil {
@@ -35,6 +42,9 @@ func (a *Adapter) upload(ctx context.Context, obj dam.Object, want record, dst p
 	now.size = want.Size
 	return a.settle(ctx, now, want, f)
 }
+
+// goesInParts reports that a body certainly does.
+func (a *Adapter) goesInParts(size int64) bool { return size > a.minPartBytes() }
 
 // transfer is one body on its way to one place.
 type transfer struct {
