@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,7 +44,6 @@ type Server struct {
 
 	addr string
 	dir  string
-	args []string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -62,23 +62,54 @@ func Start(t TB, args ...string) *Server {
 			t.Fatal(err)
 		}
 	}
-	addr, err := freeAddr()
+	s := &Server{dir: dir}
+	t.Cleanup(func() { s.Kill() })
+	err := s.tries(t, args, func() (err error) {
+		s.addr, err = freeAddr()
+		s.Endpoint = "http://" + s.addr
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Endpoint: "http://" + addr, addr: addr, dir: dir, args: args}
-	s.Restart(t, args...)
-	t.Cleanup(func() { s.Kill() })
 	return s
 }
 
 // Restart starts the server again after Kill, on the same port and data.
 func (s *Server) Restart(t TB, args ...string) {
 	t.Helper()
-	bin, err := binary(t.Context())
-	if err != nil {
+	if err := s.tries(t, args, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// startTries is how often a server is started that ends at once: somebody else may have its
+// port for a moment.
+const startTries = 10
+
+// tries starts the server until one stays. choose is asked before each.
+func (s *Server) tries(t TB, args []string, choose func() error) error {
+	bin, err := binary(t.Context())
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for range startTries {
+		if err := choose(); err != nil {
+			return err
+		}
+		if err = s.start(bin, args); !errors.Is(err, errEnded) {
+			return err
+		}
+		<-tick.C
+	}
+	return err
+}
+
+var errEnded = errors.New("versitygw ended as it began")
+
+func (s *Server) start(bin string, args []string) error {
 	all := append([]string{
 		"--quiet", "--port", s.addr, "--region", Region, "--health", "/health",
 		"--iam-dir", filepath.Join(s.dir, "users"), "--iam-cache-disable",
@@ -90,7 +121,7 @@ func (s *Server) Restart(t TB, args ...string) {
 	s.cmd.Env = []string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey, "HOME=" + s.dir}
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) {
@@ -98,8 +129,9 @@ func (s *Server) Restart(t TB, args ...string) {
 		close(exited)
 	}(s.cmd, s.exited)
 	if err := s.ready(); err != nil {
-		t.Fatalf("versitygw: %v\n%s", err, s.output.String())
+		return fmt.Errorf("versitygw at %s: %w\n%s", s.addr, err, s.output.String())
 	}
+	return nil
 }
 
 // Kill ends the server as kill -9 does. It may be called again.
@@ -136,7 +168,7 @@ func (s *Server) ready() error {
 		select {
 		case <-tick.C:
 		case <-s.exited:
-			return errors.New("it ended")
+			return errEnded
 		case <-ctx.Done():
 			return errors.New("it does not answer")
 		}
@@ -156,14 +188,25 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	return res.StatusCode == http.StatusOK
 }
 
+// The ports of servers are below those that systems give to outgoing connections, any
+// of which could take a port while its server is down.
+const (
+	lowestPort  = 15000
+	highestPort = 32000
+)
+
 // freeAddr finds a port that nobody listens on now.
 func freeAddr() (string, error) {
 	var listen net.ListenConfig
-	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		port := lowestPort + rand.IntN(highestPort-lowestPort) //nolint:gosec // any will do
+		var l net.Listener
+		if l, err = listen.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // Client is an S3 client that knows nothing of damsync, for the root account.
