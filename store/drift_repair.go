@@ -30,12 +30,12 @@ RETURNING p.asset_id`
 // the target's own answer shows what is wrong, an open intent makes the push look
 // first, also where it was found; else the record says that the object is incomplete, so that its bytes are
 // put whatever the target says of them. A placement that has moved on since it
-// was read is left alone. It returns how many it made dirty.
+// was read is left alone. Where the mark found is spoilt, the push fails and says so. It returns how many it made dirty.
 func (s *Store) Repair(ctx context.Context, run state.Run, target string, found []state.Drift) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "repair drift at "+target, func(tx pgx.Tx) error {
 		n = 0
-		if err := overtake(ctx, tx, found); err != nil {
+		if err := overtake(ctx, tx, generationsOf(found)); err != nil {
 			return err
 		}
 		k := len(found)
@@ -72,14 +72,13 @@ func settleDrift(ctx context.Context, tx pgx.Tx, run state.Run, target string, i
 	return err
 }
 
-// overtake lifts the generations to come above those that were found.
-func overtake(ctx context.Context, tx pgx.Tx, found []state.Drift) error {
-	var above int64
-	for _, d := range found {
-		above = max(above, d.Found.Generation)
+// generationsOf are those that the marks of what was found name.
+func generationsOf(found []state.Drift) []int64 {
+	generations := make([]int64, len(found))
+	for i, d := range found {
+		generations[i] = d.Found.Generation
 	}
-	_, err := tx.Exec(ctx, `SELECT setval('damsync.generation', $1) WHERE $1 > (SELECT last_value FROM damsync.generation)`, above)
-	return err
+	return generations
 }
 
 const retireOrphansSQL = `
@@ -87,8 +86,8 @@ INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_p
 	desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at,
 	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, applied_at, sha256, size, remote_ref, remote_token)
 SELECT $1, asset_id, false, '', '', '{}', '', $2, nextval('damsync.generation'), clock_timestamp(), $3, 'waiting', clock_timestamp(),
-	state, path, version, decode(hash, 'hex'), generation, clock_timestamp(), sha256, size, ref, token
-FROM jsonb_to_recordset($4) AS u (asset_id text, state text, path text, version text, hash text, generation bigint, sha256 text, size bigint, ref text, token text)
+	state, path, version, decode(hash, 'hex'), CASE WHEN generation <= s.last_value THEN generation ELSE 0 END, clock_timestamp(), sha256, size, ref, token
+FROM damsync.generation s, jsonb_to_recordset($4) AS u (asset_id text, state text, path text, version text, hash text, generation bigint, sha256 text, size bigint, ref text, token text)
 WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND l.wanted > l.done)
 	AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = u.asset_id AND f.target = $1)
 ORDER BY asset_id
@@ -104,7 +103,8 @@ RETURNING p.asset_id`
 
 // RetireOrphans makes removals of what no placement wants at target. They wait at
 // the gate like any other removal. What somebody has asked to be read, or a rule
-// fails on, is left for the answer; what moves is left alone. It returns how many wait, and
+// fails on, is left for the answer; what moves is left alone. A spoilt mark is no
+// applied generation: the push meets it and says so. It returns how many wait, and
 // how many have a placement by now that wants them there.
 func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (retired, wanted int64, err error) {
 	rows, ids, err := orphanRows(found)
@@ -112,7 +112,7 @@ func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason
 		return 0, 0, err
 	}
 	err = s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
-		if err := overtake(ctx, tx, found); err != nil {
+		if err := overtake(ctx, tx, generationsOf(found)); err != nil {
 			return err
 		}
 		gone, err := columnOf(ctx, tx, retireOrphansSQL, target, reason, classUrgency(grant.Manual), rows)

@@ -192,20 +192,6 @@ func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration
 		WHERE p.target = $1 AND p.desired_generation > p.applied_generation AND p.gate = 'open' AND coalesce(t.problem, '') = ''`, target)
 }
 
-// RaiseGeneration lifts the generation of a placement above what its target
-// holds, as after the database was restored from an older copy. A placement whose
-// generation is higher already, or that another worker has, stays as it is.
-func (s *Store) RaiseGeneration(ctx context.Context, w state.Work, above int64) error {
-	return s.inTx(ctx, "raise generation of "+w.AssetID, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT setval('damsync.generation', $1) WHERE $1 > (SELECT last_value FROM damsync.generation)`, above); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `UPDATE damsync.placement SET desired_generation = nextval('damsync.generation')
-			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3 AND desired_generation <= $4`, w.Target, w.AssetID, s.id, above)
-		return err
-	})
-}
-
 // UpcomingPuts names up to n assets whose bytes target will need next: due,
 // unclaimed, and not there in the version wanted.
 func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]string, error) {

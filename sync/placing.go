@@ -122,7 +122,7 @@ func (j *placing) accept(ctx context.Context, op plan.Op, r dam.Remote, err erro
 		return j.look(ctx)
 	}
 	if errors.Is(err, dam.ErrStale) {
-		return errors.Join(fmt.Errorf("%s: %w", op, err), j.overtake(ctx))
+		return j.overtake(ctx, fmt.Errorf("%s: %w", op, err))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
@@ -145,13 +145,18 @@ func (j *placing) accept(ctx context.Context, op plan.Op, r dam.Remote, err erro
 }
 
 // overtake lifts the placement's generation above the target's, which a database
-// restored from an older copy has forgotten. For a worker that has been
-// replaced it changes nothing.
-func (j *placing) overtake(ctx context.Context) error {
+// restored from an older copy has forgotten, and returns stale, the refusal:
+// the next attempt has the higher one. What a spoilt mark says is not followed;
+// the asset fails until a person has removed it.
+func (j *placing) overtake(ctx context.Context, stale error) error {
 	if err := j.look(ctx); err != nil {
-		return err
+		return errors.Join(stale, err)
 	}
-	return j.p.e.store.RaiseGeneration(ctx, j.w, j.remote.Mark.Generation)
+	err := j.p.e.store.RaiseGeneration(ctx, j.w, j.remote.Mark.Generation)
+	if errors.Is(err, state.ErrSpoiltMark) {
+		return fmt.Errorf("%w: %w; remove the object or its mark", dam.ErrInvalid, err)
+	}
+	return errors.Join(stale, err)
 }
 
 // look asks the target what is there: after an outcome nobody knows, its answer

@@ -16,6 +16,9 @@ var (
 	// ErrMirrored: an asset was read where an event says that it is, and the mirror has
 	// come to have it since. It has to be read where the mirror says.
 	ErrMirrored = errors.New("the mirror has come to have the asset while it was read")
+	// ErrSpoiltMark: a generation found at a target is so high that no
+	// database of this instance has given it out.
+	ErrSpoiltMark = errors.New("the mark at the target names a generation that damsync has never given out")
 	// ErrEmptyListing: a listing came back empty while the mirror has rows, an
 	// upstream in trouble, from which nothing is inferred.
 	ErrEmptyListing = errors.New("the library listed nothing where the mirror has entries")
