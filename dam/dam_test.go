@@ -211,14 +211,14 @@ func TestLoggingTellsEachCall(t *testing.T) {
 			if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 				t.Fatalf("%s: not one line of JSON: %s", name, out.String())
 			}
-			want := map[string]any{"target": "brand", "asset_id": "A-7"}
+			want := map[string]any{"target": "brand", "asset_id": "A-7", "level": "debug"}
 			if name != "find" {
 				want["generation"] = 5.0
 			}
 			if fails == nil {
 				want["path"], want["state"] = "from "+name, "present"
 			} else {
-				want["level"], want["class"] = "warn", "unavailable"
+				want["class"] = "unavailable"
 			}
 			for k, v := range want {
 				if line[k] != v {

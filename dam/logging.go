@@ -9,9 +9,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Logging writes one line for each call that goes to next: successes at
-// debug, failures at warn with their class. It logs and passes the
-// error on, since what becomes of it is the caller's to decide and to record.
+// Logging writes one line at debug for each call that goes to next, of a failure
+// with its class. The error is passed on: what becomes of it, and whether a person
+// has to know, is the caller's to decide and to record.
 func Logging(next Adapter, log zerolog.Logger, target string) Adapter {
 	return logging{next: next, log: log.With().Str("target", target).Logger()}
 }
@@ -28,14 +28,14 @@ func (l logging) Describe() Capabilities { return l.next.Describe() }
 func (l logging) Check(ctx context.Context, populated bool) error {
 	start := time.Now()
 	err := l.next.Check(ctx, populated)
-	l.line(zerolog.DebugLevel, start, err).Bool("populated", populated).Msg("target checked")
+	l.line(start, err).Bool("populated", populated).Msg("target checked")
 	return err
 }
 
 func (l logging) Find(ctx context.Context, key Key, hints []string) (Remote, error) {
 	start := time.Now()
 	r, err := l.next.Find(ctx, key, hints)
-	l.remote(zerolog.DebugLevel, start, r, err).Str("asset_id", key.AssetID).Msg("object looked for")
+	l.remote(start, r, err).Str("asset_id", key.AssetID).Msg("object looked for")
 	return r, err
 }
 
@@ -82,34 +82,34 @@ func (l logging) List(ctx context.Context) iter.Seq2[Remote, error] {
 				break
 			}
 		}
-		l.line(zerolog.DebugLevel, start, failure).Int("objects", n).Msg("target listed")
+		l.line(start, failure).Int("objects", n).Msg("target listed")
 	}
 }
 
 func (l logging) ReadBack(ctx context.Context, r Remote) (io.ReadCloser, error) {
 	start := time.Now()
 	body, err := ReadBack(ctx, l.next, r)
-	l.remote(zerolog.DebugLevel, start, r, err).Str("asset_id", r.Mark.AssetID).Msg("object opened to read back")
+	l.remote(start, r, err).Str("asset_id", r.Mark.AssetID).Msg("object opened to read back")
 	return body, err
 }
 
 func (l logging) write(start time.Time, mark Mark, r Remote, err error) *zerolog.Event {
-	return l.remote(zerolog.DebugLevel, start, r, err).
+	return l.remote(start, r, err).
 		Str("asset_id", mark.AssetID).Int64("generation", mark.Generation)
 }
 
-func (l logging) remote(level zerolog.Level, start time.Time, r Remote, err error) *zerolog.Event {
-	e := l.line(level, start, err)
+func (l logging) remote(start time.Time, r Remote, err error) *zerolog.Event {
+	e := l.line(start, err)
 	if err == nil {
 		e = e.Str("path", r.Path).Str("state", string(r.State))
 	}
 	return e
 }
 
-func (l logging) line(level zerolog.Level, start time.Time, err error) *zerolog.Event {
-	e := l.log.WithLevel(level)
+func (l logging) line(start time.Time, err error) *zerolog.Event {
+	e := l.log.Debug()
 	if err != nil {
-		e = l.log.Warn().Err(err).Str("class", string(Classify(err)))
+		e = e.Err(err).Str("class", string(Classify(err)))
 	}
 	return e.Dur("duration_ms", time.Since(start))
 }
