@@ -75,16 +75,10 @@ func waitAtGate(w state.Wave) time.Duration {
 	return 2 * time.Second
 }
 
-// trickle is how many removals a minute are single edits and no wave.
-const trickle = 5
-
-// admit is the limit as the store asks it. What was let through a moment ago
-// belongs to the same wave, unless it is so little that it was single edits.
+// admit is the limit as the store asks it: what was let through a moment ago
+// belongs to the same wave, however little it was.
 func admit(limit plan.RemovalLimit) func(state.Wave) state.GateAnswer {
 	return func(w state.Wave) state.GateAnswer {
-		if w.Recent <= trickle {
-			w.Recent = 0
-		}
 		gate := limit.Admit(plan.Wave{Waiting: w.Waiting, Held: w.Held, Suspects: w.Suspects, Recent: w.Recent, Present: w.Present})
 		switch {
 		case gate == plan.Hold:

@@ -1,0 +1,34 @@
+package sync
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"damsync/internal/state"
+	"damsync/sync/plan"
+)
+
+// Single edits are no exception: however removals trickle in, the gate lets no
+// more through within a minute than the limit says.
+func TestTrickleIsNoWayAroundTheLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := plan.RemovalLimit{Count: rapid.IntRange(1, 8).Draw(t, "count"), Percent: rapid.Float64Range(1, 100).Draw(t, "percent")}
+		objects := rapid.IntRange(1, 40).Draw(t, "objects")
+		allowed := limit.Allowance(plan.Wave{Present: objects})
+		through := 0
+		for range rapid.IntRange(1, 20).Draw(t, "removals within a minute") {
+			w := state.Wave{Waiting: 1, Recent: through, Present: objects - through, NewestAge: time.Second}
+			switch admit(limit)(w) {
+			case state.GateHold:
+				return
+			case state.GateRelease:
+				through++
+			}
+			if through > allowed {
+				t.Fatalf("%d of %d objects went within a minute, %d are allowed", through, objects, allowed)
+			}
+		}
+	})
+}
