@@ -22,8 +22,8 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 	var wave state.Wave
 	answer := state.GateWait
 	err := s.inTx(ctx, "judge removals at "+target, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
-			return fmt.Errorf("lock gate: %w", err)
+		if err := lockGate(ctx, tx, target); err != nil {
+			return err
 		}
 		var err error
 		answer = state.GateWait
@@ -33,7 +33,7 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 		answer = admit(wave)
 		switch answer {
 		case state.GateRelease:
-			opened, err := openGate(ctx, tx, target, "waiting", false)
+			opened, err := release(ctx, tx, target)
 			if err == nil && opened > int64(wave.Waiting) {
 				return errWaveGrew
 			}
@@ -54,6 +54,14 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 // errWaveGrew rolls a release back: removals came between counting and opening.
 var errWaveGrew = errors.New("the wave grew while it was judged")
 
+// lockGate lets one at a time judge and open the gate of target.
+func lockGate(ctx context.Context, tx pgx.Tx, target string) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
+		return fmt.Errorf("lock gate: %w", err)
+	}
+	return nil
+}
+
 func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error) {
 	var w state.Wave
 	err := tx.QueryRow(ctx, `
@@ -72,49 +80,73 @@ func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error
 	return w, err
 }
 
-func openGate(ctx context.Context, tx pgx.Tx, target, from string, approved bool) (int64, error) {
+// release opens the gate for what waits, and returns how much that is.
+func release(ctx context.Context, tx pgx.Tx, target string) (int64, error) {
 	tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET gate = 'open', next_attempt_at = clock_timestamp()
-		WHERE target = $1 AND gate = $2`, target, from)
+		WHERE target = $1 AND gate = 'waiting'`, target)
 	if err != nil {
 		return 0, fmt.Errorf("open gate: %w", err)
 	}
-	opened := tag.RowsAffected()
+	return tag.RowsAffected(), recordRemovals(ctx, tx, target, tag.RowsAffected(), false)
+}
+
+// recordRemovals notes what was let through, for the limits, and wakes the pushers.
+func recordRemovals(ctx context.Context, tx pgx.Tx, target string, opened int64, approved bool) error {
 	if opened == 0 {
-		return 0, nil
+		return nil
 	}
 	if _, err := tx.Exec(ctx, `INSERT INTO damsync.removal (target, count, approved, at) VALUES ($1, $2, $3, clock_timestamp())`, target, opened, approved); err != nil {
-		return 0, fmt.Errorf("record removals: %w", err)
+		return fmt.Errorf("record removals: %w", err)
 	}
-	return opened, notify(ctx, tx, state.TopicPlacement)
+	return notify(ctx, tx, state.TopicPlacement)
 }
 
-// Approve lets the held removals of target through and returns how many. Removals that come
-// later are judged anew.
-func (s *Store) Approve(ctx context.Context, target string) (int64, error) {
-	var n int64
-	err := s.inTx(ctx, "approve removals at "+target, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync gate ' || $1, 0))`, target); err != nil {
-			return fmt.Errorf("lock gate: %w", err)
+// Approve lets the removals of wave through, in one step, and returns how many.
+// What has been planned anew since the wave was looked at, or has come to be held, is
+// not among them: left tells how much of that is held.
+func (s *Store) Approve(ctx context.Context, target string, wave state.HeldWave) (approved, left int64, err error) {
+	err = s.inTx(ctx, "approve removals at "+target, func(tx pgx.Tx) error {
+		if err := lockGate(ctx, tx, target); err != nil {
+			return err
 		}
-		var err error
-		n, err = openGate(ctx, tx, target, "held", true)
-		return err
+		tag, err := tx.Exec(ctx, `UPDATE damsync.placement p SET gate = 'open', next_attempt_at = clock_timestamp()
+			FROM unnest($2::text[], $3::bigint[]) AS u (asset_id, generation)
+			WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation AND p.gate = 'held'`,
+			target, wave.AssetIDs, wave.Generations)
+		if err != nil {
+			return fmt.Errorf("open gate: %w", err)
+		}
+		approved = tag.RowsAffected()
+		if err := recordRemovals(ctx, tx, target, approved, true); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT count(*) FROM damsync.placement WHERE target = $1 AND gate = 'held'`, target).Scan(&left)
 	})
-	return n, err
+	return approved, left, err
 }
 
-// Held lists up to limit removals of target that wait for approval.
-func (s *Store) Held(ctx context.Context, target string, limit int) ([]state.HeldRemoval, error) {
+// Held reads the removals of target that wait for approval, the first of them, up to shown, as
+// people see them.
+func (s *Store) Held(ctx context.Context, target string, shown int) (state.HeldWave, error) {
+	var wave state.HeldWave
 	rows, err := s.pool.Query(ctx, `
-		SELECT p.asset_id, coalesce(a.title, ''), p.applied_path, p.desired_reason
+		SELECT p.asset_id, coalesce(a.title, ''), p.applied_path, p.desired_reason, p.desired_generation
 		FROM damsync.placement p LEFT JOIN damsync.asset a ON a.id = p.asset_id
-		WHERE p.target = $1 AND p.gate = 'held' ORDER BY p.applied_path LIMIT $2`, target, limit)
+		WHERE p.target = $1 AND p.gate = 'held' ORDER BY p.applied_path, p.asset_id`, target)
 	if err != nil {
-		return nil, fmt.Errorf("list held removals: %w", err)
+		return wave, fmt.Errorf("list held removals: %w", err)
 	}
-	held, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.HeldRemoval])
+	var h state.HeldRemoval
+	var generation int64
+	_, err = pgx.ForEachRow(rows, []any{&h.AssetID, &h.Title, &h.Path, &h.Reason, &generation}, func() error {
+		if len(wave.First) < shown {
+			wave.First = append(wave.First, h)
+		}
+		wave.AssetIDs, wave.Generations = append(wave.AssetIDs, h.AssetID), append(wave.Generations, generation)
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list held removals: %w", err)
+		return wave, fmt.Errorf("list held removals: %w", err)
 	}
-	return held, nil
+	return wave, nil
 }

@@ -103,13 +103,13 @@ func TestHeldWave(t *testing.T) {
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Fatalf("a held removal is worked on: %+v", got)
 	}
-	held, err := s.Held(t.Context(), "brand", 2)
+	wave, err := s.Held(t.Context(), "brand", 2)
 	want := []state.HeldRemoval{
 		{AssetID: "002", Title: "Title of 002", Path: "/002", Reason: "does not belong there"},
 		{AssetID: "003", Title: "Title of 003", Path: "/003", Reason: "does not belong there"},
 	}
-	if diff := gocmp.Diff(want, held); err != nil || diff != "" {
-		t.Errorf("held (-want +got):\n%s%v", diff, err)
+	if diff := gocmp.Diff(want, wave.First); err != nil || diff != "" || len(wave.AssetIDs) != 3 || len(wave.Generations) != 3 {
+		t.Errorf("held %v (-want +got):\n%s%v", wave, diff, err)
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Held != 3 || wave.Waiting != 1 {
@@ -117,17 +117,36 @@ func TestHeldWave(t *testing.T) {
 	}
 	// What belongs there again is not held any longer.
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
-	if n, err := s.Approve(t.Context(), "shop"); err != nil || n != 0 {
-		t.Errorf("approved %d at another target, %v", n, err)
+	if n, left, err := s.Approve(t.Context(), "shop", wave); err != nil || n != 0 || left != 0 {
+		t.Errorf("approved %d at another target, %d left, %v", n, left, err)
 	}
-	if n, err := s.Approve(t.Context(), "brand"); err != nil || n != 2 {
-		t.Errorf("approved %d, %v", n, err)
+	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 0 {
+		t.Errorf("approved %d, %d left, %v", n, left, err)
 	}
 	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, gates(t, pool)); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)
 	}
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
 		t.Errorf("approved removals count against the next: %+v", wave)
+	}
+}
+
+// What a person approves is what was listed: neither what has come to be held since,
+// nor what was planned anew for another reason, goes with it.
+func TestOnlyWhatWasListedIsApproved(t *testing.T) {
+	pool, _, s := removing(t, 5, 3)
+	judge(t, s, answering(state.GateHold))
+	wave, err := s.Held(t.Context(), "brand", 9)
+	must(t, err)
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
+	must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "004"}, nothing("brand")))
+	judge(t, s, answering(state.GateHold))
+	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 2 {
+		t.Errorf("approved %d, %d left, %v", n, left, err)
+	}
+	got := lines(t, pool, `SELECT asset_id FROM damsync.placement WHERE gate = 'held' ORDER BY 1`)
+	if want := []string{"000", "004"}; !gocmp.Equal(got, want) {
+		t.Errorf("held %v, want %v", got, want)
 	}
 }
 

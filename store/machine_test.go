@@ -291,8 +291,14 @@ func (m *machine) judge(answer state.GateAnswer) {
 
 func (m *machine) approve(*rapid.T) {
 	m.release("held")
-	_, err := New(m.pool, "b").Approve(m.t.Context(), "brand")
+	b := New(m.pool, "b")
+	wave, err := b.Held(m.t.Context(), "brand", 0)
 	must(m.t, err)
+	_, left, err := b.Approve(m.t.Context(), "brand", wave)
+	must(m.t, err)
+	if left > 0 {
+		m.t.Fatalf("%d are held after all of %v were approved", left, wave.AssetIDs)
+	}
 }
 
 func (m *machine) release(gate string) {

@@ -116,8 +116,12 @@ func TestRemovalWaveIsHeldWhole(t *testing.T) {
 		if held, err := w.held("brand"); err != nil || len(held) != len(ids) {
 			rt.Fatalf("%d of %d files are left (%v)", len(held), len(ids), err)
 		}
-		if n, err := w.store.Approve(rt.Context(), "brand"); err != nil || n != int64(len(wave)) {
-			rt.Fatalf("approved %d of %d (%v)", n, len(wave), err)
+		shown, err := w.store.Held(rt.Context(), "brand", 0)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if n, left, err := w.store.Approve(rt.Context(), "brand", shown); err != nil || n != int64(len(wave)) || left != 0 {
+			rt.Fatalf("approved %d of %d, %d are left (%v)", n, len(wave), left, err)
 		}
 		w.converge()
 	})

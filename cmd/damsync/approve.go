@@ -12,8 +12,9 @@ func newApprove(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve",
 		Short: "Let the held removals of a target through",
-		Long: `approve lists the removals that a target's removal_limit holds, and lets exactly
-those through. A wave that comes later is judged anew.`,
+		Long: `approve lists the removals that a target's removal_limit holds, the first 50 by
+path, and lets exactly those that are held then through. What comes to be held
+meanwhile stays so, and is counted. A wave that comes later is judged anew.`,
 		Example: "  damsync approve --target brand-images",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -38,21 +39,24 @@ those through. A wave that comes later is judged anew.`,
 
 func (a *app) approve(ctx context.Context, p process, target string) error {
 	const shown = 50
-	held, err := a.store.Held(ctx, target, shown)
+	wave, err := a.store.Held(ctx, target, shown)
 	if err != nil {
 		return err
 	}
-	for _, h := range held {
+	for _, h := range wave.First {
 		fmt.Fprintf(p.stdout, "- %s  [%s %q]  %s\n", h.Path, h.AssetID, h.Title, h.Reason)
 	}
-	n, err := a.store.Approve(ctx, target)
+	if more := len(wave.AssetIDs) - len(wave.First); more > 0 {
+		fmt.Fprintf(p.stdout, "… and %d more\n", more)
+	}
+	approved, left, err := a.store.Approve(ctx, target, wave)
 	if err != nil {
 		return err
 	}
-	if n > shown {
-		fmt.Fprintf(p.stdout, "… and %d more\n", n-shown)
+	fmt.Fprintf(p.stdout, "%d removals approved at %s\n", approved, target)
+	if left > 0 {
+		fmt.Fprintf(p.stdout, "%d have come since they were listed and stay held; see damsync plan, then approve again\n", left)
 	}
-	fmt.Fprintf(p.stdout, "%d removals approved at %s\n", n, target)
 	return nil
 }
 

@@ -88,6 +88,14 @@ type HeldRemoval struct {
 	AssetID, Title, Path, Reason string
 }
 
+// HeldWave is what waits for approval at a target as it was when somebody looked.
+type HeldWave struct {
+	First []HeldRemoval // ordered by path, for people
+	// All of it, for the approval of exactly this.
+	AssetIDs    []string
+	Generations []int64 // by the same index
+}
+
 // RunTotals is what a run has done so far, also before it was resumed.
 type RunTotals struct {
 	Requests, Seen, Changed, Suspects int64
