@@ -62,7 +62,6 @@ CREATE TABLE damsync.asset_detail (
     -- whole seconds, so a further change in that second would not show.
     settled        boolean NOT NULL
 );
-CREATE INDEX asset_detail_expires ON damsync.asset_detail (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX asset_detail_unsettled ON damsync.asset_detail (read_at) WHERE NOT settled;
 
 CREATE TABLE damsync.asset_fields (

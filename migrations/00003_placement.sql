@@ -3,6 +3,12 @@
 -- +goose Up
 CREATE SEQUENCE damsync.generation;
 
+-- lasts tells whether a lease or a pause that ends at p_until lasts. None is longer than
+-- an hour: what ends later is left over from a clock that was set back, and void.
+CREATE FUNCTION damsync.lasts(p_until timestamptz, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_until IS NOT NULL AND p_until > p_now AND p_until <= p_now + interval '1 hour'
+$$;
+
 CREATE TABLE damsync.target (
     name         text PRIMARY KEY,
     fingerprint  bytea NOT NULL DEFAULT '',      -- of the rule last planned in full
@@ -25,6 +31,7 @@ CREATE TABLE damsync.placement (
     desired_generation    bigint NOT NULL,
     desired_reason        text NOT NULL,
     desired_at            timestamptz NOT NULL,
+    expires_at            timestamptz,           -- of the asset, as its detail says
     urgency               smallint NOT NULL,
     -- A removal passes the gate before it is work: waiting, held or open.
     gate                  text NOT NULL CHECK (gate IN ('open', 'waiting', 'held')),
@@ -59,6 +66,14 @@ CREATE TABLE damsync.placement (
 ) WITH (fillfactor = 80);
 CREATE INDEX placement_dirty ON damsync.placement (target, urgency, next_attempt_at)
     WHERE desired_generation > applied_generation AND gate = 'open';
+-- When the next comes due, however many wait.
+CREATE INDEX placement_due ON damsync.placement (target, next_attempt_at)
+    WHERE desired_generation > applied_generation AND gate = 'open' AND lease_until IS NULL;
+CREATE INDEX placement_leased ON damsync.placement (target) WHERE lease_until IS NOT NULL;
+-- What an expiry has still to end.
+CREATE INDEX placement_expires ON damsync.placement (target, expires_at) WHERE desired_present AND expires_at IS NOT NULL;
+-- How many objects a target holds, up to as many as matter.
+CREATE INDEX placement_present ON damsync.placement (target, asset_id) WHERE applied_state = 'present';
 CREATE INDEX placement_gated ON damsync.placement (target, gate) WHERE gate <> 'open';
 CREATE INDEX placement_asset ON damsync.placement (asset_id);
 -- Who waits for a path.

@@ -156,7 +156,7 @@ func TestRetireOrphans(t *testing.T) {
 		t.Errorf("the gate let %d through, %v", len(work), err)
 	}
 	release := func(state.Wave) state.GateAnswer { return state.GateRelease }
-	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", release)
+	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", asking(release))
 	if err != nil || answer != state.GateRelease || wave.Waiting != 1 {
 		t.Fatalf("wave %+v, %s, %v", wave, answer, err)
 	}

@@ -14,11 +14,11 @@ import (
 // RecentWindow is how long a removal let through counts towards the next wave.
 const RecentWindow = time.Minute
 
-// JudgeRemovals counts the wave of target, asks admit, and does what it says,
+// JudgeRemovals counts the wave of target, asks judge, and does what it says,
 // under a lock that all replicas share. It returns the wave and the answer; a
 // target where nothing waits is not judged. What was not counted is never let
-// through: when more came while admit judged, the answer is GateWait.
-func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer, error) {
+// through: when more came while it was judged, the answer is GateWait.
+func (s *Store) JudgeRemovals(ctx context.Context, target string, judge state.Judge) (state.Wave, state.GateAnswer, error) {
 	var wave state.Wave
 	answer := state.GateWait
 	err := s.inTx(ctx, "judge removals at "+target, func(tx pgx.Tx) error {
@@ -27,10 +27,10 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, admit func(sta
 		}
 		var err error
 		answer = state.GateWait
-		if wave, err = countWave(ctx, tx, target); err != nil || wave.Waiting == 0 {
+		if wave, err = countWave(ctx, tx, target, judge.Enough); err != nil || wave.Waiting == 0 {
 			return err
 		}
-		answer = admit(wave)
+		answer = judge.Admit(wave)
 		switch answer {
 		case state.GateRelease:
 			opened, err := release(ctx, tx, target)
@@ -62,21 +62,28 @@ func lockGate(ctx context.Context, tx pgx.Tx, target string) error {
 	return nil
 }
 
-func countWave(ctx context.Context, tx pgx.Tx, target string) (state.Wave, error) {
+// countWave leaves out of the times what is in the future: a clock that was set back has left
+// it there, and it would be new for ever. Of what is at the target it counts as much as matters.
+func countWave(ctx context.Context, tx pgx.Tx, target string, enough func(state.Wave) int) (state.Wave, error) {
 	var w state.Wave
 	err := tx.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE gate = 'waiting'), count(*) FILTER (WHERE gate = 'held'),
-			coalesce(clock_timestamp() - max(desired_at) FILTER (WHERE gate = 'waiting'), '1 hour')
-		FROM damsync.placement WHERE target = $1 AND gate <> 'open'`, target).Scan(&w.Waiting, &w.Held, &w.NewestAge)
+			coalesce(clock_timestamp() - max(desired_at) FILTER (WHERE gate = 'waiting' AND desired_at <= clock_timestamp() + $2::interval), '1 hour')
+		FROM damsync.placement WHERE target = $1 AND gate <> 'open'`, target, RecentWindow).Scan(&w.Waiting, &w.Held, &w.NewestAge)
 	if err != nil || w.Waiting == 0 {
 		return w, err
 	}
 	err = tx.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM damsync.lookup l JOIN damsync.placement p ON p.asset_id = l.asset_id
 				WHERE l.wanted > l.done AND l.gone AND p.target = $1 AND p.applied_state = 'present' AND p.desired_present),
-			(SELECT coalesce(sum(count), 0) FROM damsync.removal WHERE target = $1 AND NOT approved AND at > clock_timestamp() - $2::interval),
-			(SELECT count(*) FROM damsync.placement WHERE target = $1 AND applied_state = 'present')`, target, RecentWindow).
-		Scan(&w.Suspects, &w.Recent, &w.Present)
+			(SELECT coalesce(sum(count), 0) FROM damsync.removal WHERE target = $1 AND NOT approved
+				AND at > clock_timestamp() - $2::interval AND at <= clock_timestamp() + $2::interval)`, target, RecentWindow).
+		Scan(&w.Suspects, &w.Recent)
+	if err != nil {
+		return w, err
+	}
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM damsync.placement
+		WHERE target = $1 AND applied_state = 'present' ORDER BY asset_id LIMIT $2) AS present`, target, enough(w)).Scan(&w.Present)
 	return w, err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -17,9 +18,14 @@ func answering(a state.GateAnswer) func(state.Wave) state.GateAnswer {
 	return func(state.Wave) state.GateAnswer { return a }
 }
 
+// asking counts everything at the target.
+func asking(admit func(state.Wave) state.GateAnswer) state.Judge {
+	return state.Judge{Enough: func(state.Wave) int { return math.MaxInt32 }, Admit: admit}
+}
+
 func judge(t *testing.T, s *Store, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer) {
 	t.Helper()
-	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", admit)
+	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", asking(admit))
 	must(t, err)
 	return wave, answer
 }
@@ -64,6 +70,35 @@ func TestWave(t *testing.T) {
 	}
 	if diff := gocmp.Diff(map[string]int{"waiting": 3}, gates(t, pool)); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+}
+
+// What is at the target is counted up to what the judge asks for.
+func TestEnoughIsCounted(t *testing.T) {
+	_, _, s := removing(t, 10, 3)
+	for enough, want := range map[int]int{0: 0, 4: 4, 10: 10, 11: 10} {
+		wave, _, err := s.JudgeRemovals(t.Context(), "brand", state.Judge{
+			Enough: func(w state.Wave) int {
+				if w.Waiting != 3 {
+					t.Errorf("asked about %+v", w)
+				}
+				return enough
+			},
+			Admit: answering(state.GateWait),
+		})
+		if err != nil || wave.Present != want {
+			t.Errorf("%d of 10 objects are counted when %d are enough, %v", wave.Present, enough, err)
+		}
+	}
+}
+
+// A removal planned, and others let through, while the clock was ahead are not new for ever.
+func TestWaveAfterTheClockWasSetBack(t *testing.T) {
+	pool, clock, s := removing(t, 5, 1)
+	exec(t, pool, `INSERT INTO damsync.removal (target, count, approved, at) SELECT 'brand', 5, false, fake.now()`)
+	clock.advance(-24 * time.Hour)
+	if wave, _ := judge(t, s, answering(state.GateWait)); wave.NewestAge <= 0 || wave.Recent != 0 {
+		t.Errorf("wave %+v", wave)
 	}
 }
 
@@ -174,7 +209,7 @@ func TestTwoJudges(t *testing.T) {
 	asked, second := make(chan struct{}), make(chan state.Wave, 1)
 	go func() {
 		<-asked
-		wave, _, err := b.JudgeRemovals(t.Context(), "brand", answering(state.GateHold))
+		wave, _, err := b.JudgeRemovals(t.Context(), "brand", asking(answering(state.GateHold)))
 		if err != nil {
 			t.Error(err)
 		}

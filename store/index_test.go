@@ -18,12 +18,7 @@ import (
 // large table is read from end to end, with the plans that are made for one
 // call and with those that are kept.
 func TestHotQueriesUseIndexes(t *testing.T) {
-	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))
-	must(t, err)
-	cfg.MaxConns = 1 // the session that reports what it scanned
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	must(t, err)
-	t.Cleanup(pool.Close)
+	pool := oneSession(t)
 	const n = 20_000
 	fillLibrary(t, pool, n)
 	s := New(pool, "a")
@@ -67,7 +62,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		"plan assets": func(ctx context.Context) error { return s.PlanAssets(ctx, polled(), some[:3], everything("brand")) },
 		"expired":     func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
 		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled(), time.Second); return err },
-		"gate":        func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", nil); return err },
+		"gate":        func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", state.Judge{}); return err },
 		"held":        func(ctx context.Context) error { _, err := s.Held(ctx, "brand", 10); return err },
 		"backlog":     func(ctx context.Context) error { _, err := s.Backlog(ctx, brand, time.Now()); return err },
 		"event": func(ctx context.Context) error {
@@ -93,6 +88,18 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 			t.Errorf("%s reads a large table from end to end: %s, before %s", name, after, before)
 		}
 	}
+}
+
+// oneSession is a pool of one session, which reports what it read.
+func oneSession(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))
+	must(t, err)
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // seqScans tells how often each large table was read from end to end.
@@ -121,9 +128,9 @@ func fillLibrary(t tb, pool *pgxpool.Pool, n int) {
 			WHERE $1::int > 0`,
 		`INSERT INTO damsync.placement (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
 			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, gate, applied_state, applied_path, applied_version,
-			applied_metadata_hash, applied_generation, next_attempt_at, size)
-		SELECT target, id, true, '/' || id, '1', jsonb_build_object('title', title), hash, 1, '', now(), 5, 'open', 'present', '/' || id, '1', hash, 1, now(), 7
-		FROM damsync.asset, (VALUES ('brand'), ('shop')) v (target) WHERE $1::int > 0`,
+			applied_metadata_hash, applied_generation, next_attempt_at, size, expires_at)
+		SELECT target, id, true, '/' || id, '1', jsonb_build_object('title', title), a.hash, 1, '', now(), 5, 'open', 'present', '/' || id, '1', a.hash, 1, now(), 7, d.expires_at
+		FROM damsync.asset a JOIN damsync.asset_detail d ON d.asset_id = a.id, (VALUES ('brand'), ('shop')) v (target) WHERE $1::int > 0`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql, n); err != nil {
 			t.Fatalf("fill library: %v", err)

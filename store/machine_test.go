@@ -285,7 +285,7 @@ func (m *machine) judge(answer state.GateAnswer) {
 	if answer == state.GateRelease {
 		m.release("waiting")
 	}
-	_, _, err := New(m.pool, "a").JudgeRemovals(m.t.Context(), "brand", answering(answer))
+	_, _, err := New(m.pool, "a").JudgeRemovals(m.t.Context(), "brand", asking(answering(answer)))
 	must(m.t, err)
 }
 

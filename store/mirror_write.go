@@ -119,6 +119,10 @@ func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
 	if err != nil {
 		return fmt.Errorf("write detail: %w", err)
 	}
+	_, err = tx.Exec(ctx, `UPDATE damsync.placement SET expires_at = $2 WHERE asset_id = $1 AND expires_at IS DISTINCT FROM $2`, r.Asset.ID, d.ExpiresAt)
+	if err != nil {
+		return fmt.Errorf("note expiry: %w", err)
+	}
 	return nil
 }
 

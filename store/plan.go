@@ -80,16 +80,16 @@ type assetChange struct {
 
 const writePlacementsSQL = `
 INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
-	desired_metadata_hash, desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at)
+	desired_metadata_hash, desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at, expires_at)
 SELECT target, asset_id, present, path, version, metadata, hash, reason, nextval('damsync.generation'), clock_timestamp(), $10, 'open',
-	clock_timestamp()
+	clock_timestamp(), (SELECT d.expires_at FROM damsync.asset_detail d WHERE d.asset_id = u.asset_id)
 FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[], $8::text[], $9::boolean[])
 	AS u (target, asset_id, present, path, version, metadata, hash, reason, gated)
 ON CONFLICT (target, asset_id) DO UPDATE SET
 	desired_present = excluded.desired_present, desired_path = excluded.desired_path, desired_version = excluded.desired_version,
 	desired_metadata = excluded.desired_metadata, desired_metadata_hash = excluded.desired_metadata_hash,
 	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation,
-	desired_at = excluded.desired_at,
+	desired_at = excluded.desired_at, expires_at = excluded.expires_at,
 	urgency = CASE WHEN p.desired_generation > p.applied_generation THEN least(p.urgency, excluded.urgency) ELSE excluded.urgency END,
 	gate = CASE WHEN p.applied_state NOT IN ('present', 'incomplete') AND p.intent_generation IS NULL THEN 'open'
 		WHEN (p.target, p.asset_id) IN (SELECT u.target, u.asset_id FROM unnest($1::text[], $2::text[], $9::boolean[]) AS u (target, asset_id, gated) WHERE u.gated)
@@ -208,30 +208,4 @@ func (s *Store) judge(ctx context.Context, after string, limit int, dirty func(t
 		}
 	}
 	return last, ids, nil
-}
-
-// Expired names up to limit assets whose expiry has come while one of targets still wants them, and
-// the next expiry after that (zero when there is none). Where judging again would not help, because
-// the rule fails or the detail has to be read first, the asset is left out.
-func (s *Store) Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT d.asset_id FROM damsync.asset_detail d
-		WHERE d.expires_at <= clock_timestamp() AND d.of_modified_at = (SELECT a.modified_at FROM damsync.asset a WHERE a.id = d.asset_id) AND EXISTS (
-			SELECT 1 FROM damsync.placement p WHERE p.asset_id = d.asset_id AND p.desired_present AND p.target = ANY($1)
-			AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = p.asset_id AND f.target = p.target))
-		ORDER BY d.asset_id LIMIT $2`, targets, limit)
-	if err != nil {
-		return nil, next, fmt.Errorf("look for expired assets: %w", err)
-	}
-	if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return nil, next, fmt.Errorf("look for expired assets: %w", err)
-	}
-	var at *time.Time
-	if err := s.pool.QueryRow(ctx, `SELECT min(expires_at) FROM damsync.asset_detail WHERE expires_at > clock_timestamp()`).Scan(&at); err != nil {
-		return nil, next, fmt.Errorf("look for the next expiry: %w", err)
-	}
-	if at != nil {
-		next = *at
-	}
-	return ids, next, nil
 }

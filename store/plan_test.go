@@ -282,10 +282,12 @@ func TestExpired(t *testing.T) {
 	for i, id := range []string{"past", "now", "failing", "stale", "future", "later"} {
 		expire(id, in([]int{-50, 0, -40, -40, 30, 39}[i]))
 	}
+	expire("moved", in(20))
+	expire("moved", in(-5)) // a detail that comes after its placement
 	exec(t, pool, `INSERT INTO damsync.decision_failure VALUES ('brand', 'failing', 'no path')`)
 	apply(t, s, second(2), nil, summary("stale", modified(second(2))))
 	ids, next, err := s.Expired(t.Context(), []string{"shop", "brand"}, 9)
-	if err != nil || !gocmp.Equal(ids, []string{"now", "past"}) || !next.Equal(in(30)) {
+	if err != nil || !gocmp.Equal(ids, []string{"moved", "now", "past"}) || !next.Equal(in(30)) {
 		t.Errorf("expired %v, next %s, %v", ids, next, err)
 	}
 	if ids, _, err = s.Expired(t.Context(), []string{"brand"}, 1); err != nil || len(ids) != 1 {
@@ -294,7 +296,7 @@ func TestExpired(t *testing.T) {
 	if ids, _, err = s.Expired(t.Context(), []string{"shop"}, 9); err != nil || len(ids) != 0 {
 		t.Errorf("expired %v at a target that has none, %v", ids, err)
 	}
-	must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "expiry"}, []string{"now", "past"}, nothing("brand")))
+	must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "expiry"}, []string{"moved", "now", "past"}, nothing("brand")))
 	if ids, _, err = s.Expired(t.Context(), []string{"brand"}, 9); err != nil || len(ids) != 0 {
 		t.Errorf("expired %v after they were planned, %v", ids, err)
 	}

@@ -51,7 +51,7 @@ func (e *Engine) JudgeRemovals(ctx context.Context) (time.Duration, error) {
 		if partial[rule.Name()] {
 			continue
 		}
-		wave, answer, err := e.store.JudgeRemovals(ctx, rule.Name(), admit(rule.RemovalLimit()))
+		wave, answer, err := e.store.JudgeRemovals(ctx, rule.Name(), judge(rule.RemovalLimit()))
 		if err != nil {
 			return e.opts.SlowPoll, err
 		}
@@ -75,26 +75,34 @@ func waitAtGate(w state.Wave) time.Duration {
 	return 2 * time.Second
 }
 
-// admit is the limit as the store asks it: what was let through a moment ago
+// judge is the limit as the store asks it: what was let through a moment ago
 // belongs to the same wave, however little it was.
-func admit(limit plan.RemovalLimit) func(state.Wave) state.GateAnswer {
-	return func(w state.Wave) state.GateAnswer {
-		gate := limit.Admit(plan.Wave{Waiting: w.Waiting, Held: w.Held, Suspects: w.Suspects, Recent: w.Recent, Present: w.Present})
-		switch {
-		case gate == plan.Hold:
-			return state.GateHold
-		case gate == plan.Wait, w.NewestAge < settle:
-			return state.GateWait
-		default:
-			return state.GateRelease
-		}
+func judge(limit plan.RemovalLimit) state.Judge {
+	return state.Judge{
+		Enough: func(w state.Wave) int { return limit.Enough(planWave(w)) },
+		Admit: func(w state.Wave) state.GateAnswer {
+			gate := limit.Admit(planWave(w))
+			switch {
+			case gate == plan.Hold:
+				return state.GateHold
+			case gate == plan.Wait, w.NewestAge < settle:
+				return state.GateWait
+			default:
+				return state.GateRelease
+			}
+		},
 	}
+}
+
+func planWave(w state.Wave) plan.Wave {
+	return plan.Wave{Waiting: w.Waiting, Held: w.Held, Suspects: w.Suspects, Recent: w.Recent, Present: w.Present}
 }
 
 func (e *Engine) logWave(rule *plan.Target, w state.Wave, answer state.GateAnswer) {
 	switch answer {
 	case state.GateHold:
-		e.log.WithLevel(holdLevel(w)).Str("target", rule.Name()).Int("removals", w.Waiting+w.Held).Int("recent", w.Recent).Int("present", w.Present).
+		e.log.WithLevel(holdLevel(w)).Str("target", rule.Name()).Int("removals", w.Waiting+w.Held).Int("recent", w.Recent).
+			Int("allowed", rule.RemovalLimit().Allowance(planWave(w))).
 			Msgf("removals are held: more than removal_limit allows; look with damsync plan, let them through with damsync approve --target %s", rule.Name())
 	case state.GateRelease:
 		e.log.Info().Str("target", rule.Name()).Int("removals", w.Waiting).Msg("removals let through")

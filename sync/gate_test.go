@@ -20,7 +20,7 @@ func TestTrickleIsNoWayAroundTheLimit(t *testing.T) {
 		through := 0
 		for range rapid.IntRange(1, 20).Draw(t, "removals within a minute") {
 			w := state.Wave{Waiting: 1, Recent: through, Present: objects - through, NewestAge: time.Second}
-			switch admit(limit)(w) {
+			switch judge(limit).Admit(w) {
 			case state.GateHold:
 				return
 			case state.GateRelease:

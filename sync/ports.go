@@ -138,7 +138,7 @@ type PathStore interface {
 
 // GateStore judges removals.
 type GateStore interface {
-	JudgeRemovals(ctx context.Context, target string, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer, error)
+	JudgeRemovals(ctx context.Context, target string, judge state.Judge) (state.Wave, state.GateAnswer, error)
 }
 
 // LeaseStore is what replicas agree by.

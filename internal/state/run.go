@@ -36,8 +36,14 @@ type Wave struct {
 	Held      int
 	Suspects  int           // reported or found missing, not yet confirmed
 	Recent    int           // let through in the last minute
-	Present   int           // objects now at the target
+	Present   int           // objects now at the target, up to as many as matter
 	NewestAge time.Duration // since the newest waiting removal was planned
+}
+
+// Judge is what the gate asks of a wave.
+type Judge struct {
+	Enough func(Wave) int // how many objects at the target matter; Present is not known yet
+	Admit  func(Wave) GateAnswer
 }
 
 // TargetPlan says how far a target is planned.

@@ -27,7 +27,7 @@ type Wave struct {
 	Held     int // removals held for approval
 	Suspects int // assets reported gone that the API has not confirmed yet
 	Recent   int // removals let through in the last minute, those a person approved not counted
-	Present  int // objects at the target now, waiting and held ones included
+	Present  int // objects at the target now, waiting and held ones included; of more than Enough it may be as many
 }
 
 // Gate says what to do with the waiting removals.
@@ -83,6 +83,21 @@ func (l RemovalLimit) Allowance(w Wave) int {
 		allowance = max(1, floor(share))
 	}
 	return allowance
+}
+
+// Enough returns how many objects at the target decide about w: where there are
+// more, Admit answers the same.
+func (l RemovalLimit) Enough(w Wave) int {
+	l = l.orDefault()
+	if !(l.Percent > 0) {
+		return 0
+	}
+	asked := w.Waiting + w.Recent + w.Suspects
+	if l.Count > 0 {
+		asked = min(asked, l.Count)
+	}
+	// One more for what the division may lose.
+	return int(min(math.Ceil(float64(asked)*100/l.Percent)+1, math.MaxInt32))
 }
 
 func floor(share float64) int {

@@ -57,6 +57,11 @@ func TestAdmitProperties(t *testing.T) {
 		if w.Held > 0 && gate != Hold {
 			t.Fatalf("%v beside a held removal", gate)
 		}
+		counted := w
+		counted.Present = min(w.Present, limit.Enough(w))
+		if got := limit.Admit(counted); got != gate {
+			t.Fatalf("%v of %d objects, but %v when %d are counted", gate, w.Present, got, counted.Present)
+		}
 		more := w
 		more.Suspects++
 		if gate != Release && limit.Admit(more) == Release {
