@@ -64,7 +64,10 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled(), time.Second); return err },
 		"gate":        func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", state.Judge{}); return err },
 		"held":        func(ctx context.Context) error { _, err := s.Held(ctx, "brand", 10); return err },
-		"backlog":     func(ctx context.Context) error { _, err := s.Backlog(ctx, brand, time.Now()); return err },
+		"backlog": func(ctx context.Context) error {
+			_, err := s.Backlog(ctx, state.BacklogScope{Targets: brand, Planned: time.Now(), Wanted: time.Now()})
+			return err
+		},
 		"event": func(ctx context.Context) error {
 			return s.StoreEvent(ctx, Event{Name: "asset_added", AssetID: some[0], SourceTask: "task"})
 		},

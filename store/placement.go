@@ -251,17 +251,30 @@ func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 			return err
 		}
 		if target == "" {
-			tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
-				WHERE wanted > done AND (error_class <> '' OR next_attempt_at > clock_timestamp())`)
+			lookups, err := retryLookups(ctx, tx)
 			if err != nil {
 				return err
 			}
-			n += tag.RowsAffected()
-			if err := notify(ctx, tx, state.TopicLookup); err != nil {
-				return err
-			}
+			n += lookups
 		}
 		return notify(ctx, tx, state.TopicPlacement)
 	})
 	return n, err
+}
+
+// RetryLookups makes lookups that failed or wait due at once, as if never tried.
+func (s *Store) RetryLookups(ctx context.Context) error {
+	return s.inTx(ctx, "retry lookups", func(tx pgx.Tx) error {
+		_, err := retryLookups(ctx, tx)
+		return err
+	})
+}
+
+func retryLookups(ctx context.Context, tx pgx.Tx) (int64, error) {
+	tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
+		WHERE wanted > done AND (error_class <> '' OR next_attempt_at > clock_timestamp())`)
+	if err != nil {
+		return 0, err
+	}
+	return tag.RowsAffected(), notify(ctx, tx, state.TopicLookup)
 }

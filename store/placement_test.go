@@ -401,44 +401,6 @@ func TestTargetPlan(t *testing.T) {
 	}
 }
 
-// The backlog is what a waiting resync waits for.
-func TestBacklog(t *testing.T) {
-	pool := pgtest.Pool(t)
-	s := New(pool, "a")
-	insertPlacements(t, pool)
-	insertPlacement(t, pool, placement{target: "shop", asset: "other", present: true, desired: 1, gate: "open"})
-	insertPlacement(t, pool, placement{target: "brand", asset: "in work again", present: true, desired: 12, gate: "open", errorClass: "conflict", attempts: 3})
-	insertPlacement(t, pool, placement{target: "brand", asset: "due again", present: true, desired: 13, gate: "open", errorClass: "conflict", attempts: 3})
-	exec(t, pool, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp() + interval '1 hour' WHERE error_class <> '' AND asset_id <> 'due again'`)
-	exec(t, pool, `UPDATE damsync.placement SET lease_owner = 'b', lease_until = clock_timestamp() + interval '1 minute' WHERE asset_id = 'in work again'`)
-	exec(t, pool, `UPDATE damsync.placement SET attempts = 5 WHERE asset_id = 'failed'`)
-	exec(t, pool, `INSERT INTO damsync.lookup (asset_id, asset_type, self, class, urgency, observation, attempts, error_class) VALUES
-		('new', '', '', 'sweep', 5, 'sweep', 0, ''), ('retried', '', '', 'sweep', 5, 'sweep', 4, 'temporary'), ('failed', '', '', 'sweep', 5, 'sweep', 5, 'forbidden')`)
-	now, err := s.Now(t.Context())
-	must(t, err)
-	got, err := s.Backlog(t.Context(), []string{"brand"}, now)
-	want := state.Backlog{Lookups: 2, LookupsFailed: 1, Placements: 5, Waiting: 1, Held: 1, Failed: 3}
-	if diff := gocmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("backlog (-want +got):\n%s%v", diff, err)
-	}
-	exec(t, pool, `INSERT INTO damsync.target (name, attempts, paused_until) VALUES ('brand', 5, clock_timestamp() + interval '5 minutes')`)
-	want.Placements, want.Failed = 0, 8
-	if got, err := s.Backlog(t.Context(), []string{"brand"}, now); err != nil || got != want {
-		t.Errorf("backlog of a target that is down for long %+v, %v", got, err)
-	}
-	must(t, s.SetTargetProblem(t.Context(), "brand", "the library has no folder /Brand"))
-	if got, err := s.Backlog(t.Context(), []string{"brand"}, now); err != nil || got != (state.Backlog{Lookups: 2, LookupsFailed: 1}) {
-		t.Errorf("backlog of a target that does not run %+v, %v", got, err)
-	}
-	if got, err := s.Backlog(t.Context(), []string{"brand"}, now.Add(-time.Hour)); err != nil || got != (state.Backlog{}) {
-		t.Errorf("backlog of an hour ago %+v, %v", got, err)
-	}
-	exec(t, pool, `INSERT INTO damsync.decision_failure (target, asset_id, reason) VALUES ('brand', 'x', 'not a number'), ('shop', 'x', 'not a number')`)
-	if got, err := s.Backlog(t.Context(), []string{"brand"}, now.Add(-time.Hour)); err != nil || got != (state.Backlog{Undecided: 1}) {
-		t.Errorf("backlog of a rule that fails on an asset %+v, %v", got, err)
-	}
-}
-
 // What waits for a quota that somebody has raised since is due when they say so.
 func TestRetryOfWhatWasDeferred(t *testing.T) {
 	_, _, s := planned(t, "x")

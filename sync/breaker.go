@@ -16,6 +16,8 @@ type breaker struct {
 	mu       sync.Mutex
 	failures int // in a row, whichever the asset
 	until    time.Time
+	since    time.Time // the first of them
+	last     error     // the reason of the last
 	// deferred tells until when classes are not tried, since the quota refuses them.
 	deferred map[grant.Class]time.Time
 }
@@ -41,11 +43,15 @@ func (b *breaker) note(class grant.Class, err error) {
 		b.failures = max(b.failures, breakAfter)
 		b.until = time.Now().Add(untilDeferred(deferred))
 	case errors.Is(err, cmp.ErrTemporary), errors.Is(err, cmp.ErrAuth):
+		b.last = err
+		if b.failures == 0 {
+			b.since = time.Now()
+		}
 		if b.failures++; b.failures >= breakAfter {
 			b.until = time.Now().Add(retryDelay(b.failures-breakAfter+1, time.Minute))
 		}
 	default: // an answer, or a failure that is not the library's
-		b.failures, b.until = 0, time.Time{}
+		b.failures, b.until, b.last = 0, time.Time{}, nil
 	}
 }
 
@@ -61,6 +67,16 @@ func (b *breaker) allow(n int) (int, time.Duration) {
 		return 0, wait
 	}
 	return 1, 0
+}
+
+// outage tells since when the library has answered no lookup, and why; no error: it answers.
+func (b *breaker) outage() (time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < breakAfter {
+		return time.Time{}, nil
+	}
+	return b.since, b.last // none when it is the quota that refuses
 }
 
 // refused lists the classes that the quota refuses, and how long the first of them is not tried again.

@@ -125,7 +125,7 @@ type PlacementStore interface {
 	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
 	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
 	HasPlacements(ctx context.Context, target string) (bool, error)
-	Backlog(ctx context.Context, targets []string, planned time.Time) (state.Backlog, error)
+	Backlog(ctx context.Context, scope state.BacklogScope) (state.Backlog, error)
 }
 
 // PathStore says which asset holds a path at a target.

@@ -18,10 +18,8 @@ type ResyncOptions struct {
 	Targets  []string // push to these, and wait for them; all when empty
 	Progress func(ResyncProgress)
 	Poll     time.Duration // how often progress is told; 500 ms when zero
+	Patience time.Duration // for a library that answers nothing; 2 minutes when zero
 }
-
-// drainPoll is how often who waits for work to be done looks whether it is.
-const drainPoll = 500 * time.Millisecond
 
 // ResyncProgress is how far a resync got.
 type ResyncProgress struct {
@@ -40,7 +38,7 @@ type ResyncResult struct {
 // Resync observes the library by hand and waits until the work that this caused
 // is done: in sync, failed for now, or held. It works beside a daemon and
 // without one. A *grant.Deferred error: the quota is spent, and the work goes on by
-// itself when it is not.
+// itself when it is not. cmp.ErrAuth: the login is refused.
 func (e *Engine) Resync(ctx context.Context, o ResyncOptions) (ResyncResult, error) {
 	if o.Progress == nil {
 		o.Progress = func(ResyncProgress) {}
@@ -87,7 +85,7 @@ func (e *Engine) resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 		return result, err
 	}
 	_, known, err := e.store.KnownAssets(ctx, []string{o.AssetID})
-	if err == nil && len(known) == 0 {
+	if err == nil && len(known) == 0 && result.Backlog.LookupsFailed == 0 {
 		err = unknownAsset(o.AssetID)
 	}
 	return result, err
@@ -148,32 +146,4 @@ func (e *Engine) readDetailsAnew(ctx context.Context, o ResyncOptions) error {
 		return fmt.Errorf("ask for details: %w", err)
 	}
 	return flush()
-}
-
-// drain waits until nothing is left that was wanted or planned before now.
-func (e *Engine) drain(ctx context.Context, o ResyncOptions, sweep SweepProgress) (state.Backlog, error) {
-	var depth state.FirstLight
-	for watched := (time.Time{}); ; {
-		if e.opts.Depth != nil && time.Since(watched) >= firstLightEvery {
-			var err error
-			if depth, err = e.watchFirstLight(ctx); err != nil {
-				return state.Backlog{}, err
-			}
-			watched = time.Now()
-		}
-		b, err := e.CurrentBacklog(ctx, o.Targets)
-		if err != nil {
-			return b, err
-		}
-		o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b, Depth: depth})
-		if b.Lookups == 0 && b.Placements == 0 && b.Waiting == 0 {
-			return b, nil
-		}
-		if d, is := e.Deferred(); is {
-			return b, d
-		}
-		if err := pause(ctx, o.Poll); err != nil {
-			return b, context.Cause(ctx)
-		}
-	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"damsync/internal/state"
 )
 
 const (
@@ -72,18 +70,4 @@ func (e *Engine) housekeeping(ctx context.Context) error {
 		}
 		return pruneEvery, err
 	})
-}
-
-// CurrentBacklog counts what is not done yet for targets, all when empty.
-func (e *Engine) CurrentBacklog(ctx context.Context, targets []string) (state.Backlog, error) {
-	now, err := e.store.Now(ctx)
-	if err != nil {
-		return state.Backlog{}, err
-	}
-	if len(targets) == 0 {
-		for _, t := range e.targets {
-			targets = append(targets, t.Rule.Name())
-		}
-	}
-	return e.store.Backlog(ctx, targets, now)
 }

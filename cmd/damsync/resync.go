@@ -20,8 +20,11 @@ func newResync(p process) *cobra.Command {
 		Use:   "resync",
 		Short: "Read the library by hand and wait until the targets equal it",
 		Long: `resync reads every summary of the library, looks up what is not found, plans and
-pushes, and returns when the work this caused is done. Placements that failed
-before are tried again. It runs beside a serving daemon and without one.
+pushes, and returns when the work this caused is done; what others ask for meanwhile
+is not waited for. What failed before is tried again. An asset that fails for a
+reason which does not pass by itself is tried once and counted (exit code 4); a login
+that is refused, and a library that answers nothing for two minutes, end it (exit
+code 1). It runs beside a serving daemon and without one.
 
 --full also reads anew every detail that a rule needs: one request an asset that
 is selected, two where a custom field is read. When that is more than a tenth of what
@@ -69,6 +72,9 @@ ends with exit code 2; --yes goes on without asking.`,
 // resyncNow also tries again what failed: it is called by hand after an incident.
 func (a *app) resyncNow(ctx context.Context, p process, o sync.ResyncOptions, target string) error {
 	if _, err := a.store.Retry(ctx, target); err != nil {
+		return err
+	}
+	if err := a.store.RetryLookups(ctx); err != nil { // the library is read for all targets
 		return err
 	}
 	return a.resync(ctx, p, o)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"time"
 
 	"damsync/internal/library"
 )
@@ -103,13 +104,22 @@ type RunTotals struct {
 
 // Backlog is the work that is not done.
 type Backlog struct {
-	Lookups       int // to be read, not yet failed
-	LookupsFailed int // failed and waiting for the next attempt
+	Lookups       int // to be read, short retries included
+	LookupsFailed int // failed for now, however often that is tried again
 	Placements    int // dirty and on their way, short retries included
 	Waiting       int // removals at the gate
 	Held          int // removals that wait for approval
-	Failed        int // dirty, failed for now
+	Failed        int // dirty, failed for now; or a removal that waits for the word on assets which cannot be read
 	Undecided     int // a rule fails on the asset, so that its placement stays as it is
+}
+
+// BacklogScope says of what the backlog is counted: what was asked for up to a moment, so that what
+// others go on asking for is none of it.
+type BacklogScope struct {
+	Targets []string
+	AssetID string    // only this asset; empty: all
+	Wanted  time.Time // lookups that were wanted up to then
+	Planned time.Time // placements that were planned up to then
 }
 
 // NamesOf collects the names of a library as read.
