@@ -66,7 +66,7 @@ type unlimited struct{}
 
 func (unlimited) Take(context.Context, grant.Class) (grant.Grant, error) { return unlimited{}, nil }
 func (unlimited) Sent(context.Context, time.Time) error                  { return nil }
-func (unlimited) Left(context.Context, time.Time) error { return nil }
+func (unlimited) Left(context.Context, time.Time) error                  { return nil }
 func (unlimited) Pause(context.Context, time.Duration, string) error     { return nil }
 
 func (unlimited) Throttled(context.Context, time.Duration, string) (grant.Throttle, error) {

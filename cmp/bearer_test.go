@@ -62,6 +62,25 @@ func TestBearerStaysHome(t *testing.T) {
 	})
 }
 
+// An API that repeats the bearer, in an error or in an asset, gives it to nobody.
+func TestBearerIsNotRepeated(t *testing.T) {
+	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
+		bearer := r.Header.Get("Authorization")
+		if r.URL.Path == "/v3/label-groups" {
+			answer(400, `{"message":"who is `+bearer+`?"}`)(w, r)
+			return
+		}
+		answer(200, detail("a", `"seen":"`+bearer+`"`))(w, r)
+	})
+	if _, err := f.LabelGroups(t.Context()); err == nil || strings.Contains(err.Error(), "bearer-0") || !strings.Contains(err.Error(), "who is Bearer [secret]?") {
+		t.Errorf("the error says %v", err)
+	}
+	d, err := f.Asset(t.Context(), cmp.Ref{ID: "a", Type: "image"})
+	if err != nil || strings.Contains(string(d.Detail.Raw), "bearer-0") || !strings.Contains(string(d.Detail.Raw), "[secret]") {
+		t.Errorf("%v, %s", err, d.Detail.Raw)
+	}
+}
+
 // A link to the same host on another port or scheme is a foreign one.
 func TestOriginIsSchemeHostAndPort(t *testing.T) {
 	var paths []string

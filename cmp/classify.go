@@ -1,6 +1,7 @@
 package cmp
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -30,18 +31,32 @@ func classOf(status int, body []byte) error {
 		return ErrAuth
 	case status == http.StatusForbidden:
 		return ErrForbidden
-	case status == http.StatusNotFound && json.Valid(body) && isObject(body):
-		return ErrNotFound
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return absence(body)
 	case status == http.StatusTooManyRequests:
 		return ErrThrottled
 	case status == http.StatusRequestTimeout:
 		return ErrTemporary
 	case status >= 500:
 		return ErrServer
-	case status == http.StatusNotFound, status < 400:
-		return ErrBadResponse // a proxy's page, a redirect we did not ask for
+	case status < 400:
+		return ErrBadResponse // a redirect we did not ask for
 	default:
 		return ErrBadRequest
+	}
+}
+
+// absence is the class of a 404 or 410: the API answers in JSON, a proxy with a page,
+// and an empty or plain body may be of either.
+func absence(body []byte) error {
+	body = bytes.TrimSpace(body)
+	switch {
+	case json.Valid(body) && isObject(body):
+		return ErrNotFound
+	case bytes.HasPrefix(body, []byte("<")), bytes.HasPrefix(body, []byte("{")):
+		return ErrBadResponse
+	default:
+		return ErrBareNotFound
 	}
 }
 

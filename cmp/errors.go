@@ -10,9 +10,12 @@ var (
 	// ErrTemporary: the call may succeed later. It covers ErrThrottled, ErrServer,
 	// ErrBadResponse, ErrExpiredURL, time-outs and dropped connections.
 	ErrTemporary error = &class{text: "temporary failure"}
-	// ErrNotFound: the API itself said 404, in JSON. A 404 in HTML proves nothing
+	// ErrNotFound: the API itself said 404 or 410, in JSON. One in HTML proves nothing
 	// and is ErrBadResponse.
 	ErrNotFound error = &class{text: "not found"}
+	// ErrBareNotFound: 404 or 410 with an empty or plain body, which something in front
+	// of the API may have said as well. It proves nothing by itself.
+	ErrBareNotFound error = &class{text: "not found, without a word of the API"}
 	// ErrForbidden: 403, an answer of the CMP's access control.
 	ErrForbidden error = &class{text: "forbidden"}
 	// ErrAuth: the login or the bearer was refused.

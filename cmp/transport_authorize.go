@@ -1,14 +1,16 @@
 package cmp
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 
 	"damsync/internal/secret"
 )
 
-// authorize adds the bearer to requests for the configured API origin and refuses
-// all others. A 401 gets one renewal and one more send.
+// authorize adds the bearer to requests for the configured API origin, refuses
+// all others, and lets the bearer out again on no way. A 401 gets one renewal and one more send.
 type authorize struct {
 	next   http.RoundTripper
 	tokens TokenSource
@@ -44,5 +46,21 @@ func (t *authorize) send(req *http.Request, token secret.String) (*http.Response
 		out.Body = body
 	}
 	out.Header.Set("Authorization", "Bearer "+token.Reveal())
-	return t.next.RoundTrip(out)
+	resp, err := t.next.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	return resp, withhold(resp, token)
+}
+
+// withhold takes the bearer out of an answer that repeats it: what an answer says
+// goes into errors, logs and the mirror.
+func withhold(resp *http.Response, token secret.String) error {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	body = bytes.ReplaceAll(body, []byte(token.Reveal()), []byte("[secret]"))
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
 }

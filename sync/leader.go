@@ -93,7 +93,7 @@ func leaderDelay(failures int, err error) time.Duration {
 // atLibrary tells failures of the CMP from those of the database.
 func atLibrary(err error) bool {
 	for _, class := range []error{
-		cmp.ErrTemporary, cmp.ErrAuth, cmp.ErrForbidden, cmp.ErrNotFound, cmp.ErrBadRequest, cmp.ErrForeignHost, walk.ErrUnstable, state.ErrEmptyListing,
+		cmp.ErrTemporary, cmp.ErrAuth, cmp.ErrForbidden, cmp.ErrNotFound, cmp.ErrBareNotFound, cmp.ErrBadRequest, cmp.ErrForeignHost, walk.ErrUnstable, state.ErrEmptyListing,
 	} {
 		if errors.Is(err, class) {
 			return true

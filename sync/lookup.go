@@ -105,10 +105,12 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 		return err
 	}
 	d, err := e.lib.Asset(ctx, cmp.Ref{ID: l.AssetID, Type: l.Type, Self: l.Self})
-	if errors.Is(err, cmp.ErrNotFound) {
-		return e.applyGone(ctx, l, readAt)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, cmp.ErrNotFound):
+		return e.applyGone(ctx, l, readAt, l.Gone)
+	case errors.Is(err, cmp.ErrBareNotFound):
+		return e.applyGone(ctx, l, readAt, false)
+	case err != nil:
 		return err
 	}
 	e.urls.put(d.Asset.ID, d.URL)
@@ -127,10 +129,11 @@ func (e *Engine) readAsset(ctx context.Context, l state.Lookup) error {
 	return err
 }
 
-// applyGone marks an asset removed. When nothing but its own 404 says so, the list has to
-// agree: an asset that it shows is not gone, whatever its detail says.
-func (e *Engine) applyGone(ctx context.Context, l state.Lookup, readAt time.Time) error {
-	if !l.Gone {
+// applyGone marks an asset removed. Unless that is sure, because an event or the list said so
+// and the API's own 404 confirms it, the list has to agree: an asset that it shows is not gone,
+// whatever its detail says.
+func (e *Engine) applyGone(ctx context.Context, l state.Lookup, readAt time.Time, sure bool) error {
+	if !sure {
 		listed, err := e.listed(ctx, l.AssetID)
 		if err != nil {
 			return fmt.Errorf("look for asset %s, whose detail is not found, in the list: %w", l.AssetID, err)

@@ -272,7 +272,7 @@ func fileless(kind string) bool {
 
 // asSource gives a failed download its class: the target is not to blame.
 func asSource(err error) error {
-	if errors.Is(err, cmp.ErrTemporary) || errors.Is(err, cmp.ErrNotFound) {
+	if errors.Is(err, cmp.ErrTemporary) || errors.Is(err, cmp.ErrNotFound) || errors.Is(err, cmp.ErrBareNotFound) {
 		return fmt.Errorf("%w: %w", dam.ErrSource, err)
 	}
 	return err

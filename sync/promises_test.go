@@ -36,6 +36,7 @@ func TestFailingUpstreamRemovesNothing(t *testing.T) {
 		{Kind: cmpsim.FaultHalfPage, Path: "/v3/assets"},
 		{Kind: cmpsim.FaultStatus, Status: 404, Body: "html"},
 		{Kind: cmpsim.FaultStatus, Status: 404, Path: "/v3/images/*"}, // the details alone, in JSON
+		{Kind: cmpsim.FaultStatus, Status: 404, Body: "empty", Path: "/v3/images/*"},
 		{Kind: cmpsim.FaultStatus, Status: 403, Path: "/v3/images/*"},
 		{Kind: cmpsim.FaultHTML},
 	} {
@@ -64,6 +65,25 @@ func TestFailingUpstreamRemovesNothing(t *testing.T) {
 			w.rest()
 		})
 	}
+}
+
+// Promise 4: a 404 without a word of the API counts when the list does not show the asset either.
+func TestBareNotFoundIsHeldAgainstTheList(t *testing.T) {
+	w, _ := quiet(t, worldOptions{})
+	id := anyOf(w.wanted("brand"))
+	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: 404, Body: "empty", Path: "/v3/images/*"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sim.BulkDelete([]string{id}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("removal", time.Minute, func() error {
+		if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE id = $1 AND removed_at IS NOT NULL`, id); n == 0 {
+			return errors.New("it is taken for living")
+		}
+		return nil
+	})
+	w.rest()
 }
 
 func second[T any](_ T, err error) error { return err }
