@@ -24,36 +24,20 @@ const (
 // not waited for. A library that refuses the login, or answers nothing for longer than
 // o.Patience, ends the wait with its reason.
 func (e *Engine) drain(ctx context.Context, o ResyncOptions, sweep SweepProgress) (state.Backlog, error) {
-	scope, err := e.scopeOf(ctx, o)
-	if err != nil {
+	d := draining{e: e, scope: e.scopeOf(o)}
+	var err error
+	if d.scope.Wanted, err = e.store.Now(ctx); err != nil {
 		return state.Backlog{}, err
 	}
-	var depth state.FirstLight
-	for watched, read := (time.Time{}), false; ; {
-		if e.opts.Depth != nil && time.Since(watched) >= firstLightEvery {
-			if depth, err = e.watchFirstLight(ctx); err != nil {
-				return state.Backlog{}, err
-			}
-			watched = time.Now()
+	for {
+		if err := d.watchDepth(ctx); err != nil {
+			return state.Backlog{}, err
 		}
-		if !read {
-			if scope.Planned, err = e.store.Now(ctx); err != nil {
-				return state.Backlog{}, err
-			}
-		}
-		b, err := e.store.Backlog(ctx, scope)
+		b, err := d.count(ctx)
 		if err != nil {
 			return b, err
 		}
-		o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b, Depth: depth})
-		if b.Lookups == 0 && !read {
-			// The last reading may have planned something since.
-			if scope.Planned, err = e.store.Now(ctx); err != nil {
-				return b, err
-			}
-			read = true
-			continue
-		}
+		o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b, Depth: d.depth})
 		if b.Lookups == 0 && b.Placements == 0 && b.Waiting == 0 {
 			return b, nil
 		}
@@ -66,16 +50,57 @@ func (e *Engine) drain(ctx context.Context, o ResyncOptions, sweep SweepProgress
 	}
 }
 
-func (e *Engine) scopeOf(ctx context.Context, o ResyncOptions) (state.BacklogScope, error) {
+func (e *Engine) scopeOf(o ResyncOptions) state.BacklogScope {
 	scope := state.BacklogScope{Targets: o.Targets, AssetID: o.AssetID}
-	if len(scope.Targets) == 0 {
-		for _, t := range e.targets {
-			scope.Targets = append(scope.Targets, t.Rule.Name())
+	if len(scope.Targets) > 0 {
+		return scope
+	}
+	for _, t := range e.targets {
+		scope.Targets = append(scope.Targets, t.Rule.Name())
+	}
+	return scope
+}
+
+// draining is the wait for the work of scope.
+type draining struct {
+	e       *Engine
+	scope   state.BacklogScope
+	read    bool // everything that was wanted has been read, so that scope.Planned stays
+	depth   state.FirstLight
+	watched time.Time
+}
+
+// count tells what is left. As long as something has to be read, what is planned from
+// it goes on coming.
+func (d *draining) count(ctx context.Context) (state.Backlog, error) {
+	b, err := d.countUpToNow(ctx)
+	if err != nil || d.read || b.Lookups > 0 {
+		return b, err
+	}
+	b, err = d.countUpToNow(ctx) // the last reading may have planned something since
+	d.read = true
+	return b, err
+}
+
+func (d *draining) countUpToNow(ctx context.Context) (state.Backlog, error) {
+	if !d.read {
+		var err error
+		if d.scope.Planned, err = d.e.store.Now(ctx); err != nil {
+			return state.Backlog{}, err
 		}
 	}
+	return d.e.store.Backlog(ctx, d.scope)
+}
+
+// watchDepth looks now and then how far the reading in depth of many assets got.
+func (d *draining) watchDepth(ctx context.Context) error {
+	if d.e.opts.Depth == nil || time.Since(d.watched) < firstLightEvery {
+		return nil
+	}
 	var err error
-	scope.Wanted, err = e.store.Now(ctx)
-	return scope, err
+	d.depth, err = d.e.watchFirstLight(ctx)
+	d.watched = time.Now()
+	return err
 }
 
 // hindrance is what keeps the work from being done, for longer than anybody should wait.

@@ -13,13 +13,7 @@ import (
 	"damsync/sync"
 )
 
-func newResync(p process) *cobra.Command {
-	var file, asset, target string
-	var full, dryRun, yes bool
-	cmd := &cobra.Command{
-		Use:   "resync",
-		Short: "Read the library by hand and wait until the targets equal it",
-		Long: `resync reads every summary of the library, looks up what is not found, plans and
+const resyncHelp = `resync reads every summary of the library, looks up what is not found, plans and
 pushes, and returns when the work this caused is done; what others ask for meanwhile
 is not waited for. What failed before is tried again. An asset that fails for a
 reason which does not pass by itself is tried once and counted (exit code 4); a login
@@ -29,7 +23,15 @@ code 1). It runs beside a serving daemon and without one.
 --full also reads anew every detail that a rule needs: one request an asset that
 is selected, two where a custom field is read. When that is more than a tenth of what
 the month has left, it says so and asks first. Where there is no terminal to ask it
-ends with exit code 2; --yes goes on without asking.`,
+ends with exit code 2; --yes goes on without asking.`
+
+func newResync(p process) *cobra.Command {
+	var file, asset, target string
+	var full, dryRun, yes bool
+	cmd := &cobra.Command{
+		Use:   "resync",
+		Short: "Read the library by hand and wait until the targets equal it",
+		Long:  resyncHelp,
 		Example: `  damsync resync                        everything, by summaries
   damsync resync --asset 3f2a…          one asset
   damsync resync --full --target brand  details anew; push to one target only
