@@ -1,0 +1,235 @@
+package damtest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"sync"
+
+	"damsync/dam"
+)
+
+// changeDefects break what is promised of moves, removals, lists, and of what people do.
+var changeDefects = []defect{
+	{"doubles on move", []string{"move/another path"}, func(b *broken) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+			now, err := b.Adapter.Move(ctx, r, m, path)
+			if err == nil && r.State == dam.Present && path != r.Path {
+				_ = b.store.Write(ctx, r.Path, []byte("a copy"))
+			}
+			return now, err
+		}
+	}},
+	{"finds only by the newest hint", []string{"move/another path"}, func(b *broken) {
+		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
+			r, err := b.Adapter.Find(ctx, key, hints)
+			if len(hints) == 0 || !strings.HasPrefix(hints[0], "dir/") {
+				return dam.Remote{State: dam.Absent}, err
+			}
+			return r, err
+		}
+	}},
+	{"moves again what is there", []string{"move/the same again"}, func(b *broken) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+			if r.Path == path {
+				_, _ = b.Adapter.Move(ctx, r, m, path+".temporary")
+			}
+			return b.Adapter.Move(ctx, r, m, path)
+		}
+	}},
+	{"moves what is not there", []string{"move/of nothing"}, func(b *broken) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+			now, err := b.Adapter.Move(ctx, r, m, path)
+			if errors.Is(err, dam.ErrNotFound) {
+				return r, nil
+			}
+			return now, err
+		}
+	}},
+	{"moves an asset once", []string{"move/in a circle"}, func(b *broken) {
+		var moved sync.Map
+		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+			if _, again := moved.LoadOrStore(m.AssetID, true); again {
+				r.Path, r.Mark.Generation = path, m.Generation
+				return r, nil
+			}
+			return b.Adapter.Move(ctx, r, m, path)
+		}
+	}},
+	{"retires once only", []string{"retire/delete", "retire/what never was", "drift/deleted, then retired"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+			now, err := b.Adapter.Find(ctx, m.Key(), nil)
+			if err == nil && now.State == dam.Absent {
+				return now, dam.ErrNotFound
+			}
+			return b.Adapter.Retire(ctx, r, m, mode)
+		}
+	}},
+	{"archives for good", []string{"retire/archive"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, _ dam.RetireMode) (dam.Remote, error) {
+			return b.Adapter.Retire(ctx, r, m, dam.RetireDelete)
+		}
+	}},
+	{"takes any mode", []string{"retire/no such mode"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+			if mode != dam.RetireArchive {
+				mode = dam.RetireDelete
+			}
+			return b.Adapter.Retire(ctx, r, m, mode)
+		}
+	}},
+	{"never takes back what it removed", []string{"retire/back after delete"}, func(b *broken) {
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			if current.State == dam.Absent && current.Mark.Generation > 0 {
+				return dam.Remote{}, dam.ErrStale
+			}
+			return b.Adapter.Put(ctx, obj, current)
+		}
+	}},
+	{"keeps its archive for ever", []string{"retire/archive, then delete"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+			if r.State == dam.Archived && mode == dam.RetireDelete {
+				return r, nil
+			}
+			return b.Adapter.Retire(ctx, r, m, mode)
+		}
+	}},
+	{"moves nothing out of the archive", []string{"retire/back by move"}, func(b *broken) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+			if r.State == dam.Archived {
+				return dam.Remote{}, dam.ErrNotFound
+			}
+			return b.Adapter.Move(ctx, r, m, path)
+		}
+	}},
+	{"leaves a copy in the archive", []string{"retire/back by put"}, func(b *broken) {
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			now, err := b.Adapter.Put(ctx, obj, current)
+			if err == nil && current.State == dam.Archived {
+				_ = b.store.Write(ctx, ".archive/a copy", []byte("one"))
+			}
+			return now, err
+		}
+	}},
+	{"has one place in the archive for each path", []string{"retire/two from one place"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+			for other := range b.Adapter.List(ctx) {
+				if mode == dam.RetireArchive && other.State == dam.Archived && other.Path == r.Path && other.Mark.AssetID != m.AssetID {
+					_, _ = b.Adapter.Retire(ctx, other, other.Mark, dam.RetireDelete)
+				}
+			}
+			return b.Adapter.Retire(ctx, r, m, mode)
+		}
+	}},
+	{"trusts the mark more than the caller", []string{"drift/known to be edited"}, func(b *broken) {
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			current.State = dam.Present
+			return b.Adapter.Put(ctx, obj, current)
+		}
+	}},
+	{"finds what it remembers", []string{"drift/deleted"}, func(b *broken) {
+		var known sync.Map
+		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
+			r, err := b.Adapter.Find(ctx, key, hints)
+			if then, ok := known.Load(key); ok && r.State == dam.Absent {
+				return then.(dam.Remote), err
+			}
+			return r, err
+		}
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			r, err := b.Adapter.Put(ctx, obj, current)
+			if err == nil {
+				known.Store(obj.Mark.Key(), r)
+			}
+			return r, err
+		}
+	}},
+	{"reads back what it is asked for", []string{"drift/read back"}, func(b *broken) {
+		b.read = func(ctx context.Context, r dam.Remote) (io.ReadCloser, error) {
+			body, err := b.Adapter.ReadBack(ctx, r)
+			if err != nil {
+				return io.NopCloser(strings.NewReader("")), nil
+			}
+			return body, nil
+		}
+	}},
+	{"takes an edit for its own", []string{"drift/edited"}, func(b *broken) {
+		var known sync.Map
+		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
+			r, err := b.Adapter.Find(ctx, key, hints)
+			if then, ok := known.Load(key); ok && r.State == dam.Foreign {
+				return then.(dam.Remote), err
+			}
+			return r, err
+		}
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			r, err := b.Adapter.Put(ctx, obj, current)
+			if err == nil {
+				known.Store(obj.Mark.Key(), r)
+			}
+			return r, err
+		}
+	}},
+	{"repairs in words", []string{"drift/edited, then repaired"}, func(b *broken) {
+		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+			r, err := b.Adapter.Put(ctx, obj, current)
+			if current.State == dam.Incomplete && errors.Is(err, dam.ErrForeign) {
+				return current, nil
+			}
+			return r, err
+		}
+	}},
+	{"cannot retire what was edited", []string{"drift/edited, then retired"}, func(b *broken) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+			now, err := b.Adapter.Find(ctx, m.Key(), []string{r.Path})
+			if err == nil && now.State == dam.Foreign && r.State == dam.Present {
+				return now, dam.ErrForeign
+			}
+			return b.Adapter.Retire(ctx, r, m, mode)
+		}
+	}},
+	{"does not list the archive", []string{"list/everything once"}, func(b *broken) {
+		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
+			return filtered(b.Adapter.List(ctx), func(r dam.Remote) bool { return r.State != dam.Archived })
+		}
+	}},
+	{"does not list what is foreign", []string{"list/everything once"}, func(b *broken) {
+		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
+			return filtered(b.Adapter.List(ctx), func(r dam.Remote) bool { return r.State != dam.Foreign })
+		}
+	}},
+	{"lists what it keeps for itself", []string{"list/empty"}, func(b *broken) {
+		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
+			return func(yield func(dam.Remote, error) bool) {
+				if !yield(dam.Remote{Path: ".state", State: dam.Foreign}, nil) {
+					return
+				}
+				b.Adapter.List(ctx)(yield)
+			}
+		}
+	}},
+	{"lists on when nobody listens", []string{"list/stops when asked"}, func(b *broken) {
+		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
+			return func(yield func(dam.Remote, error) bool) {
+				for r, err := range b.Adapter.List(ctx) {
+					yield(r, err)
+				}
+			}
+		}
+	}},
+}
+
+func filtered(all iter.Seq2[dam.Remote, error], keep func(dam.Remote) bool) iter.Seq2[dam.Remote, error] {
+	return func(yield func(dam.Remote, error) bool) {
+		for r, err := range all {
+			if err == nil && !keep(r) {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
