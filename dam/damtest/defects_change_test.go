@@ -115,8 +115,8 @@ var changeDefects = []defect{
 	}},
 	{"has one place in the archive for each path", []string{"retire/two from one place"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
-			for other := range b.Adapter.List(ctx) {
-				if mode == dam.RetireArchive && other.State == dam.Archived && other.Path == r.Path && other.Mark.AssetID != m.AssetID {
+			for other, err := range b.Adapter.List(ctx) {
+				if err == nil && mode == dam.RetireArchive && other.State == dam.Archived && other.Path == r.Path && other.Mark.AssetID != m.AssetID {
 					_, _ = b.Adapter.Retire(ctx, other, other.Mark, dam.RetireDelete)
 				}
 			}

@@ -67,17 +67,19 @@ func (a *Adapter) Retire(
 		names = append(names, a.archivePlaces(mark.AssetID, r.Path)...)
 	}
 	return a.change(ctx, "retire", mark, names, func(f found) (dam.Remote, error) {
-		now, err := dam.Remote{State: dam.Absent}, error(nil)
-		if mode == dam.RetireArchive && len(f.own) > 0 {
-			now, err = a.toArchive(ctx, f, mark)
-		} else {
-			err = a.leave(ctx, f.own)
-		}
+		now, err := a.retire(ctx, f, mark, mode)
 		if err == nil && placeOf(now) != placeOf(r) {
 			err = a.removeLoneSidecar(ctx, f, mark, placeOf(r))
 		}
 		return now, err
 	})
+}
+
+func (a *Adapter) retire(ctx context.Context, f found, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+	if mode == dam.RetireArchive && len(f.own) > 0 {
+		return a.toArchive(ctx, f, mark)
+	}
+	return dam.Remote{State: dam.Absent}, a.leave(ctx, f.own)
 }
 
 // toArchive keeps what is there, also when somebody edited it.

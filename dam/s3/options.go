@@ -100,10 +100,10 @@ func (o *options) setters() map[string]func(any) error {
 		"prefix":                 directory(&o.prefix, true),
 		"archive_prefix":         directory(&o.archive, false),
 		"access_key_id":          text(&o.accessKeyID),
-		"secret_access_key":      secret(&o.secretKey),
-		"secret_access_key_file": secretFile(&o.secretKey),
-		"session_token":          secret(&o.sessionToken),
-		"session_token_file":     secretFile(&o.sessionToken),
+		"secret_access_key":      secret(&o.secretKey, false),
+		"secret_access_key_file": secret(&o.secretKey, true),
+		"session_token":          secret(&o.sessionToken, false),
+		"session_token_file":     secret(&o.sessionToken, true),
 		"storage_class":          oneOf(&o.storageClass, storageClasses()),
 		"sse":                    oneOf(&o.sse, types.ServerSideEncryption("").Values()),
 		"kms_key_id":             text(&o.kmsKeyID),
@@ -225,26 +225,23 @@ func (o *options) setEndpoint(v any) error {
 	return nil
 }
 
-// secret and secretFile make what gives a secret, the latter by reading the file
-// each time.
-func secret(into *func() (string, error)) func(any) error {
+// secret takes one, or with fromFile the name of a file that is read each time
+// the secret is needed.
+func secret(into *func() (string, error), fromFile bool) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
-		if !ok || s == "" {
+		switch {
+		case (!ok || s == "") && fromFile:
+			return errors.New("want the path of a file")
+		case !ok || s == "":
 			return errors.New("want a text")
 		}
-		*into = func() (string, error) { return s, nil }
-		return nil
-	}
-}
-
-func secretFile(into *func() (string, error)) func(any) error {
-	return func(v any) error {
-		s, ok := v.(string)
-		if !ok || s == "" {
-			return errors.New("want the path of a file")
+		*into = func() (string, error) {
+			if fromFile {
+				return readSecret(s)
+			}
+			return s, nil
 		}
-		*into = func() (string, error) { return readSecret(s) }
 		return nil
 	}
 }
