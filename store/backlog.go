@@ -33,6 +33,7 @@ const backlogSQL = `
 		WHERE coalesce(t.problem, '') = ''
 	)
 	SELECT (SELECT count(*) FROM damsync.lookup l WHERE wanted > done AND NOT ` + lookupFailedSQL + ` AND wanted_at <= $3 AND SCOPE),
+		(SELECT coalesce((array_agg(class ORDER BY urgency))[1], '') FROM damsync.lookup l WHERE wanted > done AND NOT ` + lookupFailedSQL + ` AND wanted_at <= $3 AND SCOPE),
 		(SELECT count(*) FROM damsync.lookup l WHERE wanted > done AND ` + lookupFailedSQL + ` AND wanted_at <= $3 AND SCOPE),
 		count(*) FILTER (WHERE gate = 'open' AND NOT failed), count(*) FILTER (WHERE gate = 'waiting' AND NOT failed),
 		count(*) FILTER (WHERE gate = 'held'), count(*) FILTER (WHERE gate <> 'held' AND failed),
@@ -50,7 +51,7 @@ func (s *Store) Backlog(ctx context.Context, scope state.BacklogScope) (state.Ba
 	}
 	var b state.Backlog
 	err := s.pool.QueryRow(ctx, strings.ReplaceAll(backlogSQL, "SCOPE", condition), scope.Targets, scope.Planned, scope.Wanted, scope.AssetID).
-		Scan(&b.Lookups, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed, &b.Undecided)
+		Scan(&b.Lookups, &b.Urgent, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed, &b.Undecided)
 	if err != nil {
 		return b, fmt.Errorf("count the backlog: %w", err)
 	}

@@ -29,7 +29,7 @@ func TestBacklog(t *testing.T) {
 	must(t, err)
 	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now}
 	got, err := s.Backlog(t.Context(), scope)
-	want := state.Backlog{Lookups: 3, LookupsFailed: 2, Placements: 5, Waiting: 1, Held: 1, Failed: 3}
+	want := state.Backlog{Lookups: 3, Urgent: grant.Sweep, LookupsFailed: 2, Placements: 5, Waiting: 1, Held: 1, Failed: 3}
 	if diff := gocmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("backlog (-want +got):\n%s%v", diff, err)
 	}
@@ -39,7 +39,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("backlog of a target that is down for long %+v, %v", got, err)
 	}
 	must(t, s.SetTargetProblem(t.Context(), "brand", "the library has no folder /Brand"))
-	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 3, LookupsFailed: 2}) {
+	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 3, Urgent: grant.Sweep, LookupsFailed: 2}) {
 		t.Errorf("backlog of a target that does not run %+v, %v", got, err)
 	}
 	scope.Wanted, scope.Planned = now.Add(-time.Hour), now.Add(-time.Hour)
@@ -62,7 +62,7 @@ func TestBacklogOfOneAsset(t *testing.T) {
 	now, err := s.Now(t.Context())
 	must(t, err)
 	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now, AssetID: "x"}
-	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Placements: 1}) {
+	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Urgent: grant.Sweep, Placements: 1}) {
 		t.Errorf("backlog of x %+v, %v", got, err)
 	}
 	scope.AssetID = "y"
@@ -78,7 +78,7 @@ func TestBacklogBehindAFailedSuspect(t *testing.T) {
 	now, err := s.Now(t.Context())
 	must(t, err)
 	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now}
-	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Waiting: 1}) {
+	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Urgent: grant.Sweep, Waiting: 1}) {
 		t.Errorf("backlog %+v, %v", got, err)
 	}
 	exec(t, pool, `UPDATE damsync.lookup SET error_class = 'forbidden', attempts = 1`)

@@ -15,7 +15,7 @@ import (
 func (s *Store) Waiting(ctx context.Context) (state.Waiting, error) {
 	var w state.Waiting
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE observation <> $2), count(*) FILTER (WHERE observation = $2)
-		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, classUrgency(grant.Backfill), state.KindRefresh).Scan(&w.Backfill, &w.Refresh)
+		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, grant.Backfill.Rank(), state.KindRefresh).Scan(&w.Backfill, &w.Refresh)
 	if err != nil {
 		return w, fmt.Errorf("count backfill: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *Store) NoteFirstLight(ctx context.Context, left int64) (state.FirstLigh
 		SELECT at, clock_timestamp(), details, $3, details + fields FROM read
 		ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at, noted_at = excluded.noted_at, ended_at = NULL,
 			done = excluded.done, remaining = excluded.remaining, requests = excluded.requests
-		RETURNING started_at, done, requests`, classUrgency(grant.Backfill), state.KindRefresh, left).Scan(&f.StartedAt, &f.Done, &f.Requests)
+		RETURNING started_at, done, requests`, grant.Backfill.Rank(), state.KindRefresh, left).Scan(&f.StartedAt, &f.Done, &f.Requests)
 	if err != nil {
 		return f, fmt.Errorf("record the first light: %w", err)
 	}
@@ -149,7 +149,7 @@ func (s *Store) firstLight(ctx context.Context) (*state.FirstLight, error) {
 	f := state.FirstLight{Left: waiting.Backfill}
 	err = s.pool.QueryRow(ctx, firstLightSQL+`
 		SELECT at, details, details + fields, (SELECT expected_end FROM damsync.first_light WHERE ended_at IS NULL) FROM read`,
-		classUrgency(grant.Backfill), state.KindRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests, &f.ExpectedEnd)
+		grant.Backfill.Rank(), state.KindRefresh).Scan(&f.StartedAt, &f.Done, &f.Requests, &f.ExpectedEnd)
 	if err != nil {
 		return nil, fmt.Errorf("read the first light: %w", err)
 	}

@@ -115,7 +115,7 @@ func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason
 		if err := overtake(ctx, tx, generationsOf(found)); err != nil {
 			return err
 		}
-		gone, err := columnOf(ctx, tx, retireOrphansSQL, target, reason, classUrgency(grant.Manual), rows)
+		gone, err := columnOf(ctx, tx, retireOrphansSQL, target, reason, grant.Manual.Rank(), rows)
 		if err != nil {
 			return err
 		}

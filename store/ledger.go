@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
 	"damsync/internal/grant"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // maxSlots bounds the array of request times that every take reads and writes.
@@ -129,6 +132,25 @@ func (l *Ledger) Pause(ctx context.Context, d time.Duration, reason string) erro
 		return fmt.Errorf("pause grants: %w", err)
 	}
 	return nil
+}
+
+// PacePause is how long nobody takes a grant from now on, and why; the zero value when
+// there is no pause.
+type PacePause struct {
+	Left   time.Duration
+	Reason string
+}
+
+// PacePause reads the pause that is in force for all processes.
+func (s *Store) PacePause(ctx context.Context) (PacePause, error) {
+	var p PacePause
+	err := s.pool.QueryRow(ctx, `
+		SELECT paused_until - now, coalesce(pause_reason, '') FROM (SELECT *, clock_timestamp() AS now FROM damsync.pace) p
+		WHERE paused_until > now AND paused_until <= now + interval '1 hour'`).Scan(&p.Left, &p.Reason)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return PacePause{}, fmt.Errorf("read the pause of grants: %w", err)
+	}
+	return p, nil
 }
 
 // Throttled pauses as Pause does, and lowers the pace of all processes: the API refused a

@@ -66,7 +66,7 @@ func (w wish) want(ctx context.Context, tx pgx.Tx, refs []state.Ref) error {
 		priority[i] = w.priority[r.ID]
 	}
 	news := w.class == grant.Webhook || w.class == grant.Manual
-	_, err := tx.Exec(ctx, wantSQL, id, typ, self, string(w.class), classUrgency(w.class), w.obs.Kind, w.obs.RunID, w.gone, news, w.pollable, w.after, priority)
+	_, err := tx.Exec(ctx, wantSQL, id, typ, self, string(w.class), w.class.Rank(), w.obs.Kind, w.obs.RunID, w.gone, news, w.pollable, w.after, priority)
 	if err != nil {
 		return fmt.Errorf("ask for lookups: %w", err)
 	}
@@ -126,7 +126,7 @@ func wantDetails(ctx context.Context, tx pgx.Tx, obs state.Observation, assets [
 // pendingLookups are those of ids that wait to be read, for class or somebody more urgent.
 func pendingLookups(ctx context.Context, tx pgx.Tx, class grant.Class, ids []string) (map[string]bool, error) {
 	rows, err := tx.Query(ctx, `SELECT asset_id FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done AND urgency <= $2
-		AND (lease_until IS NULL OR lease_until < clock_timestamp())`, ids, classUrgency(class))
+		AND (lease_until IS NULL OR lease_until < clock_timestamp())`, ids, class.Rank())
 	if err != nil {
 		return nil, fmt.Errorf("look for pending lookups: %w", err)
 	}

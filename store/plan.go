@@ -133,21 +133,12 @@ func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []asse
 func urgencyOf(obs state.Observation) int {
 	switch obs.Kind {
 	case string(grant.Webhook):
-		return classUrgency(grant.Webhook)
+		return grant.Webhook.Rank()
 	case string(grant.Incremental):
-		return classUrgency(grant.Incremental)
+		return grant.Incremental.Rank()
 	default:
-		return classUrgency(grant.Sweep)
+		return grant.Sweep.Rank()
 	}
-}
-
-func classUrgency(class grant.Class) int {
-	for i, c := range grant.Classes() {
-		if c == class {
-			return i
-		}
-	}
-	return len(grant.Classes())
 }
 
 // PlanAssets judges ids anew. Each is locked while it is judged.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"damsync/cmp"
@@ -105,7 +104,7 @@ func (d *draining) watchDepth(ctx context.Context) error {
 
 // hindrance is what keeps the work from being done, for longer than anybody should wait.
 func (e *Engine) hindrance(o ResyncOptions, b state.Backlog) error {
-	if d, is := e.Deferred(); is && concerns(o, d.Class) {
+	if d, is := e.Deferred(); is && concerns(o, b, d.Class) {
 		return d
 	}
 	if b.Lookups == 0 {
@@ -124,8 +123,11 @@ func (e *Engine) hindrance(o ResyncOptions, b state.Backlog) error {
 	return nil
 }
 
-// concerns tells whether a refusal of class keeps back what o waits for: of a single asset, that is its
-// reading and its bytes.
-func concerns(o ResyncOptions, class grant.Class) bool {
-	return o.AssetID == "" || slices.Contains([]grant.Class{grant.Webhook, grant.Manual, grant.Incremental}, class)
+// concerns tells whether a refusal of class keeps back what o waits for: the most urgent reading
+// that is left, or one that is as urgent, and the bytes of what is to be placed.
+func concerns(o ResyncOptions, b state.Backlog, class grant.Class) bool {
+	if b.Lookups > 0 {
+		return b.Urgent.Rank() >= class.Rank()
+	}
+	return o.AssetID == "" || class.Rank() <= grant.Incremental.Rank()
 }

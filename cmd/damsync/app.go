@@ -15,6 +15,7 @@ import (
 	"damsync/internal/config"
 	"damsync/internal/grant"
 	"damsync/internal/pgserver"
+	"damsync/internal/secret"
 	"damsync/migrations"
 	"damsync/store"
 )
@@ -52,6 +53,9 @@ func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
 // loadConfig reads the configuration; the adapters judge their options with it,
 // before anything is touched.
 func loadConfig(file string, env func(string) (string, bool)) (*config.Config, error) {
+	if err := secret.CheckVariable(env); err != nil {
+		return nil, err
+	}
 	return config.Load(file, env, func(t config.Target) (string, error) {
 		adapter, err := newAdapter(t, "not pushed yet")
 		if err != nil {

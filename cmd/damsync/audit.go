@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,9 +46,14 @@ deferred by quota, 4 done with failed placements, 5 removals held for approval.`
 				return err
 			}
 			progress := newProgress(p.stderr)
-			result, left, err := engine.AuditByHand(cmd.Context(),
-				func(r sync.AuditProgress) { progress.say(describeAudit(r)) },
-				func(b state.Backlog) { progress.say(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
+			var result sync.AuditResult
+			var left state.Backlog
+			err = a.tellingPauses(cmd.Context(), progress, func(ctx context.Context) (err error) {
+				result, left, err = engine.AuditByHand(ctx,
+					func(r sync.AuditProgress) { progress.say(describeAudit(r)) },
+					func(b state.Backlog) { progress.say(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
+				return err
+			})
 			progress.end()
 			return concludeAudit(p.stdout, asJSON, result, left, err)
 		},

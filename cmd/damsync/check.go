@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"damsync/cmp"
+	"damsync/internal/config"
 	"damsync/internal/grant"
+	"damsync/internal/library"
 	"damsync/internal/state"
 	"damsync/sync"
 )
@@ -39,7 +42,9 @@ to a target.`,
 				return list.conclude()
 			}
 			defer a.closing(&err)
-			return a.check(cmd.Context(), list)
+			return a.tellingPauses(cmd.Context(), newProgress(p.stderr), func(ctx context.Context) error {
+				return a.check(ctx, list)
+			})
 		},
 	}
 	configFlag(cmd, &file)
@@ -98,8 +103,9 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 	} else {
 		fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
 	}
-	names, err := readNames(ctx, client)
-	list.result("folders, label groups and fields", err)
+	readsFields := slices.ContainsFunc(a.cfg.Targets, func(t config.Target) bool { return t.Rules.Level() == library.LevelFields })
+	names, err := readNames(ctx, client, readsFields)
+	list.result("what rules refer to", err)
 	if err != nil {
 		return
 	}
@@ -112,8 +118,9 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 	}
 }
 
-// readNames reads from the library itself what rules may refer to.
-func readNames(ctx context.Context, client *cmp.Client) (state.Names, error) {
+// readNames reads from the library itself what rules may refer to; fields only where some
+// rule reads one, as the daemon does.
+func readNames(ctx context.Context, client *cmp.Client, withFields bool) (state.Names, error) {
 	folders, err := client.Folders(ctx)
 	if err != nil {
 		return state.Names{}, err
@@ -122,9 +129,11 @@ func readNames(ctx context.Context, client *cmp.Client) (state.Names, error) {
 	if err != nil {
 		return state.Names{}, err
 	}
-	fields, err := client.FieldDefinitions(ctx)
-	if err != nil {
-		return state.Names{}, err
+	var fields []library.FieldDefinition
+	if withFields {
+		if fields, err = client.FieldDefinitions(ctx); err != nil {
+			return state.Names{}, err
+		}
 	}
 	return state.NamesOf(folders, groups, fields), nil
 }

@@ -219,3 +219,28 @@ func TestFilelessAssetsAreMirroredOnly(t *testing.T) {
 		t.Errorf("%d files of %d, mirror %+v", len(have), files, st.Mirror)
 	}
 }
+
+// A command that waits because the CMP asks for it says so.
+func TestLongPauseIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 30, settings{})
+	s.sim.fault(M{"kind": "rate_limit", "host": "api", "count": 1, "retry_after": "600"})
+	s.run("resync").wantCode(t, 1)
+	p := s.start("resync")
+	eventually(t, "resync says why it waits", func() error {
+		if text := p.stderr.String(); !strings.Contains(text, "waiting until") || !strings.Contains(text, "429") {
+			return fmt.Errorf("it says %q", text)
+		}
+		return nil
+	})
+	p.stop()
+}
+
+// A key that is none is a mistake of the configuration: nothing is touched.
+func TestBadKeyTouchesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 30, settings{env: []string{"DAMSYNC_KEY=abc"}})
+	for _, command := range []string{"serve", "check", "resync", "migrate"} {
+		s.run(command).wantCode(t, 2).wantText(t, "DAMSYNC_KEY")
+	}
+}

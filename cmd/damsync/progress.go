@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
 )
 
 // progress rewrites one line on a terminal, and elsewhere prints a plain line
-// when something changed, at most one in five seconds.
+// when something changed, at most one in five seconds. It may be used from several
+// goroutines.
 type progress struct {
+	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
 	last     string // said
@@ -30,6 +33,8 @@ func terminal(stream any) bool {
 }
 
 func (p *progress) say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.last = line
 	switch {
 	case line == p.shown:
@@ -44,6 +49,8 @@ func (p *progress) say(line string) {
 
 // end leaves the last line said for all to see.
 func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case p.last == "":
 	case p.terminal || p.last != p.shown:

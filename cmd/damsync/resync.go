@@ -98,7 +98,11 @@ func (a *app) resync(ctx context.Context, p process, o sync.ResyncOptions) error
 	}
 	progress := newProgress(p.stderr)
 	o.Progress = func(r sync.ResyncProgress) { progress.say(describe(r)) }
-	result, err := engine.Resync(ctx, o)
+	var result sync.ResyncResult
+	err = a.tellingPauses(ctx, progress, func(ctx context.Context) (err error) {
+		result, err = engine.Resync(ctx, o)
+		return err
+	})
 	progress.end()
 	if err != nil {
 		return err
@@ -166,8 +170,11 @@ func (a *app) dryRun(ctx context.Context, p process, o sync.ResyncOptions) error
 	if err != nil {
 		return err
 	}
-	printer := newPlanPrinter(p.stdout, o.Targets)
-	requests, err := engine.DryRun(ctx, o.AssetID, printer.add)
+	printer, requests := newPlanPrinter(p.stdout, o.Targets), 0
+	err = a.tellingPauses(ctx, newProgress(p.stderr), func(ctx context.Context) (err error) {
+		requests, err = engine.DryRun(ctx, o.AssetID, printer.add)
+		return err
+	})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

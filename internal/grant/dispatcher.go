@@ -35,7 +35,7 @@ func NewDispatcher(ledger Ledger) *Dispatcher {
 // Take blocks until one request of class may be sent now. It returns *Deferred
 // when the quota refuses the class, and the ledger's error when it cannot say.
 func (d *Dispatcher) Take(ctx context.Context, class Class) (Grant, error) {
-	w := d.join(rank(class))
+	w := d.join(class.Rank())
 	for {
 		select {
 		case <-w.turn:
@@ -166,12 +166,4 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// rank orders classes by urgency; unknown ones come last.
-func rank(c Class) int {
-	if i := slices.Index(Classes(), c); i >= 0 {
-		return i
-	}
-	return len(Classes())
 }

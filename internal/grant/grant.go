@@ -7,6 +7,7 @@ package grant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,14 @@ const (
 // Classes lists every class, most urgent first.
 func Classes() []Class {
 	return []Class{Webhook, Manual, Incremental, Detail, Audit, Sweep, Backfill}
+}
+
+// Rank orders classes by urgency: 0 is the most urgent one. Unknown classes come last.
+func (c Class) Rank() int {
+	if i := slices.Index(Classes(), c); i >= 0 {
+		return i
+	}
+	return len(Classes())
 }
 
 // Deferred is the error of a grant that the quota refuses until a known time.

@@ -28,12 +28,8 @@ var ErrKeyExposed = errors.New("key file is open to other users")
 //
 // The error is ErrBadKey, ErrKeyExposed or one of the file system.
 func LoadKey(env func(string) (string, bool), dataDir string) (Key, error) {
-	if text, _ := env(KeyVariable); text != "" {
-		k, err := ParseKey(text)
-		if err != nil {
-			return Key{}, fmt.Errorf("read %s: %w", KeyVariable, err)
-		}
-		return k, nil
+	if k, set, err := fromVariable(env); set {
+		return k, err
 	}
 	path := filepath.Join(dataDir, KeyFile)
 	k, err := readKeyFile(path)
@@ -44,6 +40,23 @@ func LoadKey(env func(string) (string, bool), dataDir string) (Key, error) {
 		return Key{}, fmt.Errorf("create key file (or set %s): %w", KeyVariable, err)
 	}
 	return readKeyFile(path)
+}
+
+// CheckVariable tells whether DAMSYNC_KEY is a key, where it is set. The error is ErrBadKey.
+func CheckVariable(env func(string) (string, bool)) error {
+	_, _, err := fromVariable(env)
+	return err
+}
+
+func fromVariable(env func(string) (string, bool)) (k Key, set bool, err error) {
+	text, _ := env(KeyVariable)
+	if text == "" {
+		return Key{}, false, nil
+	}
+	if k, err = ParseKey(text); err != nil {
+		return Key{}, true, fmt.Errorf("read %s: %w", KeyVariable, err)
+	}
+	return k, true, nil
 }
 
 func readKeyFile(path string) (Key, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"damsync/internal/grant"
 	"damsync/internal/library"
 )
 
@@ -104,13 +105,14 @@ type RunTotals struct {
 
 // Backlog is the work that is not done.
 type Backlog struct {
-	Lookups       int // to be read, short retries included
-	LookupsFailed int // failed for now, however often that is tried again
-	Placements    int // dirty and on their way, short retries included
-	Waiting       int // removals at the gate
-	Held          int // removals that wait for approval
-	Failed        int // dirty, failed for now; or a removal that waits for the word on assets which cannot be read
-	Undecided     int // a rule fails on the asset, so that its placement stays as it is
+	Lookups       int         // to be read, short retries included
+	Urgent        grant.Class // of these the most urgent one; empty: there are none
+	LookupsFailed int         // failed for now, however often that is tried again
+	Placements    int         // dirty and on their way, short retries included
+	Waiting       int         // removals at the gate
+	Held          int         // removals that wait for approval
+	Failed        int         // dirty, failed for now; or a removal that waits for the word on assets which cannot be read
+	Undecided     int         // a rule fails on the asset, so that its placement stays as it is
 }
 
 // BacklogScope says of what the backlog is counted: what was asked for up to a moment, so that what
