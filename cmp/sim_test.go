@@ -192,8 +192,11 @@ func (s simulated) check(t *testing.T, item cmp.Item) {
 		if d.Asset.Digest() != item.Digest() {
 			t.Errorf("%+v: row and detail differ", ref)
 		}
-		hasFile := truth.Size > 0 // articles have no description
-		if d.Detail.Size != truth.Size || hasFile && d.Detail.Description != truth.Description ||
+		hasFile, size := truth.Size > 0, truth.Size // articles have no description
+		if !hasFile {
+			size = library.UnknownSize
+		}
+		if d.Detail.Size != size || hasFile && d.Detail.Description != truth.Description ||
 			d.Detail.VersionID != truth.VersionID && truth.Type != library.TypeStructuredContent {
 			t.Errorf("%+v: detail has size %d, description %q, version %q", ref, d.Detail.Size, d.Detail.Description, d.Detail.VersionID)
 		}

@@ -34,7 +34,7 @@ func TestWindowsCountTheMirror(t *testing.T) {
 			apply(rt, s, read, nothing("t"), rows...)
 		}
 		read = read.Add(time.Second)
-		gone := state.Lookup{AssetID: fmt.Sprint("a", rapid.IntRange(0, 60).Draw(rt, "gone"))}
+		gone := state.Lookup{AssetID: fmt.Sprint("a", rapid.IntRange(0, 60).Draw(rt, "gone")), Mirrored: true}
 		must(rt, s.ApplyGone(rt.Context(), gone, read, nothing("t")))
 		var from, to time.Time
 		if rapid.Bool().Draw(rt, "from") {

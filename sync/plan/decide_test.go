@@ -93,6 +93,17 @@ func TestDecideSelectsAndMaps(t *testing.T) {
 	}
 }
 
+// A size that the library does not say is no negative one to a rule.
+func TestUnknownSizeIsNone(t *testing.T) {
+	spec := brandImages()
+	spec.Metadata = []MetadataRule{{Key: "size", Expr: "string(asset.size)"}}
+	v := poster()
+	v.Detail.Size = library.UnknownSize
+	if got := mustCompile(t, spec).Decide(v, day("2026-01-01")).Metadata["size"]; got != "0" {
+		t.Errorf("size %v", got)
+	}
+}
+
 func TestDecideSaysWhyNot(t *testing.T) {
 	tests := map[string]struct {
 		change func(*View)
