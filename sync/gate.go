@@ -76,7 +76,7 @@ func waitAtGate(w state.Wave) time.Duration {
 }
 
 // judge is the limit as the store asks it: what was let through a moment ago
-// belongs to the same wave, however little it was.
+// belongs to the same wave.
 func judge(limit plan.RemovalLimit) state.Judge {
 	return state.Judge{
 		Enough: func(w state.Wave) int { return limit.Enough(planWave(w)) },

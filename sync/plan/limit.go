@@ -3,7 +3,7 @@ package plan
 import "math"
 
 // RemovalLimit says how many removals a target lets through within a minute
-// without asking a person. A Count or Percent of zero or less disables that
+// without asking a person; Percent leaves Singles of a small target as well. A Count or Percent of zero or less disables that
 // half, except that the zero RemovalLimit stands for DefaultRemovalLimit: a
 // forgotten limit must not mean no limit.
 type RemovalLimit struct {
@@ -53,23 +53,40 @@ func (g Gate) String() string {
 	}
 }
 
-// Admit judges a wave. It releases only what stays within the allowance
-// together with everything let through a moment ago and everything that may
-// still come. A wave is held whole: while any removal is held, those that come
-// later are held with it.
+// Admit judges a wave. It releases only what stays within the limit together
+// with everything let through a moment ago and everything that may still come. A
+// wave is held whole: while any removal is held, those that come later are held
+// with it.
 func (l RemovalLimit) Admit(w Wave) Gate {
-	allowance := l.Allowance(w)
-	switch certain := w.Waiting + w.Recent; {
-	case w.Held > 0, certain > allowance:
+	switch {
+	case w.Held > 0, !l.allows(w, 0):
 		return Hold
-	case certain+w.Suspects > allowance:
+	case !l.allows(w, w.Suspects):
 		return Wait
 	default:
 		return Release
 	}
 }
 
-// Allowance returns how many removals within a minute need no approval: at most
+// Singles is how many removals within a minute are edits of a person rather than a
+// wave, however few objects a target has: each that comes alone is within Percent.
+const Singles = 5
+
+// allows tells whether what waits, and more that may come with it, stays within the limit.
+func (l RemovalLimit) allows(w Wave, more int) bool {
+	minute := w.Waiting + more + w.Recent
+	if minute <= l.Allowance(w) {
+		return true
+	}
+	if count := l.orDefault().Count; minute > Singles || count > 0 && minute > count {
+		return false
+	}
+	alone := w
+	alone.Recent = 0
+	return w.Waiting+more <= l.Allowance(alone)
+}
+
+// Allowance returns how many removals that come together need no approval: at most
 // Count, and at most Percent of the objects there were, but of these always
 // one, so that a small target is not stuck.
 func (l RemovalLimit) Allowance(w Wave) int {

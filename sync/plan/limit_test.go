@@ -22,6 +22,12 @@ func TestAdmit(t *testing.T) {
 		"one of a few":              {DefaultRemovalLimit(), Wave{Waiting: 1, Present: 3}, Release},
 		"two of a few":              {DefaultRemovalLimit(), Wave{Waiting: 2, Present: 3}, Hold},
 		"drops in a row":            {DefaultRemovalLimit(), Wave{Waiting: 1, Recent: 5, Present: 45}, Hold},
+		"single edits of a few":     {DefaultRemovalLimit(), Wave{Waiting: 1, Recent: 4, Present: 12}, Release},
+		"more than single edits":    {DefaultRemovalLimit(), Wave{Waiting: 1, Recent: 5, Present: 12}, Hold},
+		"a wave behind one edit":    {DefaultRemovalLimit(), Wave{Waiting: 2, Recent: 1, Present: 12}, Hold},
+		"a suspect behind an edit":  {DefaultRemovalLimit(), Wave{Waiting: 1, Suspects: 1, Recent: 1, Present: 12}, Wait},
+		"single edits over count":   {RemovalLimit{Count: 2}, Wave{Waiting: 1, Recent: 2, Present: 5000}, Hold},
+		"few edits over count":      {RemovalLimit{Count: 2, Percent: 10}, Wave{Waiting: 1, Recent: 2, Present: 12}, Hold},
 		"more may come":             {DefaultRemovalLimit(), Wave{Waiting: 3, Suspects: 3, Present: 50}, Wait},
 		"all that may come fits":    {DefaultRemovalLimit(), Wave{Waiting: 3, Suspects: 2, Present: 50}, Release},
 		"with what is held":         {DefaultRemovalLimit(), Wave{Waiting: 1, Held: 1, Present: 5000}, Hold},
@@ -77,8 +83,11 @@ func checkReleased(t *rapid.T, limit RemovalLimit, w Wave) {
 	if limit.Count > 0 && released > limit.Count {
 		t.Fatalf("%d released, limit %d", released, limit.Count)
 	}
-	if limit.Percent > 0 && released > 1 && float64(released)*100 > limit.Percent*float64(w.Present+w.Recent)*(1+1e-9) {
-		t.Fatalf("%d of %d released, limit %v percent", released, w.Present+w.Recent, limit.Percent)
+	over := func(n, of int) bool {
+		return limit.Percent > 0 && n > 1 && float64(n)*100 > limit.Percent*float64(of)*(1+1e-9)
+	}
+	if over(released, w.Present+w.Recent) && (released > Singles || over(w.Waiting, w.Present)) {
+		t.Fatalf("%d of %d released, %d of them together, limit %v percent", released, w.Present+w.Recent, w.Waiting, limit.Percent)
 	}
 	if w.Held > 0 {
 		t.Fatal("released beside a held wave")
