@@ -24,7 +24,8 @@ func newVerify(p process) *cobra.Command {
 		Long: `verify lists each target and tells what is not as damsync left it: missing,
 changed by somebody, orphaned (ours, but wanted there no more), foreign, and
 unjudged (the target would not let it be looked at). What is on its way just now is
-no drift. It asks the CMP for nothing.
+no drift. That asks the CMP for nothing; --repair reads from it what it puts again,
+and whether an orphan's asset is gone.
 
 --depth token looks at what the target lists: paths, marks, sizes, ETags. hash has
 the target's own hash of the bytes compared, where it gives one. readback reads
