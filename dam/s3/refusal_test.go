@@ -182,18 +182,18 @@ func TestRotatedCredentials(t *testing.T) {
 	save(tokens, "expired")
 	given["session_token_file"] = tokens
 	a = newAdapter(t, given)
-	sent := ""
+	var sent atomic.Value // requests go out together
 	a.intercept = func(s3.HTTPClient) s3.HTTPClient {
 		return doer(func(req *http.Request) (*http.Response, error) {
-			sent = req.Header.Get("X-Amz-Security-Token")
+			sent.Store(req.Header.Get("X-Amz-Security-Token"))
 			return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, closeBody(req)
 		})
 	}
 	for _, token := range []string{"expired", "renewed"} {
 		save(tokens, token)
 		_, err := a.Find(t.Context(), keyOf("A"), []string{"a.bin"})
-		if sent != token || dam.Classify(err) != dam.ClassAuth {
-			t.Errorf("sent token %q, want %q; error: %v", sent, token, err)
+		if sent.Load() != token || dam.Classify(err) != dam.ClassAuth {
+			t.Errorf("sent token %q, want %q; error: %v", sent.Load(), token, err)
 		}
 	}
 }
