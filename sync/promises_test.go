@@ -147,7 +147,8 @@ func TestRemovalWaveIsHeldWhole(t *testing.T) {
 	})
 }
 
-// Promise 5, in real time: the pace is shared, no 429 comes, and most of it is used.
+// Promise 5, in real time: the pace is shared and no 429 comes. How much of it is used is told: that is the
+// machine's, too, and TestFullPaceIsUsed holds it against a clock of its own.
 func TestPaceOfReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes real time: the pace is the simulator's")
@@ -188,11 +189,8 @@ func paceOf(t *testing.T, replicas int) error {
 	rate := float64(len(work)-1) / work[len(work)-1].Sub(work[0]).Seconds()
 	pace := w.sim.PaceCounters()
 	t.Logf("%d replicas: %.2f requests a second, at most %d in any", replicas, rate, pace.PeakPerSecond)
-	switch {
-	case pace.Refused > 0:
+	if pace.Refused > 0 {
 		return fmt.Errorf("%d requests were answered 429", pace.Refused)
-	case rate < 0.9*cmpsim.DefaultRequestsPerSecond:
-		return fmt.Errorf("%.2f requests a second while there is work", rate)
 	}
 	return nil
 }
