@@ -1,248 +1,204 @@
-// Package sync is the engine: it observes the CMP library into the mirror,
-// plans what each target should hold, and pushes the difference.
+// Package sync is the engine: it observes the CMP library into the mirror, plans what each target should hold, and
+// pushes the difference. This package wires the rooms below it and holds what the commands call.
 //
-// The way of the data is one direction: an observation writes the mirror and
-// plans the changed assets in the same transaction; a dirty placement is work; a
-// push makes it clean. Wake-ups are hints, the rows are the truth, so every
-// loop here can be killed and started anywhere.
+// Data goes one way: an observation writes the mirror and plans the changed assets in the same transaction; a dirty
+// placement is work; a push makes it clean. Wake-ups are hints and the rows are the truth, so every loop can be killed
+// and started at any point.
 package sync
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"github.com/rs/zerolog"
 
 	"damsync/dam"
 	"damsync/internal/grant"
 	"damsync/internal/state"
+	"damsync/sync/backlog"
+	"damsync/sync/loop"
+	"damsync/sync/observe"
 	"damsync/sync/plan"
+	"damsync/sync/push"
+	"damsync/sync/rules"
+	"damsync/sync/source"
+	"damsync/sync/verify"
 )
 
-// Target is one configured place to push to.
+// Target is one configured target.
 type Target struct {
 	Rule    *plan.Target
 	Adapter dam.Adapter
-	Workers int // pushes in flight at once; 4 when zero
+	Workers int // placements carried out at once; 4 when zero
 
-	// Adopt takes over what is in a place without any mark when its bytes are
-	// those of the asset; otherwise it is in the way.
+	// Adopt takes over an object without any mark when its bytes are those of the asset. Otherwise such an
+	// object is in the way and its asset waits.
 	Adopt bool
-
-	// RepairDrift repairs what a scheduled verification finds missing, changed or
-	// orphaned; otherwise it is only reported.
+	// RepairDrift repairs what a scheduled verification finds missing, changed or orphaned. Otherwise it is only
+	// reported.
 	RepairDrift bool
 }
 
-// Store is all the engine asks of PostgreSQL; each part says what it is for.
-type Store interface {
-	MirrorStore
-	AuditStore
-	LookupStore
-	RunStore
-	PlanStore
-	PlacementStore
-	PathStore
-	GateStore
-	DriftStore
-	RepairStore
-	LeaseStore
+// Schedule holds cron specifications as robfig/cron reads them; an empty one is off.
+type Schedule struct {
+	Incremental string
+	Audit       string // of the windows that are counted in turn; counts that differ start an audit by themselves
+	Sweep       string // empty: a library that cannot be audited is swept weekly
+	Verify      string
+	// BackfillOrder ranks folders: when many details have to be read, those of its first folders go first.
+	BackfillOrder plan.FolderOrder
 }
 
-// Options configures an Engine. Library, Store, Instance and Targets are required.
+// Options configures an Engine. Library, Stores, Instance and Targets are required.
 type Options struct {
-	Library  Library
-	Store    Store
+	Library  source.Library
+	Stores   Stores
 	Instance string // marks objects at targets as ours
 	Targets  []Target
 	Log      zerolog.Logger
 
 	Schedule      Schedule
-	LookupWorkers int           // assets read at once; 8 when zero
-	SlowPoll      time.Duration // how often work is looked for without a wake-up; 30 s when zero
-	MonthLimit    int64         // requests a month less those reserved for others, to judge what a sweep may cost
-	PerSecond     int           // requests a second, to tell when work will be done
-
-	Depth  DepthStore // nil: details are not refreshed, and nobody watches the first light
-	Budget Budget     // nil: details are not refreshed
+	LookupWorkers int            // assets looked up at once; 8 when zero
+	SlowPoll      time.Duration  // how often work is looked for without a wake-up; 30 s when zero
+	MonthLimit    int64          // requests a month less those reserved for others; bounds the suspects looked up
+	Budget        observe.Budget // nil: details are not refreshed
 }
 
 // Engine runs the work. Its methods are safe for concurrent use.
 type Engine struct {
-	lib      Library
-	store    Store
-	instance string
-	targets  []Target
-	log      zerolog.Logger
-	opts     Options
+	stores    Stores
+	targets   []Target
+	schedules schedules
+	log       zerolog.Logger
 
-	active   atomic.Pointer[ruling] // what assets are judged by; nil until the names that rules refer to are known
-	deciding sync.RWMutex           // read-held by who writes what the rules decide
-	urls     *urlCache
-	bells    bells
-	deferred atomic.Pointer[grant.Deferred] // the last refusal by the quota
-	failure  atomic.Pointer[Failure]        // what keeps the library from being read
-
-	leading    atomic.Bool
-	sweepAsked atomic.Bool
-	auditAsked atomic.Bool
-	// uncountable: the last audit found that the library cannot be counted by windows.
-	uncountable atomic.Bool
-	unstable    atomic.Int32 // failures of a sweep in a row because nothing added up
-	references  refreshing
-	problems    problems
-	trouble     breaker
+	source     *source.Source
+	rules      *rules.Set
+	planner    *rules.Planner
+	references *rules.References
+	leader     *loop.Leader
+	poller     *observe.Poller
+	bursts     *observe.Bursts
+	lookups    *observe.Lookups
+	sweeper    *observe.Sweeper
+	auditor    *observe.Auditor
+	refresher  *observe.Refresher // nil: details are not refreshed
+	pushers    []*push.Pusher
+	guard      *push.Guard
+	verifier   *verify.Verifier
+	backlog    *backlog.Waiter
 }
 
-// Failure is what keeps the library from being read, for readiness.
-type Failure struct {
-	At  time.Time
-	Err error
-}
-
-// New returns an engine; it starts nothing.
-func New(o Options) *Engine {
+// New returns an engine; it starts nothing. An error names the schedule that cannot be parsed.
+func New(o Options) (*Engine, error) {
 	if o.LookupWorkers == 0 {
 		o.LookupWorkers = 8
 	}
 	if o.SlowPoll == 0 {
 		o.SlowPoll = 30 * time.Second
 	}
-	e := &Engine{
-		lib: o.Library, store: o.Store, instance: o.Instance, targets: o.Targets, log: o.Log, opts: o,
-		urls: newURLCache(),
+	s, err := o.Schedule.parse()
+	if err != nil {
+		return nil, err
 	}
-	e.bells = newBells()
+	e := &Engine{stores: o.Stores, targets: o.Targets, schedules: s, log: o.Log, source: source.New(o.Library, o.Log)}
+	e.wireRules(o)
+	e.wireObservations(o)
+	e.wirePushes(o)
+	e.backlog = &backlog.Waiter{Store: o.Stores.Backlog, Source: e.source}
+	e.wireVerifier(o)
+	return e, nil
+}
+
+func (e *Engine) wireRules(o Options) {
+	var configured []*plan.Target
 	for _, t := range o.Targets {
-		e.bells.placement[t.Rule.Name()] = newBell()
+		configured = append(configured, t.Rule)
 	}
-	return e
-}
-
-// ruling is what assets are judged by.
-type ruling struct {
-	rules  []*plan.Target    // those that may run
-	labels map[string]string // the names of label groups and values now, by id
-}
-
-// labelNames are the names that labels have now, by id.
-func (e *Engine) labelNames() map[string]string {
-	if active := e.active.Load(); active != nil {
-		return active.labels
+	e.rules = rules.NewSet(configured, o.Schedule.BackfillOrder, e.rulesChanged)
+	e.planner = &rules.Planner{
+		Rules: e.rules, Store: o.Stores.Plan, SlowPoll: o.SlowPoll, Log: o.Log,
+		Plan: loop.NewWakeup(), Changed: loop.NewWakeup(), Expiry: loop.NewWakeup(),
 	}
-	return nil
-}
-
-// rules lists the rules that run: none until the names that they refer to are
-// known.
-func (e *Engine) rules() []*plan.Target {
-	if active := e.active.Load(); active != nil {
-		return active.rules
+	e.leader = &loop.Leader{Store: o.Stores.Lease, Lease: state.LeaseLeader, SlowPoll: o.SlowPoll, Delay: observe.RetryDelay, Log: o.Log}
+	e.references = &rules.References{
+		Library: e.source, Store: o.Stores.References, Planner: e.planner, Leading: e.leader.Leading, Wakeup: loop.NewWakeup(), Log: o.Log,
 	}
-	return nil
 }
 
-// rulesKnown tells whether rules lists all that are to run. What is planned
-// before would be planned for nothing.
-func (e *Engine) rulesKnown() bool { return e.active.Load() != nil }
-
-// withRules runs a write of what the rules decide. The rules change before it or
-// after it, so that a full planning under the new ones sees what was
-// written under the old.
-func (e *Engine) withRules(write func() error) error {
-	e.deciding.RLock()
-	defer e.deciding.RUnlock()
-	return write()
+// rulesChanged wakes everything that waits for rules.
+func (e *Engine) rulesChanged() {
+	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
+		e.Wake(topic)
+	}
+	e.leader.Signal()
 }
 
-// setActive lets the rules run that have no problem, and wakes who waits for
-// them. It returns those that did not run while others did.
-func (e *Engine) setActive(problems, labels map[string]string) (gained []*plan.Target) {
-	rules := make([]*plan.Target, 0, len(e.targets))
-	for _, t := range e.targets {
-		if problems[t.Rule.Name()] == "" {
-			rules = append(rules, t.Rule)
+func (e *Engine) wireObservations(o Options) {
+	m := &observe.Mirror{Store: o.Stores.Mirror, Source: e.source, Rules: e.rules, References: e.references, Log: o.Log}
+	e.auditor = &observe.Auditor{Mirror: m, Audits: o.Stores.Audits, MonthLimit: o.MonthLimit, Wakeup: loop.NewWakeup()}
+	e.poller = &observe.Poller{
+		Mirror: m, Polls: o.Stores.Polls, RequestAudit: e.auditor.Request, Uncountable: e.auditor.Uncountable, Wakeup: loop.NewWakeup(),
+	}
+	e.bursts = &observe.Bursts{Mirror: m, Poller: e.poller, Lookups: o.Stores.Bursts, SlowPoll: o.SlowPoll, Wakeup: loop.NewWakeup()}
+	e.lookups = &observe.Lookups{
+		Mirror: m, Queue: o.Stores.Lookups, Newest: e.poller.Newest, Workers: o.LookupWorkers, SlowPoll: o.SlowPoll, Wakeup: loop.NewWakeup(),
+	}
+	e.sweeper = &observe.Sweeper{
+		Mirror: m, Runs: o.Stores.Audits, Poller: e.poller, MonthLimit: o.MonthLimit, Uncountable: e.auditor.Uncountable, Wakeup: loop.NewWakeup(),
+	}
+	if o.Budget != nil {
+		e.refresher = &observe.Refresher{Details: o.Stores.Details, Budget: o.Budget, Rules: e.rules, Log: o.Log}
+	}
+}
+
+func (e *Engine) wirePushes(o Options) {
+	for _, t := range o.Targets {
+		e.pushers = append(e.pushers, &push.Pusher{
+			Target:   push.Target{Rule: t.Rule, Adapter: t.Adapter, Workers: t.Workers, Adopt: t.Adopt},
+			Instance: o.Instance, Store: o.Stores.Push, Source: e.source, Rules: e.rules, Wakeup: loop.NewWakeup(), SlowPoll: o.SlowPoll,
+			Log: o.Log.With().Str("target", t.Rule.Name()).Logger(),
+		})
+	}
+	e.guard = &push.Guard{
+		Store: o.Stores.Guard, Planned: e.planner, InForce: e.rules.InForce, Wakeup: loop.NewWakeup(), SlowPoll: o.SlowPoll, Log: o.Log,
+	}
+}
+
+func (e *Engine) wireVerifier(o Options) {
+	e.verifier = &verify.Verifier{
+		Instance: o.Instance, Runs: o.Stores.Runs, Drift: o.Stores.Drift, Repairs: o.Stores.Repairs, Planner: e.planner, Backlog: e.backlog,
+		Engine: verify.Engine{Prepare: e.prepare, Working: e.working, Deferred: e.source.Deferred}, Log: o.Log,
+	}
+	for _, t := range o.Targets {
+		e.verifier.Targets = append(e.verifier.Targets, verify.Target{Rule: t.Rule, Adapter: t.Adapter, Repair: t.RepairDrift})
+	}
+}
+
+// schedules are the parsed ones; nil is off.
+type schedules struct {
+	incremental, audit, sweep, uncountable, verify cron.Schedule
+}
+
+func (s Schedule) parse() (parsed schedules, err error) {
+	for _, one := range []struct {
+		name, spec string
+		to         *cron.Schedule
+	}{
+		{"incremental", s.Incremental, &parsed.incremental},
+		{"audit", s.Audit, &parsed.audit},
+		{"sweep", s.Sweep, &parsed.sweep},
+		{"sweep", observe.UncountableSweep, &parsed.uncountable},
+		{"verify", s.Verify, &parsed.verify},
+	} {
+		if *one.to, err = loop.ParseSchedule(one.name, one.spec); err != nil {
+			return parsed, err
 		}
 	}
-	before := e.active.Load()
-	if before != nil && slices.Equal(before.rules, rules) && maps.Equal(before.labels, labels) {
-		return nil
-	}
-	e.deciding.Lock()
-	e.active.Store(&ruling{rules: rules, labels: labels})
-	e.deciding.Unlock()
-	for _, t := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
-		e.Wake(t)
-	}
-	e.bells.ringLeader()
-	if before == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(rules), func(r *plan.Target) bool { return slices.Contains(before.rules, r) })
+	return parsed, nil
 }
 
-// LibraryFailure is nil while the library can be read.
-func (e *Engine) LibraryFailure() *Failure { return e.failure.Load() }
+// LibraryFailure returns why the last reading of the library failed; nil when it succeeded.
+func (e *Engine) LibraryFailure() *source.Failure { return e.source.Failure() }
 
-// Deferred tells until when the quota refuses requests, when it does.
-func (e *Engine) Deferred() (*grant.Deferred, bool) {
-	d := e.deferred.Load()
-	return d, d != nil && time.Now().Before(d.Until)
-}
-
-// noteLibrary remembers how the last reading of the library went.
-func (e *Engine) noteLibrary(err error) {
-	var deferred *grant.Deferred
-	switch {
-	case err == nil: // says nothing of those that the quota has refused meanwhile
-		e.failure.Store(nil)
-	case errors.As(err, &deferred):
-		e.noteDeferred(deferred)
-	case errors.Is(err, context.Canceled):
-	default:
-		e.failure.Store(&Failure{At: time.Now(), Err: err})
-	}
-}
-
-// noteDeferred tells once of each time that work is deferred to.
-func (e *Engine) noteDeferred(d *grant.Deferred) {
-	before := e.deferred.Swap(d)
-	if before == nil || before.Class != d.Class || !before.Until.Equal(d.Until) {
-		e.log.Info().Str("class", string(d.Class)).Time("until", d.Until).Str("reason", d.Reason).Msg("work is deferred by the quota")
-	}
-}
-
-// group runs loops and waits for all of them; the first that fails ends the others.
-type group struct {
-	wg     sync.WaitGroup
-	cancel context.CancelCauseFunc
-	ctx    context.Context
-}
-
-func newGroup(ctx context.Context) *group {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return &group{ctx: ctx, cancel: cancel}
-}
-
-func (g *group) run(name string, loop func(context.Context) error) {
-	g.wg.Go(func() {
-		if err := loop(g.ctx); err != nil && g.ctx.Err() == nil {
-			g.cancel(fmt.Errorf("%s: %w", name, err))
-		}
-	})
-}
-
-// wait returns the failure that ended the group, nil when it was asked to end.
-func (g *group) wait(parent context.Context) error {
-	g.wg.Wait()
-	if parent.Err() != nil {
-		return nil
-	}
-	return context.Cause(g.ctx)
-}
+// Deferred returns the last refusal by the quota and reports whether it still holds.
+func (e *Engine) Deferred() (*grant.Deferred, bool) { return e.source.Deferred() }

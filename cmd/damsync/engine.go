@@ -63,7 +63,7 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 	return sync.New(sync.Options{
 		Library: lib, Store: a.store, Instance: instance, Targets: targets, Log: a.log,
 		Schedule: sync.Schedule{
-			Incremental: a.cfg.Schedule.Incremental, Audit: a.cfg.Schedule.Audit, IncrementalLimit: a.cfg.Schedule.IncrementalLimit, FirstLight: plan.CompileOrder(a.cfg.Schedule.FirstLight),
+			Incremental: a.cfg.Schedule.Incremental, Audit: a.cfg.Schedule.Audit, BackfillOrder: plan.CompileOrder(a.cfg.Schedule.BackfillOrder),
 			Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify,
 		},
 		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth - a.cfg.CMP.RequestsReserved), PerSecond: a.cfg.CMP.RequestsPerSecond,

@@ -5,8 +5,6 @@
 package config
 
 import (
-	"time"
-
 	"damsync/internal/secret"
 	"damsync/sync/plan"
 )
@@ -88,13 +86,11 @@ type Webhook struct {
 // An empty one is off.
 type Schedule struct {
 	Incremental string
-	// IncrementalLimit is how far apart polls may be while webhooks announce what they find; 0: as scheduled.
-	IncrementalLimit time.Duration
-	Audit            string
-	Sweep            string
-	Verify           string
-	// FirstLight are patterns of folders whose assets are read in depth before all others.
-	FirstLight []string
+	Audit       string
+	Sweep       string
+	Verify      string
+	// BackfillOrder are patterns of folders whose details are read before all others.
+	BackfillOrder []string
 }
 
 // Log configures the log on standard error.
@@ -172,7 +168,7 @@ func defaults() *Config {
 		DataDir:  "./data",
 		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
 		Webhook:  Webhook{Path: "/webhooks/cmp"},
-		Schedule: Schedule{Incremental: "@every 5m", IncrementalLimit: 15 * time.Minute, Audit: "@hourly", Sweep: "0 3 * * 0", Verify: "0 4 * * 6"},
+		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Verify: "0 4 * * 6"},
 		Log:      Log{Level: "info", Format: "json"},
 	}
 }

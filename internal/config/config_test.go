@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 		DataDir:  "./data",
 		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
 		Webhook:  Webhook{Path: "/webhooks/cmp"},
-		Schedule: Schedule{Incremental: "@every 5m", IncrementalLimit: 15 * time.Minute, Audit: "@hourly", Sweep: "0 3 * * 0", Verify: "0 4 * * 6"},
+		Schedule: Schedule{Incremental: "@every 5m", Audit: "@hourly", Verify: "0 4 * * 6"},
 		Log:      Log{Level: "info", Format: "json"},
 	}
 	if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(secret.String{}), cmpopts.IgnoreUnexported(Target{})); diff != "" {
@@ -220,9 +220,7 @@ func TestProblems(t *testing.T) {
 		"cron zone alone":       {"schedule: {audit: TZ=UTC}", `2:19: schedule.audit: must be a cron specification like "*/5 * * * *", "@hourly" or "@every 5m", or empty for off`},
 		"cron never":            {"schedule: {audit: '0 0 30 2 *'}", "2:19: schedule.audit: names a date that never comes"},
 		"cron backwards":        {"schedule: {audit: '@every -1h'}", "2:19: schedule.audit: must be at least @every 1s"},
-		"poll limit":            {"schedule: {incremental_limit: soon}", `2:31: schedule.incremental_limit: must be a length of time like "15m" or "1h30m"`},
-		"poll limit long":       {"schedule: {incremental_limit: 25h}", "2:31: schedule.incremental_limit: must be between 0s and 24h0m0s"},
-		"first light":           {"schedule: {first_light: ['/Brand/[']}", `2:26: schedule.first_light[0]: must be a pattern of folders like "/Brand/**"`},
+		"backfill order":        {"schedule: {backfill_order: ['/Brand/[']}", `2:29: schedule.backfill_order[0]: must be a pattern of folders like "/Brand/**"`},
 		"log level":             {"log: {level: loud}", "2:14: log.level: must be one of trace, debug, info, warn, error"},
 		"name taken":            {target + "on_remove: keep\n  - name: a\n    adapter: filesystem", "6:11: targets[1].name: is taken by the target in line 3"},
 		"asset type":            {target + "select: {types: [image, pdf]}", "5:29: targets[0].select.types[1]: must be one of article, image, video, raw_file, structured_content"},

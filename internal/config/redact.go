@@ -30,8 +30,8 @@ func (c *Config) Redacted() any {
 		"http":     map[string]any{"listen": c.HTTP.Listen},
 		"webhook":  map[string]any{"path": c.Webhook.Path, "secret": c.Webhook.Secret},
 		"schedule": map[string]any{
-			"incremental": c.Schedule.Incremental, "incremental_limit": c.Schedule.IncrementalLimit.String(),
-			"first_light": c.Schedule.FirstLight, "audit": c.Schedule.Audit, "sweep": c.Schedule.Sweep, "verify": c.Schedule.Verify,
+			"incremental": c.Schedule.Incremental, "backfill_order": c.Schedule.BackfillOrder,
+			"audit": c.Schedule.Audit, "sweep": c.Schedule.Sweep, "verify": c.Schedule.Verify,
 		},
 		"log":     map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 		"targets": targets,

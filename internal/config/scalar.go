@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"strconv"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -138,29 +137,6 @@ func (d *decoder) integer(dst *int, low, high int) func(value) {
 			d.report(v, "must be between %d and %d", low, high)
 		default:
 			*dst = n
-		}
-	}
-}
-
-// duration reads a length of time between low and high; empty text is low.
-func (d *decoder) duration(dst *time.Duration, low, high time.Duration) func(value) {
-	return func(v value) {
-		text, ok := d.read(v)
-		if !ok {
-			return
-		}
-		length := low
-		var err error
-		if text != "" {
-			length, err = time.ParseDuration(text)
-		}
-		switch {
-		case err != nil:
-			d.report(v, "must be a length of time like \"15m\" or \"1h30m\"")
-		case length < low || length > high:
-			d.report(v, "must be between %s and %s", low, high)
-		default:
-			*dst = length
 		}
 	}
 }

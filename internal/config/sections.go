@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"time"
 )
 
 func (d *decoder) config(root value, c *Config) {
@@ -52,17 +51,16 @@ func (d *decoder) webhook(v value, c *Webhook) {
 func (d *decoder) schedule(v value, c *Schedule) {
 	d.object(v,
 		field{"incremental", d.text(&c.Incremental, cronSpec)},
-		field{"incremental_limit", d.duration(&c.IncrementalLimit, 0, 24*time.Hour)},
 		field{"audit", d.text(&c.Audit, cronSpec)},
-		field{"first_light", func(v value) { d.firstLight(v, c) }},
+		field{"backfill_order", func(v value) { d.backfillOrder(v, c) }},
 		field{"sweep", d.text(&c.Sweep, cronSpec)},
 		field{"verify", d.text(&c.Verify, cronSpec)},
 	)
 }
 
-func (d *decoder) firstLight(v value, c *Schedule) {
+func (d *decoder) backfillOrder(v value, c *Schedule) {
 	if patterns := d.texts(v, folderPattern); len(patterns) > 0 {
-		c.FirstLight = patterns
+		c.BackfillOrder = patterns
 	}
 }
 

@@ -151,3 +151,6 @@ type Object struct {
 	Token        string // what the target changes whenever the bytes change; empty when it has none
 	Hash         string // what the target computed over the bytes, as algorithm:hex; empty when it gives none
 }
+
+// Present reports whether the object is at the target, whole and not archived.
+func (o Object) Present() bool { return o.State == "present" }

@@ -33,7 +33,6 @@ type Library interface {
 // Row is what the mirror knows of one living asset, as far as an audit needs it.
 type Row struct {
 	ID                    string
-	Type, FolderID        string
 	CreatedAt, ModifiedAt time.Time
 }
 
@@ -56,9 +55,6 @@ type Auditor struct {
 	Library Library
 	Mirror  Mirror
 	Bounds  Bounds // as an earlier report says; the zero value is found out with a request or two
-	// Cap is the highest total_count that the library gives, as an earlier report
-	// says; 0: none is known.
-	Cap      int
 	Progress func(Report) // after each request; may be nil
 }
 
@@ -67,11 +63,10 @@ type Report struct {
 	Requests int
 	Windows  int      // that were counted by a request of their own
 	Rows     int      // shown by pages and compared with the mirror
-	Surplus  int      // assets that the mirror did not have, and now has
+	Extra    int      // assets that the mirror did not have, and now has
 	Suspects []string // assets the mirror has and the library does not list
 	Hidden   int      // counted by the library and not listed, asked twice
 	Bounds   Bounds
-	Cap      int // the highest total_count the library gives, when it was noticed to have one
 	// Complete says that every asset was counted and what differs is found: what the
 	// library held when the audit began is in the mirror or a suspect.
 	Complete bool
@@ -118,7 +113,7 @@ func (a *Auditor) Windows(ctx context.Context, turns []Turn) ([]Turn, Report, er
 
 func (a *Auditor) start() *run {
 	return &run{
-		Auditor: a, found: Report{Bounds: a.Bounds, Cap: a.Cap}, suspects: map[string]bool{}, hidden: map[Window]int{},
+		Auditor: a, found: Report{Bounds: a.Bounds}, suspects: map[string]bool{}, hidden: map[Window]int{},
 		levels: map[int]*level{},
 	}
 }
@@ -129,12 +124,10 @@ type run struct {
 	found     Report
 	suspects  map[string]bool
 	hidden    map[Window]int // counted by the library and not listed, by exact window
-	explained account        // suspects and hidden assets: what the counts need not differ by any more
+	explained prefixSums       // suspects and hidden assets: what the counts need not differ by any more
 	levels    map[int]*level // by size of the windows
 	unsettled bool           // a part did not hold still while it was read
 	checks    int            // of what does not add up
-	// capNoticed says that this audit noticed the upper limit of total_count.
-	capNoticed bool
 	limit      int // requests after which no window is counted any more that has to be read in parts as well
 }
 
@@ -171,7 +164,6 @@ func (r *run) whole(ctx context.Context) error {
 		r.unsettled = false
 		even, err := r.round(ctx, round)
 		switch {
-		case errors.Is(err, errCapped): // begun anew, with windows under the cap
 		case err != nil:
 			return err
 		case even && !r.unsettled:
@@ -184,8 +176,7 @@ func (r *run) whole(ctx context.Context) error {
 	}
 }
 
-// round counts the whole and, unless it is the last, finds what differs. Where the
-// whole cannot be counted, every part is.
+// round counts the whole and, unless it is the last round, finds what differs.
 func (r *run) round(ctx context.Context, round int) (even bool, err error) {
 	var all Window
 	whole, err := r.probe(ctx, all)
@@ -194,10 +185,6 @@ func (r *run) round(ctx context.Context, round int) (even bool, err error) {
 		return false, err
 	case whole.total == 0 && whole.mirror > 0:
 		return false, fmt.Errorf("%w: it lists nothing, and the mirror has %d assets", ErrUncountable, whole.mirror)
-	case whole.capped:
-		r.found.note("total_count is never more than %d: windows under it are counted, the whole is not", r.found.Cap)
-		_, err := r.visit(ctx, all, unknown)
-		return err == nil, err
 	case r.residual(all, whole.diff) == 0:
 		return true, nil
 	case round >= maxRounds:

@@ -26,14 +26,14 @@ const slack = 20
 // level remembers of windows of one size whether it paid to count one half before the other.
 type level struct{ tried, paid int }
 
-// worth tells whether a window of n assets is counted on its own, instead of reading its
+// shouldProbe reports whether a window of n assets is counted on its own, instead of reading its
 // parts: always, until windows of that size, again and again, turned out to differ in both halves. A
 // large difference by itself is no reason: deletions come in runs.
-func (r *run) worth(n int) bool {
+func (r *run) shouldProbe(n int) bool {
 	switch {
 	case n <= leafRows:
 		return true
-	case r.found.Cap > 0 && n >= r.found.Cap, r.limit > 0 && r.found.Requests > r.limit:
+	case r.limit > 0 && r.found.Requests > r.limit:
 		return false
 	}
 	l := r.level(n)
@@ -63,7 +63,7 @@ func (r *run) visit(ctx context.Context, w Window, d difference) (before int, er
 		expected = n + d.n
 	}
 	leaf := d.known && expected <= pageSize || n <= leafRows
-	if leaf || w.second() || !d.known && r.worth(n) {
+	if leaf || w.second() || !d.known && r.shouldProbe(n) {
 		l, err := r.probe(ctx, w)
 		if err != nil {
 			return 0, err
@@ -81,17 +81,14 @@ func (r *run) visit(ctx context.Context, w Window, d difference) (before int, er
 // settle goes on below a window that was asked for.
 func (r *run) settle(ctx context.Context, w Window, l look) error {
 	switch {
-	case l.exact, !l.capped && r.residual(w, l.diff) == 0:
+	case l.exact, r.residual(w, l.diff) == 0:
 		return nil
 	case w.second():
-		return r.second(ctx, w, l)
+		return r.readTies(ctx, w)
 	case l.mirror == 0: // a page that could be written would have left some
 		r.found.note("none of the %d assets in the window %s can be read", l.total, w)
 		r.hide(w, l.diff)
 		return nil
-	case l.capped:
-		_, err := r.halves(ctx, w, l.mirror, unknown)
-		return err
 	}
 	_, err := r.halves(ctx, w, l.mirror, difference{known: true, n: l.diff})
 	return err
@@ -108,7 +105,7 @@ func (r *run) halves(ctx context.Context, w Window, n int, d difference) (before
 	if err != nil {
 		return 0, err
 	}
-	if d.known && r.worth(nFirst) {
+	if d.known && r.shouldProbe(nFirst) {
 		left, err = r.half(ctx, first, second, nFirst, n, d)
 	} else {
 		left, err = r.visit(ctx, first, unknown)
@@ -179,7 +176,7 @@ const maxChecks = 4
 // addUp finds out why counts contradict each other: editors, or a library whose counts are not
 // counts. It asks for the whole and both its halves.
 func (r *run) addUp(ctx context.Context) error {
-	if r.checks++; r.checks > maxChecks || r.found.Cap > 0 {
+	if r.checks++; r.checks > maxChecks {
 		return nil
 	}
 	var all Window
@@ -200,19 +197,10 @@ func (r *run) addUp(ctx context.Context) error {
 		totals[i] = page.Total
 	}
 	whole, parts := totals[0], totals[1]+totals[2]
-	switch {
-	case abs(whole-parts) <= slack:
+	if abs(whole-parts) <= slack {
 		return nil
-	case whole < parts && whole >= totals[1] && whole >= totals[2] && whole > 2*pageSize && whole < n:
-		return r.capAt(whole)
 	}
 	return fmt.Errorf("%w: total_count is %d of the whole, %d and %d of its halves, which do not add up to it", ErrUncountable, whole, totals[1], totals[2])
-}
-
-// capAt remembers the highest total_count that the library gives.
-func (r *run) capAt(total int) error {
-	r.found.Cap, r.capNoticed = total, true
-	return errCapped
 }
 
 func abs(n int) int { return max(n, -n) }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,7 +17,6 @@ type look struct {
 	// was written, which is what a window around this one was counted with.
 	diff, before int
 	exact        bool // the page showed the whole window: what it lacks is a suspect
-	capped       bool // total is only the least that the window holds
 	page         cmp.AssetPage
 }
 
@@ -54,7 +52,6 @@ func (r *run) count(ctx context.Context, w Window, offset int) (look, error) {
 			return l, err
 		}
 	}
-	l.capped = !l.exact && r.found.Cap > 0 && l.total >= r.found.Cap
 	return l, r.countMirror(ctx, w, &l)
 }
 
@@ -91,7 +88,7 @@ func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPag
 	switch {
 	case page.Total < 0:
 		return page, fmt.Errorf("%w: the answer has no total_count", ErrUncountable)
-	case page.Total < rows && (r.found.Cap == 0 || page.Total < r.found.Cap):
+	case page.Total < rows:
 		return page, fmt.Errorf("%w: total_count is %d on a page of %d assets", ErrUncountable, page.Total, rows)
 	case rows > pageSize:
 		return page, fmt.Errorf("%w: a page of %d assets where %d were asked for", ErrUncountable, rows, pageSize)
@@ -99,16 +96,7 @@ func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPag
 		return page, fmt.Errorf("%w: asset %s, created %s, is listed in the window %s: the filter by created_at is not obeyed",
 			ErrUncountable, page.Items[stray].ID, page.Items[stray].CreatedAt.UTC().Format(time.RFC3339), w)
 	}
-	r.uncap(page.Total)
 	return page, nil
-}
-
-// uncap forgets the limit of an earlier report when the library counts further than it. One that
-// this audit noticed itself is not forgotten by it: counts that come and go prove nothing.
-func (r *run) uncap(total int) {
-	if !r.capNoticed && r.found.Cap > 0 && total > r.found.Cap {
-		r.found.Cap = 0
-	}
 }
 
 // confirmShort decides whether the page shows the whole window. One that is short of its own
@@ -133,9 +121,6 @@ func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *l
 		l.total = again.Total
 		l.exact = again.Total == len(again.Items)+len(again.Bad) && !again.More
 		return nil
-	}
-	if r.found.Cap > 0 && again.Total >= r.found.Cap {
-		return fmt.Errorf("%w: total_count is %d of a window that lists %d assets and of others that list more", ErrUncountable, again.Total, rows)
 	}
 	l.exact = true
 	l.total = rows
@@ -218,6 +203,3 @@ func (r *run) calibrate(ctx context.Context) error {
 	}
 	return fmt.Errorf("%w: an asset is not listed in the second of its own created_at", ErrUncountable)
 }
-
-// errCapped begins an audit anew that has noticed an upper limit of total_count.
-var errCapped = errors.New("total_count has an upper limit")

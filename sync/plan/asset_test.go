@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 
@@ -80,12 +81,22 @@ func TestExpressionsSeeTheAsset(t *testing.T) {
 			target := mustCompile(t, Spec{Metadata: []MetadataRule{{"x", source}}})
 			v := poster()
 			v.SourceTask = "task-7"
-			d := target.Decide(v, day("2026-01-01"))
-			if diff := gocmp.Diff(map[string]any{"x": want}, d.Metadata); diff != "" {
-				t.Errorf("%v %s\n%s", d.Verdict, d.Reason, diff)
+			d := target.Evaluate(v, day("2026-01-01"))
+			if diff := gocmp.Diff(jsonOf(t, map[string]any{"x": want}), string(d.Metadata)); diff != "" {
+				t.Errorf("%v %s\n%s", d.Outcome, d.Reason, diff)
 			}
 		})
 	}
+}
+
+// jsonOf is the metadata of a decision that holds want.
+func jsonOf(t *testing.T, want map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestNilMetadataIsLeftOut(t *testing.T) {
@@ -94,8 +105,8 @@ func TestNilMetadataIsLeftOut(t *testing.T) {
 	target := mustCompile(t, Spec{Metadata: []MetadataRule{
 		{"missing", `asset.fields["None"]`}, {"unset", `asset.fields.Unset`}, {"never", `asset.expires_at`}, {"empty", `asset.description`},
 	}})
-	d := target.Decide(v, day("2026-01-01"))
-	if diff := gocmp.Diff(map[string]any{"empty": ""}, d.Metadata); diff != "" {
+	d := target.Evaluate(v, day("2026-01-01"))
+	if diff := gocmp.Diff(`{"empty":""}`, string(d.Metadata)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -105,13 +116,13 @@ func TestNilMetadataIsLeftOut(t *testing.T) {
 func TestNeverExpiringIsNotEarly(t *testing.T) {
 	v := poster()
 	v.Detail.ExpiresAt = nil
-	for when, want := range map[string]Verdict{
+	for when, want := range map[string]Outcome{
 		`asset.expires_at < date("2028-01-01")`:                            Failed,
 		`asset.expires_at == nil or asset.expires_at < date("2028-01-01")`: Selected,
 		`asset.expires_at != nil and asset.expires_at.Year() == 2027`:      NotSelected,
 	} {
-		if d := mustCompile(t, Spec{Select: Select{When: when}}).Decide(v, day("2026-01-01")); d.Verdict != want {
-			t.Errorf("%s: %v because %q, want %v", when, d.Verdict, d.Reason, want)
+		if d := mustCompile(t, Spec{Select: Select{When: when}}).Evaluate(v, day("2026-01-01")); d.Outcome != want {
+			t.Errorf("%s: %v because %q, want %v", when, d.Outcome, d.Reason, want)
 		}
 	}
 }

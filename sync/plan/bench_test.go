@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"damsync/internal/state"
 )
 
 // BenchmarkDecide decides one asset for two targets, as a full plan does for
@@ -12,7 +14,7 @@ import (
 func BenchmarkDecide(b *testing.B) {
 	brand := mustCompile(b, brandImages())
 	all := mustCompile(b, Spec{Name: "all", Select: Select{Expired: ExpiredIgnore}})
-	views := make([]View, 1000)
+	views := make([]state.Known, 1000)
 	for i := range views {
 		views[i] = poster()
 		a := &views[i].Asset
@@ -25,8 +27,8 @@ func BenchmarkDecide(b *testing.B) {
 	now := day("2026-01-01")
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		brand.Decide(views[i%len(views)], now)
-		all.Decide(views[i%len(views)], now)
+		brand.Evaluate(views[i%len(views)], now)
+		all.Evaluate(views[i%len(views)], now)
 	}
 }
 
@@ -47,7 +49,7 @@ func BenchmarkDecideTarget(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				target.Decide(v, now)
+				target.Evaluate(v, now)
 			}
 		})
 	}

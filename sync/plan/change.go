@@ -1,15 +1,10 @@
 package plan
 
-import "damsync/internal/library"
+import (
+	"encoding/json"
 
-// State is what should be, or what is, at a target for one asset. The other
-// members are zero when it is not present.
-type State struct {
-	Present      bool
-	Path         string
-	Version      string
-	MetadataHash library.Hash
-}
+	"damsync/internal/state"
+)
 
 // Change is the kind of step from one desired state to the next.
 type Change int
@@ -19,44 +14,28 @@ const (
 	Unchanged Change = iota
 	Added            // now belongs at the target
 	Updated          // still belongs there, but path, version or metadata differ
-	Removed          // no longer belongs there: a removal, which the removal gate judges
+	Removed          // no longer belongs there: a removal, which the removal guard evaluates
 )
 
-func (c Change) String() string {
-	switch c {
-	case Unchanged:
-		return "unchanged"
-	case Added:
-		return "added"
-	case Updated:
-		return "updated"
-	case Removed:
-		return "removed"
-	default:
-		return "unknown change"
+// Next compares a decision with the desired state of the placement, the zero value when there is no
+// placement, and returns the desired state to store. An outcome that could not decide changes nothing,
+// so it never removes.
+func Next(d Decision, before state.Desired) (state.Desired, Change) {
+	switch {
+	case d.Outcome == NotSelected && before.Present:
+		return state.Desired{Reason: d.Reason, Metadata: json.RawMessage("{}")}, Removed
+	case d.Outcome != Selected:
+		return before, Unchanged
 	}
-}
-
-// Next compares a decision with the desired state in the placement, exists
-// telling whether there is a placement, and returns the desired state to store.
-// A verdict that could not decide changes nothing, so it never removes.
-func Next(d Decision, desired State, exists bool) (State, Change) {
-	if !exists {
-		desired = State{}
+	next := state.Desired{
+		Present: true, Path: d.Path, Version: d.Version, Metadata: d.Metadata, MetadataHash: d.MetadataHash, Reason: d.Reason,
 	}
 	switch {
-	case d.Verdict == NotSelected && desired.Present:
-		return State{}, Removed
-	case d.Verdict != Selected:
-		return desired, Unchanged
-	}
-	next := State{Present: true, Path: d.Path, Version: d.Version, MetadataHash: d.MetadataHash}
-	switch {
-	case !desired.Present:
+	case !before.Present:
 		return next, Added
-	case next != desired:
+	case next.Path != before.Path, next.Version != before.Version, next.MetadataHash != before.MetadataHash:
 		return next, Updated
 	default:
-		return desired, Unchanged
+		return before, Unchanged
 	}
 }

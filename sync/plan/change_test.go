@@ -6,14 +6,15 @@ import (
 	"pgregory.net/rapid"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 )
 
-func anyState() *rapid.Generator[State] {
-	return rapid.Custom(func(t *rapid.T) State {
+func anyDesired() *rapid.Generator[state.Desired] {
+	return rapid.Custom(func(t *rapid.T) state.Desired {
 		if !rapid.Bool().Draw(t, "present") {
-			return State{}
+			return state.Desired{}
 		}
-		return State{
+		return state.Desired{
 			Present:      true,
 			Path:         rapid.SampledFrom([]string{"a", "b"}).Draw(t, "path"),
 			Version:      rapid.SampledFrom([]string{"1", "2"}).Draw(t, "version"),
@@ -22,11 +23,24 @@ func anyState() *rapid.Generator[State] {
 	})
 }
 
+// sameContent compares what of two desired states a target would show.
+func sameContent(a, b state.Desired) bool {
+	return a.Present == b.Present && a.Path == b.Path && a.Version == b.Version && a.MetadataHash == b.MetadataHash
+}
+
+// objectOf is the object of a target that holds what is desired.
+func objectOf(d state.Desired) state.Object {
+	if !d.Present {
+		return state.Object{State: "absent"}
+	}
+	return state.Object{State: "present", Path: d.Path, Version: d.Version, MetadataHash: d.MetadataHash}
+}
+
 func anyDecision() *rapid.Generator[Decision] {
 	return rapid.Custom(func(t *rapid.T) Decision {
-		d := Decision{Verdict: Verdict(rapid.IntRange(int(NotSelected), int(Failed)).Draw(t, "verdict"))}
-		if d.Verdict == Selected {
-			s := anyState().Filter(func(s State) bool { return s.Present }).Draw(t, "selected")
+		d := Decision{Outcome: Outcome(rapid.IntRange(int(NotSelected), int(Failed)).Draw(t, "outcome"))}
+		if d.Outcome == Selected {
+			s := anyDesired().Filter(func(s state.Desired) bool { return s.Present }).Draw(t, "selected")
 			d.Path, d.Version, d.MetadataHash = s.Path, s.Version, s.MetadataHash
 		}
 		return d
@@ -34,34 +48,30 @@ func anyDecision() *rapid.Generator[Decision] {
 }
 
 func TestNext(t *testing.T) {
-	here := State{Present: true, Path: "p", Version: "v", MetadataHash: library.Hash{1}}
+	here := state.Desired{Present: true, Path: "p", Version: "v", MetadataHash: library.Hash{1}}
 	moved := here
 	moved.Path = "q"
-	selectAs := func(s State) Decision {
-		return Decision{Verdict: Selected, Path: s.Path, Version: s.Version, MetadataHash: s.MetadataHash}
+	selectAs := func(s state.Desired) Decision {
+		return Decision{Outcome: Selected, Path: s.Path, Version: s.Version, MetadataHash: s.MetadataHash}
 	}
 	tests := map[string]struct {
 		decision Decision
-		desired  State
-		exists   bool
-		next     State
+		before   state.Desired
+		next     state.Desired
 		change   Change
 	}{
-		"new":                    {selectAs(here), State{}, false, here, Added},
-		"same":                   {selectAs(here), here, true, here, Unchanged},
-		"moved":                  {selectAs(moved), here, true, moved, Updated},
-		"back again":             {selectAs(here), State{}, true, here, Added},
-		"removed":                {Decision{Verdict: NotSelected}, here, true, State{}, Removed},
-		"never there":            {Decision{Verdict: NotSelected}, State{}, false, State{}, Unchanged},
-		"removed before":         {Decision{Verdict: NotSelected}, State{}, true, State{}, Unchanged},
-		"leftover without a row": {Decision{Verdict: NotSelected}, here, false, State{}, Unchanged},
-		"undecided":              {Decision{Verdict: NeedsDetail}, here, true, here, Unchanged},
-		"failed":                 {Decision{Verdict: Failed}, here, true, here, Unchanged},
+		"new":         {selectAs(here), state.Desired{}, here, Added},
+		"same":        {selectAs(here), here, here, Unchanged},
+		"moved":       {selectAs(moved), here, moved, Updated},
+		"removed":     {Decision{Outcome: NotSelected}, here, state.Desired{}, Removed},
+		"never there": {Decision{Outcome: NotSelected}, state.Desired{}, state.Desired{}, Unchanged},
+		"undecided":   {Decision{Outcome: NeedsDetail}, here, here, Unchanged},
+		"failed":      {Decision{Outcome: Failed}, here, here, Unchanged},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			next, change := Next(test.decision, test.desired, test.exists)
-			if next != test.next || change != test.change {
+			next, change := Next(test.decision, test.before)
+			if !sameContent(next, test.next) || change != test.change {
 				t.Errorf("got %+v, %v; want %+v, %v", next, change, test.next, test.change)
 			}
 		})
@@ -70,92 +80,103 @@ func TestNext(t *testing.T) {
 
 func TestNextProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		decision, desired := anyDecision().Draw(t, "decision"), anyState().Draw(t, "desired")
-		next, change := Next(decision, desired, true)
-		if (change == Unchanged) != (next == desired) {
-			t.Fatalf("%v, but %+v became %+v", change, desired, next)
+		decision, before := anyDecision().Draw(t, "decision"), anyDesired().Draw(t, "before")
+		next, change := Next(decision, before)
+		if (change == Unchanged) != sameContent(next, before) {
+			t.Fatalf("%v, but %+v became %+v", change, before, next)
 		}
-		if change == Removed && (decision.Verdict != NotSelected || !desired.Present || next.Present) {
-			t.Fatalf("removal from %v", decision.Verdict)
+		if change == Removed && (decision.Outcome != NotSelected || !before.Present || next.Present) {
+			t.Fatalf("removal from %v", decision.Outcome)
 		}
-		undecided := decision.Verdict == NeedsDetail || decision.Verdict == NeedsFields || decision.Verdict == Failed
+		undecided := decision.Outcome == NeedsDetail || decision.Outcome == NeedsFields || decision.Outcome == Failed
 		if undecided && change != Unchanged {
-			t.Fatalf("%v changed the placement: %v", decision.Verdict, change)
+			t.Fatalf("%v changed the placement: %v", decision.Outcome, change)
 		}
-		if again, change := Next(decision, next, true); again != next || change != Unchanged {
+		if again, change := Next(decision, next); !sameContent(again, next) || change != Unchanged {
 			t.Fatalf("the same decision again: %v", change)
 		}
 	})
 }
 
 func TestNextOp(t *testing.T) {
-	here := State{Present: true, Path: "p", Version: "v", MetadataHash: library.Hash{1}}
-	with := func(path, version string, hash byte) State {
-		return State{Present: true, Path: path, Version: version, MetadataHash: library.Hash{hash}}
+	with := func(path, version string, hash byte) state.Object {
+		return state.Object{State: "present", Path: path, Version: version, MetadataHash: library.Hash{hash}}
 	}
+	desired := state.Desired{Present: true, Path: "p", Version: "v", MetadataHash: library.Hash{1}}
+	here, archived, absent, gone := with("p", "v", 1), with("p", "v", 1), state.Object{State: "absent"}, state.Desired{}
+	archived.State = "archived"
 	tests := map[string]struct {
-		desired, applied State
-		state            Applied
-		mode             RemoveMode
-		want             Op
+		desired state.Desired
+		applied state.Object
+		mode    RemoveMode
+		want    Op
 	}{
-		"new":                   {here, State{}, AppliedAbsent, RemoveArchive, OpPut},
-		"equal":                 {here, here, AppliedPresent, RemoveArchive, OpNone},
-		"bytes":                 {here, with("p", "old", 1), AppliedPresent, RemoveArchive, OpPut},
-		"bytes and all":         {here, with("q", "old", 2), AppliedPresent, RemoveArchive, OpPut},
-		"path":                  {here, with("q", "v", 1), AppliedPresent, RemoveArchive, OpMove},
-		"path and metadata":     {here, with("q", "v", 2), AppliedPresent, RemoveArchive, OpMove},
-		"metadata":              {here, with("p", "v", 2), AppliedPresent, RemoveArchive, OpSetMetadata},
-		"back from the archive": {here, here, AppliedArchived, RemoveArchive, OpPut},
-		"delete":                {State{}, here, AppliedPresent, RemoveDelete, OpRetire},
-		"archive":               {State{}, here, AppliedPresent, RemoveArchive, OpRetire},
-		"keep":                  {State{}, here, AppliedPresent, RemoveKeep, OpNone},
-		"archived, mode delete": {State{}, here, AppliedArchived, RemoveDelete, OpNone},
-		"never there":           {State{}, State{}, AppliedAbsent, RemoveDelete, OpNone},
+		"new":                   {desired, absent, RemoveArchive, OpPut},
+		"equal":                 {desired, here, RemoveArchive, OpNone},
+		"bytes":                 {desired, with("p", "old", 1), RemoveArchive, OpPut},
+		"bytes and all":         {desired, with("q", "old", 2), RemoveArchive, OpPut},
+		"path":                  {desired, with("q", "v", 1), RemoveArchive, OpMove},
+		"path and metadata":     {desired, with("q", "v", 2), RemoveArchive, OpMove},
+		"metadata":              {desired, with("p", "v", 2), RemoveArchive, OpSetMetadata},
+		"back from the archive": {desired, archived, RemoveArchive, OpPut},
+		"incomplete":            {desired, state.Object{State: "incomplete", Path: "p", Version: "v", MetadataHash: library.Hash{1}}, RemoveArchive, OpPut},
+		"delete":                {gone, here, RemoveDelete, OpRetire},
+		"archive":               {gone, here, RemoveArchive, OpRetire},
+		"keep":                  {gone, here, RemoveKeep, OpNone},
+		"archived, mode delete": {gone, archived, RemoveDelete, OpNone},
+		"never there":           {gone, absent, RemoveDelete, OpNone},
+		"no record":             {gone, state.Object{}, RemoveDelete, OpNone},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := NextOp(test.desired, test.applied, test.state, test.mode); got != test.want {
+			if got := NextOp(test.desired, test.applied, test.mode); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
 	}
 }
 
-// TestNextOpConverges plays an engine that does every operation as told: from
-// any state it ends, in few steps, with the target as desired.
+// TestNextOpConverges carries out every operation as NextOp says: from any state it ends within a few steps
+// with the target as desired.
 func TestNextOpConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		desired, applied := anyState().Draw(t, "desired"), anyState().Draw(t, "applied")
+		desired, applied := anyDesired().Draw(t, "desired"), objectOf(anyDesired().Draw(t, "applied"))
 		mode := rapid.SampledFrom([]RemoveMode{RemoveDelete, RemoveArchive, RemoveKeep}).Draw(t, "mode")
-		state := AppliedAbsent
-		if applied.Present {
-			state = rapid.SampledFrom([]Applied{AppliedPresent, AppliedArchived}).Draw(t, "state")
+		if applied.Present() {
+			applied.State = rapid.SampledFrom([]string{"present", "archived"}).Draw(t, "state")
 		}
-		before := state
+		before := applied
 		steps := 0
-		for op := NextOp(desired, applied, state, mode); op != OpNone; op = NextOp(desired, applied, state, mode) {
-			switch op {
-			case OpPut:
-				applied, state = desired, AppliedPresent
-			case OpMove:
-				applied.Path = desired.Path
-			case OpSetMetadata:
-				applied.MetadataHash = desired.MetadataHash
-			case OpRetire:
-				state = AppliedAbsent
-			}
+		for op := NextOp(desired, applied, mode); op != OpNone; op = NextOp(desired, applied, mode) {
+			applied = carryOut(op, desired, applied, mode)
 			if steps++; steps > 2 {
 				t.Fatalf("no end: %+v to %+v", applied, desired)
 			}
 		}
 		switch {
-		case desired.Present && (state != AppliedPresent || applied != desired):
+		case desired.Present && applied != objectOf(desired):
 			t.Fatalf("ended with %+v, want %+v", applied, desired)
-		case !desired.Present && mode != RemoveKeep && state == AppliedPresent:
+		case !desired.Present && mode != RemoveKeep && applied.Present():
 			t.Fatal("still there")
-		case !desired.Present && mode == RemoveKeep && state != before:
+		case !desired.Present && mode == RemoveKeep && applied != before:
 			t.Fatal("keep touched the object")
 		}
 	})
+}
+
+// carryOut does one operation at a target that obeys.
+func carryOut(op Op, desired state.Desired, applied state.Object, mode RemoveMode) state.Object {
+	switch op {
+	case OpPut:
+		return objectOf(desired)
+	case OpMove:
+		applied.Path = desired.Path
+	case OpSetMetadata:
+		applied.MetadataHash = desired.MetadataHash
+	case OpRetire:
+		if applied.State = "absent"; mode == RemoveArchive {
+			applied.State = "archived"
+		}
+	}
+	return applied
 }

@@ -72,9 +72,9 @@ func (t *Target) compileWhen(source string) []Problem {
 	}
 	t.when = when
 	for _, part := range when.parts {
-		gate, faults := compileExpression(part, acceptBool)
-		if len(faults) == 0 && gate.uses.cheaperThan(when.uses) {
-			t.gates = append(t.gates, gate)
+		prefilter, faults := compileExpression(part, acceptBool)
+		if len(faults) == 0 && prefilter.uses.cheaperThan(when.uses) {
+			t.prefilters = append(t.prefilters, prefilter)
 		}
 	}
 	return nil

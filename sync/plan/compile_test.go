@@ -154,19 +154,19 @@ func TestDefaults(t *testing.T) {
 	for _, kind := range []string{"image", "video", "raw_file", "article", "structured_content", "hologram"} {
 		v := poster()
 		v.Asset.Type = kind
-		d := target.Decide(v, day("2026-01-01"))
+		d := target.Evaluate(v, day("2026-01-01"))
 		hasFile := kind == "image" || kind == "video" || kind == "raw_file"
-		if selected := d.Verdict == Selected; selected != hasFile {
+		if selected := d.Outcome == Selected; selected != hasFile {
 			t.Errorf("%s: selected is %v", kind, selected)
 		}
-		if d.Verdict == Selected && d.Path != "Brand/Summer/a1/Poster.jpg" {
+		if d.Outcome == Selected && d.Path != "Brand/Summer/a1/Poster.jpg" {
 			t.Errorf("%s: path %q", kind, d.Path)
 		}
 	}
 	articles := mustCompile(t, Spec{Select: Select{Types: []string{"article"}}})
 	v := poster()
 	v.Asset.Type = library.TypeArticle
-	if d := articles.Decide(v, day("2026-01-01")); d.Verdict != Selected {
-		t.Errorf("article named by the rule: %v because %s", d.Verdict, d.Reason)
+	if d := articles.Evaluate(v, day("2026-01-01")); d.Outcome != Selected {
+		t.Errorf("article named by the rule: %v because %s", d.Outcome, d.Reason)
 	}
 }

@@ -23,8 +23,8 @@ func TestGatesAreTheCheaperParts(t *testing.T) {
 	}
 	for when, want := range tests {
 		var got []string
-		for _, gate := range mustCompile(t, Spec{Select: Select{When: when, Expired: ExpiredIgnore}}).gates {
-			got = append(got, gate.source)
+		for _, prefilter := range mustCompile(t, Spec{Select: Select{When: when, Expired: ExpiredIgnore}}).prefilters {
+			got = append(got, prefilter.source)
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("%s\n%s", when, diff)
@@ -50,9 +50,9 @@ func TestGatesNeverChangeTheAnswer(t *testing.T) {
 			t.Fatalf("%s: %+v", when, problems)
 		}
 		v := poster()
-		got, want := split.Decide(v, day("2026-01-01")), whole.Decide(v, day("2026-01-01"))
-		if got.Verdict != want.Verdict {
-			t.Fatalf("%s: %v because %s, want %v because %s", when, got.Verdict, got.Reason, want.Verdict, want.Reason)
+		got, want := split.Evaluate(v, day("2026-01-01")), whole.Evaluate(v, day("2026-01-01"))
+		if got.Outcome != want.Outcome {
+			t.Fatalf("%s: %v because %s, want %v because %s", when, got.Outcome, got.Reason, want.Outcome, want.Reason)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 	"damsync/sync/plan"
 )
 
@@ -28,14 +29,14 @@ func Example() {
 		ID: "6a1f", Type: library.TypeImage, Title: "AC/DC", FileExtension: "jpg", FileLocation: "/Brand/Tour",
 		Labels: []library.Label{{Group: library.Named{Name: "Status"}, Values: []library.Named{{Name: "Approved"}}}},
 	}
-	decision := target.Decide(plan.View{Asset: asset}, time.Now())
-	fmt.Println(target.Level(), "is enough:", decision.Verdict, decision.Path, decision.Metadata)
+	decision := target.Evaluate(state.Known{Asset: asset}, time.Now())
+	fmt.Println(target.Level(), "is enough:", decision.Outcome, decision.Path, string(decision.Metadata))
 
 	asset.FileLocation = "/Legal"
-	decision = target.Decide(plan.View{Asset: asset}, time.Now())
-	fmt.Println(decision.Verdict, "because", decision.Reason)
+	decision = target.Evaluate(state.Known{Asset: asset}, time.Now())
+	fmt.Println(decision.Outcome, "because", decision.Reason)
 	// Output:
-	// summary is enough: selected Brand/Tour/AC_DC.jpg map[title:AC/DC]
+	// summary is enough: selected Brand/Tour/AC_DC.jpg {"title":"AC/DC"}
 	// not selected because folder /Legal matches none of /Brand/**
 }
 

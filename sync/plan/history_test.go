@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 )
 
 // TestAskingEndsAtTheSameAnswer plays an engine that starts from the summary
@@ -25,12 +26,12 @@ func TestAskingEndsAtTheSameAnswer(t *testing.T) {
 		now := time.Unix(rapid.Int64Range(0, 3e9).Draw(t, "now"), 0)
 		known, spent := full, library.LevelSummary
 		known.Detail, known.Fields = nil, nil
-		d := target.Decide(known, now)
-		for requests := 0; d.Verdict == NeedsDetail || d.Verdict == NeedsFields; d = target.Decide(known, now) {
+		d := target.Evaluate(known, now)
+		for requests := 0; d.Outcome == NeedsDetail || d.Outcome == NeedsFields; d = target.Evaluate(known, now) {
 			if requests++; requests > 2 {
 				t.Fatal("asks for ever")
 			}
-			if d.Verdict == NeedsDetail {
+			if d.Outcome == NeedsDetail {
 				known.Detail, spent = full.Detail, max(spent, library.LevelDetail)
 			} else {
 				known.Fields, spent = full.Fields, library.LevelFields
@@ -39,9 +40,9 @@ func TestAskingEndsAtTheSameAnswer(t *testing.T) {
 		if spent > target.Level() {
 			t.Fatalf("spent %v, announced %v", spent, target.Level())
 		}
-		want := target.Decide(full, now)
-		if d.Verdict != want.Verdict || d.Path != want.Path || d.MetadataHash != want.MetadataHash {
-			t.Fatalf("got %v because %s, want %v because %s", d.Verdict, d.Reason, want.Verdict, want.Reason)
+		want := target.Evaluate(full, now)
+		if d.Outcome != want.Outcome || d.Path != want.Path || d.MetadataHash != want.MetadataHash {
+			t.Fatalf("got %v because %s, want %v because %s", d.Outcome, d.Reason, want.Outcome, want.Reason)
 		}
 	})
 }
@@ -52,15 +53,15 @@ func TestAskingEndsAtTheSameAnswer(t *testing.T) {
 func TestHistoryEndsWhereTheLastDecisionSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mode := rapid.SampledFrom([]RemoveMode{RemoveDelete, RemoveArchive}).Draw(t, "mode")
-		at := placement{mode: mode}
-		var wanted State
+		at := placement{mode: mode, applied: state.Object{State: "absent"}}
+		var want state.Desired
 		for range rapid.IntRange(1, 12).Draw(t, "decisions") {
 			d := anyDecision().Draw(t, "decision")
-			switch d.Verdict {
+			switch d.Outcome {
 			case Selected:
-				wanted = State{Present: true, Path: d.Path, Version: d.Version, MetadataHash: d.MetadataHash}
+				want = state.Desired{Present: true, Path: d.Path, Version: d.Version, MetadataHash: d.MetadataHash}
 			case NotSelected:
-				wanted = State{}
+				want = state.Desired{}
 			}
 			at.decide(d)
 			for range rapid.IntRange(0, 2).Draw(t, "work") {
@@ -70,42 +71,25 @@ func TestHistoryEndsWhereTheLastDecisionSays(t *testing.T) {
 		for range 3 {
 			at.work()
 		}
-		if op := NextOp(at.desired, at.applied, at.state, mode); op != OpNone {
+		if op := NextOp(at.desired, at.applied, mode); op != OpNone {
 			t.Fatalf("still %v to do", op)
 		}
-		if present := at.state == AppliedPresent; present != wanted.Present || present && at.applied != wanted {
-			t.Fatalf("the target holds %v %+v, want %+v", at.state, at.applied, wanted)
+		if present := at.applied.Present(); present != want.Present || present && at.applied != objectOf(want) {
+			t.Fatalf("the target holds %+v, want %+v", at.applied, want)
 		}
 	})
 }
 
 type placement struct {
-	mode             RemoveMode
-	exists           bool
-	desired, applied State
-	state            Applied
+	mode    RemoveMode
+	desired state.Desired
+	applied state.Object
 }
 
-func (p *placement) decide(d Decision) {
-	next, change := Next(d, p.desired, p.exists)
-	if change != Unchanged {
-		p.desired, p.exists = next, true
-	}
-}
+func (p *placement) decide(d Decision) { p.desired, _ = Next(d, p.desired) }
 
 func (p *placement) work() {
-	switch NextOp(p.desired, p.applied, p.state, p.mode) {
-	case OpPut:
-		p.applied, p.state = p.desired, AppliedPresent
-	case OpMove:
-		p.applied.Path = p.desired.Path
-	case OpSetMetadata:
-		p.applied.MetadataHash = p.desired.MetadataHash
-	case OpRetire:
-		if p.state = AppliedAbsent; p.mode == RemoveArchive {
-			p.state = AppliedArchived
-		}
-	}
+	p.applied = carryOut(NextOp(p.desired, p.applied, p.mode), p.desired, p.applied, p.mode)
 }
 
 // TestDefaultPathsNeverMeet: with the default path two assets never ask for one
@@ -120,10 +104,10 @@ func TestDefaultPathsNeverMeet(t *testing.T) {
 			return
 		}
 		folder, title := oddText().Draw(t, "folder"), oddText().Draw(t, "title")
-		for _, v := range []*View{&a, &b} {
+		for _, v := range []*state.Known{&a, &b} {
 			v.Folder, v.Asset.Title = folder, title
 		}
-		first, second := target.Decide(a, time.Time{}).Path, target.Decide(b, time.Time{}).Path
+		first, second := target.Evaluate(a, time.Time{}).Path, target.Evaluate(b, time.Time{}).Path
 		if first == second {
 			t.Fatalf("both ask for %q", first)
 		}
@@ -136,7 +120,7 @@ func TestDefaultPathsNeverMeet(t *testing.T) {
 func TestNoMinuteRemovesMoreThanAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := RemovalLimit{Count: rapid.IntRange(1, 30).Draw(t, "count"), Percent: rapid.Float64Range(1, 50).Draw(t, "percent")}
-		w := Wave{Present: rapid.IntRange(0, 400).Draw(t, "present")}
+		w := state.Wave{Present: rapid.IntRange(0, 400).Draw(t, "present")}
 		var released []int // by second
 		for range rapid.IntRange(1, 200).Draw(t, "seconds") {
 			coming := min(rapid.IntRange(0, 3).Draw(t, "coming"), w.Present-w.Waiting-w.Held)
@@ -145,10 +129,10 @@ func TestNoMinuteRemovesMoreThanAllowed(t *testing.T) {
 			w.Recent = sumLast(released, 59)
 			before := w.Present + w.Recent
 			through := 0
-			switch limit.Admit(w) {
-			case Release:
+			switch limit.Evaluate(w) {
+			case state.GateRelease:
 				through, w.Waiting = w.Waiting, 0
-			case Hold:
+			case state.GateHold:
 				w.Held, w.Waiting = w.Held+w.Waiting, 0
 			}
 			if w.Held > 0 && through > 0 {

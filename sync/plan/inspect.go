@@ -7,6 +7,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 )
 
 // usage is what an expression reads.
@@ -50,7 +51,7 @@ func (u *usage) merge(other usage) {
 }
 
 // known reports whether everything read is in a view.
-func (u *usage) known(v *View) bool {
+func (u *usage) known(v *state.Known) bool {
 	return (!u.detail || v.Detail != nil) && (!u.fields || v.Fields != nil)
 }
 

@@ -1,14 +1,6 @@
 package plan
 
-// Applied is what is at a target for one asset, as last seen or done by us.
-type Applied int
-
-// The applied states.
-const (
-	AppliedAbsent Applied = iota
-	AppliedPresent
-	AppliedArchived
-)
+import "damsync/internal/state"
 
 // Op is one step of work at a target.
 type Op int
@@ -23,39 +15,23 @@ const (
 )
 
 func (o Op) String() string {
-	switch o {
-	case OpNone:
-		return "none"
-	case OpPut:
-		return "put"
-	case OpMove:
-		return "move"
-	case OpSetMetadata:
-		return "set metadata"
-	case OpRetire:
-		return "retire"
-	default:
-		return "unknown operation"
-	}
+	return [...]string{"none", "put", "move", "set metadata", "retire"}[o]
 }
 
-// NextOp returns the next step that brings the applied state nearer to the
-// desired one; the caller applies it, notes the result and asks again until
-// there is none. applied counts only when state is AppliedPresent.
+// NextOp returns the next step that brings the applied object nearer to the desired state. The caller
+// carries it out, records the result and asks again until the answer is OpNone.
 //
-// New bytes are put whole, wherever the object is now. With RemoveKeep an
-// object that no longer belongs stays: there is nothing to do. An archived
-// object stays archived whatever the mode is now, and one that belongs again is
-// put.
-func NextOp(desired, applied State, state Applied, mode RemoveMode) Op {
+// New bytes are put whole, wherever the object is. With RemoveKeep an object that no longer belongs at the
+// target stays. An archived object stays archived whatever the mode is, and one that belongs again is put.
+func NextOp(desired state.Desired, applied state.Object, mode RemoveMode) Op {
 	if !desired.Present {
-		if state == AppliedPresent && mode != RemoveKeep {
+		if applied.Present() && mode != RemoveKeep {
 			return OpRetire
 		}
 		return OpNone
 	}
 	switch {
-	case state != AppliedPresent, desired.Version != applied.Version:
+	case !applied.Present(), desired.Version != applied.Version:
 		return OpPut
 	case desired.Path != applied.Path:
 		return OpMove

@@ -8,7 +8,7 @@
 package plan
 
 import (
-	"time"
+	"encoding/json"
 
 	"damsync/internal/library"
 )
@@ -77,58 +77,31 @@ type References struct {
 	FolderPatterns []string            // the fixed folder prefix of each pattern that has one, as a folder path ("/Brand")
 }
 
-// View is everything known of one asset when deciding.
-type View struct {
-	Asset      library.Asset
-	Folder     string          // folder path text; empty means Asset.FileLocation
-	Detail     *library.Detail // nil when unknown or stale
-	Fields     *library.Fields // nil when unknown or stale
-	SourceTask string          // from the webhook; may be empty
-	Gone       bool            // removed from the library
-}
+// Outcome is the kind of a Decision.
+type Outcome int
 
-// Verdict is the kind of a Decision.
-type Verdict int
-
-// The verdicts. NeedsDetail, NeedsFields and Failed say nothing about whether
+// The outcomes. NeedsDetail, NeedsFields and Failed say nothing about whether
 // the asset belongs at the target and never change a placement.
 const (
-	NotSelected Verdict = iota
+	NotSelected Outcome = iota
 	Selected
 	NeedsDetail
 	NeedsFields
 	Failed // an expression failed on this asset
 )
 
-func (v Verdict) String() string {
-	switch v {
-	case NotSelected:
-		return "not selected"
-	case Selected:
-		return "selected"
-	case NeedsDetail:
-		return "needs detail"
-	case NeedsFields:
-		return "needs fields"
-	case Failed:
-		return "failed"
-	default:
-		return "unknown verdict"
-	}
+func (o Outcome) String() string {
+	return [...]string{"not selected", "selected", "needs detail", "needs fields", "failed"}[o]
 }
 
 // Decision says whether one asset belongs at one target, and how.
 type Decision struct {
-	Verdict Verdict
+	Outcome Outcome
 	Reason  string // for people: why not selected, or what failed; empty when selected
 
 	// Path, Version, Metadata and MetadataHash are set when selected.
-	Path         string // relative, slash-separated, as SafePath makes it
-	Version      string // opaque; differs when the bytes may differ
-	Metadata     map[string]any
+	Path         string          // relative, slash-separated, as SafePath makes it
+	Version      string          // opaque; differs when the bytes may differ
+	Metadata     json.RawMessage // an object: metadata key to value
 	MetadataHash library.Hash
-
-	// ReviewAt is when the passing of time alone changes the decision: the
-	// expiry of an asset that is not excluded. Zero when time does not matter.
-	ReviewAt time.Time
 }

@@ -1,6 +1,10 @@
 package plan
 
-import "testing"
+import (
+	"testing"
+
+	"damsync/internal/state"
+)
 
 func TestFolders(t *testing.T) {
 	tests := []struct {
@@ -38,8 +42,8 @@ func TestFolders(t *testing.T) {
 		target := mustCompile(t, Spec{Select: Select{Folders: []string{test.pattern}, Expired: ExpiredIgnore}})
 		v := poster()
 		v.Folder, v.Asset.FileLocation = test.folder, ""
-		if d := target.Decide(v, day("2026-01-01")); (d.Verdict == Selected) != test.want {
-			t.Errorf("%s on %s: %v because %s", test.pattern, test.folder, d.Verdict, d.Reason)
+		if d := target.Evaluate(v, day("2026-01-01")); (d.Outcome == Selected) != test.want {
+			t.Errorf("%s on %s: %v because %s", test.pattern, test.folder, d.Outcome, d.Reason)
 		}
 	}
 }
@@ -50,24 +54,24 @@ func TestLabelsAndTypesCombine(t *testing.T) {
 		Labels: map[string][]string{"Status": {"Draft", "Approved"}, "Audience": {"Trade"}},
 	}})
 	for name, test := range map[string]struct {
-		change func(*View)
-		want   Verdict
+		change func(*state.Known)
+		want   Outcome
 	}{
-		"all":               {func(*View) {}, Selected},
-		"one group missing": {func(v *View) { v.Asset.Labels = v.Asset.Labels[:1] }, NotSelected},
-		"other value":       {func(v *View) { v.Asset.Labels[1] = label("Audience", "Press") }, NotSelected},
-		"value of another group": {func(v *View) {
+		"all":               {func(*state.Known) {}, Selected},
+		"one group missing": {func(v *state.Known) { v.Asset.Labels = v.Asset.Labels[:1] }, NotSelected},
+		"other value":       {func(v *state.Known) { v.Asset.Labels[1] = label("Audience", "Press") }, NotSelected},
+		"value of another group": {func(v *state.Known) {
 			v.Asset.Labels[1] = label("Season", "Trade")
 		}, NotSelected},
-		"group twice": {func(v *View) {
+		"group twice": {func(v *state.Known) {
 			v.Asset.Labels = append(v.Asset.Labels, label("Status", "x"))
 		}, Selected},
-		"second type": {func(v *View) { v.Asset.Type = "video" }, Selected},
+		"second type": {func(v *state.Known) { v.Asset.Type = "video" }, Selected},
 	} {
 		v := poster()
 		test.change(&v)
-		if d := target.Decide(v, day("2026-01-01")); d.Verdict != test.want {
-			t.Errorf("%s: %v because %s", name, d.Verdict, d.Reason)
+		if d := target.Evaluate(v, day("2026-01-01")); d.Outcome != test.want {
+			t.Errorf("%s: %v because %s", name, d.Outcome, d.Reason)
 		}
 	}
 }

@@ -13,7 +13,7 @@ type Target struct {
 	selection      selection
 	excludeExpired bool
 	when           *expression   // nil: no condition
-	gates          []*expression // parts of when that fewer levels decide
+	prefilters     []*expression // parts of when that fewer levels decide
 	path           []piece
 	metadata       []metadataRule
 	onRemove       RemoveMode

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"damsync/internal/state"
+
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
@@ -49,23 +51,23 @@ func TestParseTemplate(t *testing.T) {
 func TestRender(t *testing.T) {
 	tests := map[string]struct {
 		path   string
-		change func(*View)
+		change func(*state.Known)
 		want   string
 	}{
 		"folder":             {"{asset.folder}/{asset.id}", nil, "Brand/Summer/a1"},
-		"root":               {"{asset.folder}/{asset.id}", func(v *View) { v.Folder = "/" }, "a1"},
-		"no folder known":    {"{asset.folder}/{asset.id}", func(v *View) { v.Asset.FileLocation = "" }, "a1"},
-		"folder without /":   {"{asset.folder}/{asset.id}", func(v *View) { v.Folder = "Brand/" }, "Brand/a1"},
-		"slash in title":     {"x/{asset.title}", func(v *View) { v.Asset.Title = "AC/DC" }, "x/AC_DC"},
-		"escape by title":    {"x/{asset.file_name}", func(v *View) { v.Asset.Title = "../../etc/passwd" }, "x/___.._etc_passwd.jpg"},
+		"root":               {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Folder = "/" }, "a1"},
+		"no folder known":    {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Asset.FileLocation = "" }, "a1"},
+		"folder without /":   {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Folder = "Brand/" }, "Brand/a1"},
+		"slash in title":     {"x/{asset.title}", func(v *state.Known) { v.Asset.Title = "AC/DC" }, "x/AC_DC"},
+		"escape by title":    {"x/{asset.file_name}", func(v *state.Known) { v.Asset.Title = "../../etc/passwd" }, "x/___.._etc_passwd.jpg"},
 		"composite":          {`{asset.folder + "/x"}/{asset.id}`, nil, "Brand/Summer/x/a1"},
 		"folder's last part": {`{split(asset.folder, "/") | last()}-{asset.id}`, nil, "Summer-a1"},
 		"literal dots":       {"../{asset.id}", nil, "a1"},
-		"empty title":        {"{asset.folder}/{asset.title}", func(v *View) { v.Asset.Title = " " }, "Brand/Summer/a1"},
-		"dots for a title":   {"{asset.folder}/{asset.title}", func(v *View) { v.Asset.Title = ".." }, "Brand/Summer/a1"},
-		"invisible title":    {"{asset.title}", func(v *View) { v.Asset.Title = "\u200b" }, "a1"},
+		"empty title":        {"{asset.folder}/{asset.title}", func(v *state.Known) { v.Asset.Title = " " }, "Brand/Summer/a1"},
+		"dots for a title":   {"{asset.folder}/{asset.title}", func(v *state.Known) { v.Asset.Title = ".." }, "Brand/Summer/a1"},
+		"invisible title":    {"{asset.title}", func(v *state.Known) { v.Asset.Title = "\u200b" }, "a1"},
 		"slash at the end":   {"{asset.folder}/", nil, "Brand/Summer/a1"},
-		"nothing at all":     {"{asset.title}", func(v *View) { v.Asset.Title, v.Asset.ID = "", "" }, "_"},
+		"nothing at all":     {"{asset.title}", func(v *state.Known) { v.Asset.Title, v.Asset.ID = "", "" }, "_"},
 		"number":             {"{asset.width}x{asset.height}-{asset.id}", nil, "640x480-a1"},
 		"big number":         {`{asset.fields["Budget"]}/{asset.id}`, nil, "20250131/a1"},
 		"absent field":       {`{asset.fields["None"]}/{asset.id}`, nil, "a1"},
@@ -75,8 +77,8 @@ func TestRender(t *testing.T) {
 		"date":               {`{asset.created_at.Format("2006")}/{asset.id}`, nil, "2025/a1"},
 		"month":              {`{asset.created_at.Month()}/{asset.id}`, nil, "January/a1"},
 		"literal braces":     {`{{{asset.id}}}`, nil, "{a1}"},
-		"reserved":           {"{asset.title}", func(v *View) { v.Asset.Title = "con" }, "con_"},
-		"long title":         {"{asset.file_name}", func(v *View) { v.Asset.Title = strings.Repeat("🎉", 75) }, strings.Repeat("🎉", 46) + "~" + digest(strings.Repeat("🎉", 75)+".jpg", 4) + ".jpg"},
+		"reserved":           {"{asset.title}", func(v *state.Known) { v.Asset.Title = "con" }, "con_"},
+		"long title":         {"{asset.file_name}", func(v *state.Known) { v.Asset.Title = strings.Repeat("🎉", 75) }, strings.Repeat("🎉", 46) + "~" + digest(strings.Repeat("🎉", 75)+".jpg", 4) + ".jpg"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -84,9 +86,9 @@ func TestRender(t *testing.T) {
 			if test.change != nil {
 				test.change(&v)
 			}
-			d := mustCompile(t, Spec{Path: test.path}).Decide(v, day("2026-01-01"))
+			d := mustCompile(t, Spec{Path: test.path}).Evaluate(v, day("2026-01-01"))
 			if d.Path != test.want {
-				t.Errorf("%v %s: %q, want %q", d.Verdict, d.Reason, d.Path, test.want)
+				t.Errorf("%v %s: %q, want %q", d.Outcome, d.Reason, d.Path, test.want)
 			}
 		})
 	}
@@ -112,8 +114,8 @@ func FuzzTemplate(f *testing.F) {
 		if target == nil {
 			return
 		}
-		first, second := target.Decide(view, day("2026-01-01")), target.Decide(view, day("2026-01-01"))
-		if first.Verdict == Selected && (first.Path == "" || SafePath(first.Path) != first.Path) {
+		first, second := target.Evaluate(view, day("2026-01-01")), target.Evaluate(view, day("2026-01-01"))
+		if first.Outcome == Selected && (first.Path == "" || SafePath(first.Path) != first.Path) {
 			t.Fatalf("unsafe path %q", first.Path)
 		}
 		if first.Path != second.Path {
@@ -142,7 +144,7 @@ func FuzzExpression(f *testing.F) {
 		}
 		for _, spec := range []Spec{{Select: Select{When: text}}, {Metadata: []MetadataRule{{"x", text}}}} {
 			if target, _ := Compile(spec); target != nil {
-				target.Decide(view, day("2026-01-01"))
+				target.Evaluate(view, day("2026-01-01"))
 			}
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"damsync/internal/state"
+
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -147,7 +149,7 @@ func TestMetadataHashIsFixed(t *testing.T) {
 	reversed := []MetadataRule{rules[3], rules[2], rules[1], rules[0]}
 	const want = "6ded5ca133ede55d2d14026b3dbe5b3ac82b073cf638385bf88701cef23f993f" // of the title, NUL, {"audience":["Press","Trade"],"expires":"2027-01-01T00:00:00Z","size":12345,"title":"Poster"}
 	for _, order := range [][]MetadataRule{rules, reversed} {
-		d := mustCompile(t, Spec{Metadata: order}).Decide(poster(), day("2026-01-01"))
+		d := mustCompile(t, Spec{Metadata: order}).Evaluate(poster(), day("2026-01-01"))
 		if got := hex.EncodeToString(d.MetadataHash[:]); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -156,21 +158,21 @@ func TestMetadataHashIsFixed(t *testing.T) {
 
 func TestMetadataHashFollowsTheMetadata(t *testing.T) {
 	target := mustCompile(t, brandImages())
-	base := target.Decide(poster(), day("2026-01-01"))
+	base := target.Evaluate(poster(), day("2026-01-01"))
 	for name, test := range map[string]struct {
-		change  func(*View)
+		change  func(*state.Known)
 		differs bool
 	}{
-		"mapped title":    {func(v *View) { v.Asset.Title = "Other" }, true},
-		"mapped label":    {func(v *View) { v.Asset.Labels[1] = label("Audience", "Press") }, true},
-		"mapped alt":      {func(v *View) { v.Detail.AltText = "" }, true},
-		"unmapped":        {func(v *View) { v.Detail.Description = "new" }, false},
-		"other group":     {func(v *View) { v.Asset.Labels = append(v.Asset.Labels, label("Season", "x")) }, false},
-		"moved elsewhere": {func(v *View) { v.Folder = "/Brand" }, false},
+		"mapped title":    {func(v *state.Known) { v.Asset.Title = "Other" }, true},
+		"mapped label":    {func(v *state.Known) { v.Asset.Labels[1] = label("Audience", "Press") }, true},
+		"mapped alt":      {func(v *state.Known) { v.Detail.AltText = "" }, true},
+		"unmapped":        {func(v *state.Known) { v.Detail.Description = "new" }, false},
+		"other group":     {func(v *state.Known) { v.Asset.Labels = append(v.Asset.Labels, label("Season", "x")) }, false},
+		"moved elsewhere": {func(v *state.Known) { v.Folder = "/Brand" }, false},
 	} {
 		v := poster()
 		test.change(&v)
-		if got := target.Decide(v, day("2026-01-01")).MetadataHash != base.MetadataHash; got != test.differs {
+		if got := target.Evaluate(v, day("2026-01-01")).MetadataHash != base.MetadataHash; got != test.differs {
 			t.Errorf("%s: another hash is %v, want %v", name, got, test.differs)
 		}
 	}

@@ -105,7 +105,7 @@ func (w Walker) advance(ctx context.Context, c Cursor, page pageRead, s Span) (S
 	}
 	low := page.Items[len(page.Items)-1].ModifiedAt
 	if low.Equal(c.To) || len(page.Items) > 1 && low.Equal(page.Items[0].ModifiedAt) {
-		return w.drain(ctx, c, low, s)
+		return w.readTies(ctx, c, low, s)
 	}
 	s.Above = low
 	c.To, c.AtTo = low, idsAt(page.Items, low)

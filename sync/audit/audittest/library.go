@@ -28,7 +28,6 @@ type Library struct {
 
 	// Behavior that the vendor leaves open, and misbehavior.
 	Exclusive bool // time filters leave out the given second
-	Cap       int  // total_count is at most this; 0: as it is
 	Unbounded bool // created_at filters are not obeyed
 	Total     func(int) int
 	Before    func() // called before each request
@@ -38,8 +37,6 @@ type Library struct {
 type asset struct {
 	created int64
 	edit    int // its place in edits
-	kind    uint8
-	folder  uint8
 }
 
 type edit struct {
@@ -65,9 +62,9 @@ func (l *Library) Sleep(seconds int64) { l.now += seconds }
 func (l *Library) Now() int64 { return l.now }
 
 // Add adds an asset now and returns its place.
-func (l *Library) Add(kind, folder uint8) int {
+func (l *Library) Add() int {
 	i := len(l.assets)
-	l.assets = append(l.assets, asset{created: l.now, edit: -1, kind: kind, folder: folder})
+	l.assets = append(l.assets, asset{created: l.now, edit: -1})
 	l.alive.put(i, true)
 	l.Edit(i)
 	return i
@@ -145,9 +142,6 @@ func (l *Library) Assets(_ context.Context, q cmp.AssetQuery) (cmp.AssetPage, er
 	for _, i := range places {
 		page.Items = append(page.Items, cmp.Item{Asset: l.row(i)})
 	}
-	if l.Cap > 0 {
-		page.Total = min(page.Total, l.Cap)
-	}
 	if l.Total != nil {
 		page.Total = l.Total(page.Total)
 	}
@@ -157,7 +151,7 @@ func (l *Library) Assets(_ context.Context, q cmp.AssetQuery) (cmp.AssetPage, er
 func (l *Library) row(i int) library.Asset {
 	a := l.assets[i]
 	return library.Asset{
-		ID: ID(i), Type: "type " + ID(int(a.kind)), FolderID: "folder " + ID(int(a.folder)),
+		ID: ID(i), Type: library.TypeImage, FolderID: "folder",
 		CreatedAt: Epoch().Add(time.Duration(a.created) * time.Second), ModifiedAt: Epoch().Add(time.Duration(l.edits[a.edit].at) * time.Second),
 	}
 }
@@ -184,18 +178,8 @@ func (l *Library) byCreation(q cmp.AssetQuery) (places []int, total int) {
 	lo, hi := l.bounds(q.CreatedFrom, q.CreatedTo)
 	from := sort.Search(len(l.assets), func(i int) bool { return l.assets[i].created >= lo })
 	to := max(from, sort.Search(len(l.assets), func(i int) bool { return l.assets[i].created > hi }))
-	if len(q.Types) == 0 && q.IncludeSubfolders == nil {
-		places = l.recent.top(from, to, q.Offset+q.PageSize)
-		return places[min(q.Offset, len(places)):], l.alive.below(to) - l.alive.below(from)
-	}
-	for _, i := range l.recent.top(from, to, to-from) {
-		if a := l.row(i); (len(q.Types) == 0 || a.Type == q.Types[0]) && (q.IncludeSubfolders == nil || a.FolderID == q.FolderID) {
-			places = append(places, i)
-		}
-	}
-	total = len(places)
-	places = places[min(q.Offset, total):]
-	return places[:min(q.PageSize, len(places))], total
+	places = l.recent.top(from, to, q.Offset+q.PageSize)
+	return places[min(q.Offset, len(places)):], l.alive.below(to) - l.alive.below(from)
 }
 
 func (l *Library) byEdit(q cmp.AssetQuery) (places []int, total int) {

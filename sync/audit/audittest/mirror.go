@@ -81,10 +81,8 @@ func (m *Mirror) Rows(_ context.Context, w audit.Window) ([]audit.Row, error) {
 	var rows []audit.Row
 	for n := m.alive.below(from); n < m.alive.below(to); n++ {
 		i := m.alive.nth(n)
-		a := m.lib.assets[i]
 		rows = append(rows, audit.Row{
-			ID: ID(i), Type: "type " + ID(int(a.kind)), FolderID: "folder " + ID(int(a.folder)),
-			CreatedAt:  Epoch().Add(time.Duration(a.created) * time.Second),
+			ID: ID(i), CreatedAt: Epoch().Add(time.Duration(m.lib.assets[i].created) * time.Second),
 			ModifiedAt: Epoch().Add(time.Duration(m.modified[i]) * time.Second),
 		})
 	}

@@ -1,0 +1,164 @@
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"damsync/internal/library"
+	"damsync/internal/state"
+)
+
+// Decide says whether an asset belongs at the target, and how. It first tries
+// to exclude the asset by what is known, from cheap to dear, and asks for the
+// next level only when that fails: detail before fields. It is deterministic
+// and never panics.
+//
+// An exclusion by the summary does not depend on what else is known, so an
+// asset does not change its verdict because its detail went stale.
+func (t *Target) Evaluate(v state.Known, now time.Time) Decision {
+	folder := folderPath(cmp.Or(v.Folder, v.Asset.FileLocation))
+	if reason := t.excludedBySummary(&v, folder); reason != "" {
+		return Decision{Outcome: NotSelected, Reason: reason}
+	}
+	e := t.evaluator()
+	defer t.evaluators.Put(e)
+	e.environment.load(&v, folder, t.uses.labels, t.uses.fields)
+
+	if d, done := t.exclude(e, &v, now); done {
+		return d
+	}
+	if t.needsDetail() && v.Detail == nil {
+		return Decision{Outcome: NeedsDetail, Reason: "the detail is not known"}
+	}
+	if t.uses.fields && v.Fields == nil {
+		return Decision{Outcome: NeedsFields, Reason: "the fields are not known"}
+	}
+	return t.selected(e, &v)
+}
+
+func (t *Target) excludedBySummary(v *state.Known, folder string) string {
+	switch {
+	case v.Gone:
+		return "removed from the library"
+	case v.Asset.Archived:
+		return "archived"
+	default:
+		return t.selection.excludes(&v.Asset, folder)
+	}
+}
+
+// exclude tries expiry and condition as far as the known levels go. A part of
+// the condition that fails here is left to the whole condition, which runs when
+// all it reads is known.
+func (t *Target) exclude(e *evaluator, v *state.Known, now time.Time) (Decision, bool) {
+	if t.excludeExpired && v.Detail != nil && v.Detail.ExpiresAt != nil && !now.Before(*v.Detail.ExpiresAt) {
+		return Decision{Outcome: NotSelected, Reason: "expired " + v.Detail.ExpiresAt.UTC().Format(time.DateOnly)}, true
+	}
+	for _, prefilter := range t.prefilters {
+		if !prefilter.uses.known(v) {
+			continue
+		}
+		if value, err := e.run(prefilter); err == nil && value == false {
+			return t.conditionFalse(), true
+		}
+	}
+	if t.when == nil || !t.when.uses.known(v) {
+		return Decision{}, false
+	}
+	d, done := t.condition(e)
+	if d.Outcome == Failed && t.excludeExpired && v.Detail == nil {
+		// The expiry may exclude it for good: an asset must not outlive its
+		// rights at the target because its condition fails.
+		return Decision{}, false
+	}
+	return d, done
+}
+
+func (t *Target) condition(e *evaluator) (Decision, bool) {
+	value, err := e.run(t.when)
+	if err != nil {
+		return failed("select.when", err), true
+	}
+	holds, ok := value.(bool)
+	if !ok {
+		return failed("select.when", fmt.Errorf("the result is %v, neither true nor false", value)), true
+	}
+	if !holds {
+		return t.conditionFalse(), true
+	}
+	return Decision{}, false
+}
+
+func (t *Target) conditionFalse() Decision {
+	return Decision{Outcome: NotSelected, Reason: "the condition does not hold: " + t.when.source}
+}
+
+func failed(field string, err error) Decision {
+	return Decision{Outcome: Failed, Reason: field + ": " + err.Error()}
+}
+
+// selected computes what the target should hold of an asset that belongs there.
+func (t *Target) selected(e *evaluator, v *state.Known) Decision {
+	path, err := e.render(t.path)
+	if err != nil {
+		return failed("path", err)
+	}
+	metadata := make(map[string]any, len(t.metadata))
+	for _, rule := range t.metadata {
+		value, err := e.metadata(rule.value)
+		if err != nil {
+			return failed("metadata."+rule.key, err)
+		}
+		if value != nil {
+			metadata[rule.key] = value
+		}
+	}
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return failed("metadata", err)
+	}
+	return Decision{
+		Outcome: Selected, Path: path, Version: t.version(v), Metadata: text, MetadataHash: metadataHash(v.Asset.Title, text),
+	}
+}
+
+// metadataHash covers everything a target writes beside the bytes: the title
+// goes there whether or not a rule maps it.
+func metadataHash(title string, metadata []byte) library.Hash {
+	h := sha256.New()
+	h.Write([]byte(title))
+	h.Write([]byte{0})
+	h.Write(metadata)
+	return library.Hash(h.Sum(nil))
+}
+
+func (e *evaluator) metadata(x *expression) (any, error) {
+	value, err := e.run(x)
+	if err != nil {
+		return nil, err
+	}
+	return plainValue(value)
+}
+
+// version names the content. The CMP's version id does so exactly; without a
+// detail the time of modification stands in for it. A target that never asks
+// for the detail does not look at one that happens to be known: else every
+// asset would be pushed again whenever a detail comes or goes stale.
+func (t *Target) version(v *state.Known) string {
+	if t.needsDetail() && v.Detail.VersionID != "" {
+		return v.Detail.VersionID
+	}
+	return "modified:" + v.Asset.ModifiedAt.UTC().Format(time.RFC3339Nano)
+}
+
+func (t *Target) evaluator() *evaluator {
+	if e, ok := t.evaluators.Get().(*evaluator); ok {
+		return e
+	}
+	e := &evaluator{}
+	e.machine.MemoryBudget = memoryBudget
+	return e
+}
