@@ -70,7 +70,7 @@ func (c *checklist) conclude() error {
 	if c.failed == 0 {
 		return nil
 	}
-	return &exitError{code: exitFailure, text: fmt.Sprintf("%d checks failed", c.failed)}
+	return &exitError{code: exitFailure, text: fmt.Sprintf("failed checks: %d", c.failed)}
 }
 
 func (a *app) check(ctx context.Context, list *checklist) error {

@@ -16,8 +16,8 @@ type progress struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
-	last     string // passed to say
-	shown    string // printed last
+	last     string    // passed to say
+	shown    string    // printed last
 	at       time.Time // when shown was printed; not used on a terminal
 }
 

@@ -101,7 +101,7 @@ func printForecast(w io.Writer, r forecast.Report) error {
 		return nil
 	}
 	f := r.FullResync
-	fmt.Fprintf(w, "\nresync --full: %d requests (%d for summaries, %d details, %d fields), at least %s, %s\n",
+	fmt.Fprintf(w, "\nresync --full: %d requests (%d for summaries, %d details, %d fields), about %s, %s\n",
 		f.Requests, f.Summaries, f.Details, f.Fields, duration(f.Seconds), ofBalance(f))
 	return nil
 }

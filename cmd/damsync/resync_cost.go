@@ -41,7 +41,7 @@ func (a *app) consent(ctx context.Context, p process) error {
 
 func resyncCost(r forecast.Report) string {
 	f := r.FullResync
-	return fmt.Sprintf("resync --full takes about %d requests and at least %s: %s (%d)", f.Requests, duration(f.Seconds), ofBalance(f), r.Month.Balance)
+	return fmt.Sprintf("resync --full takes about %d requests and %s: %s (%d)", f.Requests, duration(f.Seconds), ofBalance(f), r.Month.Balance)
 }
 
 // answer reads one line and reports whether it begins with a y. It returns early when ctx ends;

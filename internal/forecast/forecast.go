@@ -72,7 +72,7 @@ func monthOf(in Input) Month {
 }
 
 // project returns the requests still to come when the rate since the month's first request
-// goes on. Only recurring requests count for the rate: backfill does not, because it mostly
+// continues. Only recurring requests count for the rate: backfill does not, because it mostly
 // reads a new library once. The elapsed time is at least a day, so that the first minutes of a
 // month are not taken for its rate.
 func project(in Input, recurring int64) int64 {

@@ -62,7 +62,7 @@ func TestProjection(t *testing.T) {
 		want    int64
 	}{
 		"nothing is spent":                         {nil, false, "2026-03-11T12:00:00Z", 0},
-		"the rate so far goes on to the end":       {[]forecast.Day{polls("2026-03-01", 1050)}, false, "2026-03-11T12:00:00Z", 3100},
+		"the rate so far continues to the end":     {[]forecast.Day{polls("2026-03-01", 1050)}, false, "2026-03-11T12:00:00Z", 3100},
 		"the rate counts from the first request":   {[]forecast.Day{polls("2026-03-07", 450)}, false, "2026-03-11T12:00:00Z", 450 + 2050},
 		"the first minutes of a month count a day": {[]forecast.Day{polls("2026-03-01", 100)}, false, "2026-03-01T00:00:00Z", 100 + 3100},
 		"a part of a request is rounded up":        {[]forecast.Day{polls("2026-03-01", 1)}, false, "2026-03-11T12:00:00Z", 3},
