@@ -71,7 +71,7 @@ func monthOf(in Input) Month {
 	return m
 }
 
-// project returns the requests still to come when the rate since the month's first request
+// project returns the requests still to come if the rate since the first day with a request
 // continues. Only recurring requests count for the rate: backfill does not, because it mostly
 // reads a new library once. The elapsed time is at least a day, so that the first minutes of a
 // month are not taken for its rate.
