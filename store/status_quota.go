@@ -10,43 +10,43 @@ import (
 	"damsync/internal/grant"
 )
 
-// QuotaStatus is what the month's requests went to.
+// QuotaStatus is the state of the month's quota.
 type QuotaStatus struct {
 	Limit    int64            `json:"limit"`
-	Reserved int64            `json:"reserved"` // of the limit, for other integrations
+	Reserved int64            `json:"reserved"` // part of the limit, left to other integrations
 	Used     int64            `json:"used"`
-	Balance  int64            `json:"balance"`  // what is left, without the reserved
-	ByClass  map[string]int64 `json:"by_class"` // every class is there
-	// Classes says what each class may still spend; every class is there.
+	Balance  int64            `json:"balance"`  // left for damsync
+	ByClass  map[string]int64 `json:"by_class"` // every class is present
+	// Classes has what each class may still spend. Every class is present.
 	Classes map[string]ClassStatus `json:"classes"`
-	// ResetsAt is when the calendar month ends or, of a rolling month, when its
-	// oldest requests stop counting; null when a rolling month has none.
+	// ResetsAt is when a calendar month ends, or when the oldest requests of a rolling month
+	// stop counting. It is null when a rolling month has no requests.
 	ResetsAt    *time.Time `json:"resets_at"`
 	Deferred    bool       `json:"deferred"`     // nothing is left
-	PausedUntil *time.Time `json:"paused_until"` // set while the CMP asked everybody to wait
+	PausedUntil *time.Time `json:"paused_until"` // set while a Retry-After of the CMP pauses all requests
 	Pace        PaceStatus `json:"pace"`
 }
 
 // ClassStatus is what one class may still spend.
 type ClassStatus struct {
-	Floor     int64 `json:"floor"`      // of the month, left to more urgent classes
+	Floor     int64 `json:"floor"`      // part of the month that is left to more urgent classes
 	LeftMonth int64 `json:"left_month"` // above the floor
 	LeftToday int64 `json:"left_today"`
-	// DeferredUntil is when the class may go on, Reason why it may not now.
+	// DeferredUntil is when the class may send requests again, Reason why it may not now.
 	DeferredUntil *time.Time `json:"deferred_until"`
 	Reason        string     `json:"reason"`
 }
 
-// PaceStatus is how fast requests are sent. Requests that the API refuses although the pace
-// was kept say that somebody else spends the organization's.
+// PaceStatus is the pace at which requests are sent. Throttling although the pace was kept means
+// that another integration spends the organization's requests.
 type PaceStatus struct {
 	Limit       int        `json:"limit"`        // requests a second, as configured
-	Share       float64    `json:"share"`        // of it that is used now; below 1 within an hour of a refusal
-	Throttled   int64      `json:"throttled"`    // refused requests, ever
-	ThrottledAt *time.Time `json:"throttled_at"` // when one last lowered the pace
+	Share       float64    `json:"share"`        // part of the limit in use; below 1 for up to an hour after throttling
+	Throttled   int64      `json:"throttled"`    // throttled requests, all time
+	ThrottledAt *time.Time `json:"throttled_at"` // when throttling last lowered the pace
 }
 
-// readQuota counts as take_grant does.
+// readQuota counts what take_grant counts.
 func (st *Status) readQuota(ctx context.Context, tx pgx.Tx, cfg LedgerConfig) error {
 	q := QuotaStatus{Limit: cfg.PerMonth, Reserved: cfg.Reserved, ByClass: map[string]int64{}, Classes: map[string]ClassStatus{}}
 	for _, class := range grant.Classes() {

@@ -20,7 +20,7 @@ import (
 	"damsync/store"
 )
 
-// app is what the commands share: configuration, log, database.
+// app holds what the commands share: configuration, log and database.
 type app struct {
 	cfg   *config.Config
 	log   zerolog.Logger
@@ -30,18 +30,18 @@ type app struct {
 	pool  *pgxpool.Pool
 	store *store.Store
 
-	targetCalls func(target string, c dam.Call) // told of each call to a target; nil when nobody counts
+	targetCalls func(target string, c dam.Call) // observes each call to a target; nil without metrics
 }
 
-// appOptions says how a command wants it.
+// appOptions selects how openApp opens an app.
 type appOptions struct {
 	configFile string
-	quiet      bool // log warnings only: the command speaks for itself
-	migrate    bool // bring an older schema up to date; else it must not be older
+	quiet      bool // log warnings only: the command prints its own output
+	migrate    bool // migrate an older schema; without it, an older schema is an error
 }
 
-// openApp loads the configuration, then opens the database; a private server is
-// joined, or started for as long as the command runs.
+// openApp loads the configuration and opens the database. It joins a running private server, or
+// starts one for the duration of the command.
 func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
 	cfg, err := loadConfig(o.configFile, p.env)
 	if err != nil {
@@ -50,8 +50,8 @@ func openApp(ctx context.Context, p process, o appOptions) (*app, error) {
 	return openWith(ctx, p, cfg, o)
 }
 
-// loadConfig reads the configuration; the adapters judge their options with it,
-// before anything is touched.
+// loadConfig reads and validates the configuration, including the adapters' options, before
+// anything is touched.
 func loadConfig(file string, env func(string) (string, bool)) (*config.Config, error) {
 	if err := secret.CheckVariable(env); err != nil {
 		return nil, err
@@ -96,8 +96,8 @@ func (a *app) openDatabase(ctx context.Context, o appOptions) error {
 	return nil
 }
 
-// schema brings the schema up to date. A private database belongs to damsync
-// alone, and an empty one has nothing to lose, so there every command may.
+// schema migrates the database if migrate is set, and checks its version otherwise. Every command
+// may migrate a private database, which only damsync uses, and an empty one, which holds no data.
 func (a *app) schema(ctx context.Context, migrate bool) error {
 	if !migrate && a.pg == nil {
 		if err := migrations.Check(ctx, a.url); !errors.Is(err, migrations.ErrMissing) {
@@ -114,7 +114,7 @@ func (a *app) schema(ctx context.Context, migrate bool) error {
 	return nil
 }
 
-// close gives everything back; a private server stops when nobody else uses it.
+// close closes the database. A private server stops when no other process uses it.
 func (a *app) close() error {
 	if a.pool != nil {
 		a.pool.Close()
@@ -130,10 +130,10 @@ func (a *app) close() error {
 	return nil
 }
 
-// closing joins the error of close to err, for a deferred call.
+// closing closes the app and joins the error to *err. It is meant to be deferred.
 func (a *app) closing(err *error) { *err = errors.Join(*err, a.close()) }
 
-// processID names this process among the replicas.
+// processID identifies this process among the replicas.
 func processID() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -145,7 +145,7 @@ func processID() string {
 func newLog(p process, c config.Log, quiet bool) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.Level)
 	if err != nil {
-		level = zerolog.InfoLevel // config has checked it
+		level = zerolog.InfoLevel // unreachable: config validates the level
 	}
 	if quiet {
 		level = max(level, zerolog.WarnLevel)
@@ -157,7 +157,7 @@ func newLog(p process, c config.Log, quiet bool) zerolog.Logger {
 	return zerolog.New(zerolog.SyncWriter(p.stderr)).Level(level).With().Timestamp().Logger()
 }
 
-// quota is what the organization may spend, as every process of it must see it.
+// quota returns the limits of the organization. Every process must use the same ones.
 func (a *app) quota() store.LedgerConfig {
 	c := a.cfg.CMP
 	return store.LedgerConfig{
@@ -175,7 +175,7 @@ func (a *app) targetNames() []string {
 	return names
 }
 
-// knownTarget refuses a --target that the configuration does not have.
+// knownTarget returns a usage error if the configuration has no target of that name.
 func (a *app) knownTarget(name string) error {
 	for _, have := range a.targetNames() {
 		if have == name {

@@ -23,10 +23,9 @@ func newCheck(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, the database, the CMP login and every target",
-		Long: `check tries everything a daemon needs and says what to change: the
-configuration, the database and its schema, the login, reading the library, the
-folders, labels and fields that rules name, and each target. It writes nothing
-to a target.`,
+		Long: `check tests what the daemon needs and says what to change: the configuration, the
+database and its schema, the login, reading the library, the folders, labels and
+fields that rules name, and each target. It writes nothing to a target.`,
 		Example: "  damsync check --config config.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,7 +50,7 @@ to a target.`,
 	return cmd
 }
 
-// checklist prints one line a check and remembers whether one failed.
+// checklist prints one line per check and counts the failures.
 type checklist struct {
 	w      io.Writer
 	failed int
@@ -66,16 +65,16 @@ func (c *checklist) result(what string, err error) {
 	fmt.Fprintf(c.w, "FAIL  %s: %v\n", what, err)
 }
 
-// conclude turns what failed into the exit code.
+// conclude returns an error if a check failed.
 func (c *checklist) conclude() error {
 	if c.failed == 0 {
 		return nil
 	}
-	return &exitError{code: exitFailure, text: fmt.Sprintf("%d checks failed", c.failed)}
+	return &exitError{code: exitFailure, text: fmt.Sprintf("failed checks: %d", c.failed)}
 }
 
 func (a *app) check(ctx context.Context, list *checklist) error {
-	a.log = zerolog.Nop() // the list says it all
+	a.log = zerolog.Nop() // the checklist prints every problem
 	client, login, err := a.library(nil)
 	if err != nil {
 		return err
@@ -99,13 +98,13 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 		return
 	}
 	if page.Total < 0 {
-		fmt.Fprintln(list.w, "      it does not tell how many assets it has: it is swept, not audited")
+		fmt.Fprintln(list.w, "      it does not report how many assets it has; damsync sweeps it instead of auditing it")
 	} else {
 		fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
 	}
 	readsFields := slices.ContainsFunc(a.cfg.Targets, func(t config.Target) bool { return t.Rules.Level() == library.LevelFields })
 	names, err := readNames(ctx, client, readsFields)
-	list.result("what rules refer to", err)
+	list.result("folders, labels and fields", err)
 	if err != nil {
 		return
 	}
@@ -118,8 +117,8 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 	}
 }
 
-// readNames reads from the library itself what rules may refer to; fields only where some
-// rule reads one, as the daemon does.
+// readNames reads the names that rules may refer to from the library. Like the daemon, it reads
+// fields only if some rule does.
 func readNames(ctx context.Context, client *cmp.Client, withFields bool) (state.Names, error) {
 	folders, err := client.Folders(ctx)
 	if err != nil {

@@ -5,36 +5,39 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// The commands and flags that others rely on.
-func TestCommandsAndFlagsExist(t *testing.T) {
+// flagUsage matches the name of a flag at the beginning of a line of help.
+var flagUsage = regexp.MustCompile(`(?m)^ +(?:-\w, +)?--([\w-]+)`)
+
+// The commands and flags are a fixed interface: a new one is added here, too.
+func TestCommandsAndFlagsAreTheContract(t *testing.T) {
 	t.Parallel()
-	root := newRoot(process{})
-	for name, flags := range map[string][]string{
-		"serve": {"config"}, "resync": {"config", "full", "asset", "target", "dry-run", "yes"}, "plan": {"config", "json"},
-		"status": {"config", "json"}, "quota": {"config", "json"}, "check": {"config"}, "login": {"config"}, "migrate": {"config"},
-		"approve": {"config", "target"}, "retry": {"config", "target"}, "demo": {"once", "assets", "dir"},
-		"simulate": {"listen", "assets", "seed"}, "version": nil,
-	} {
-		cmd, _, err := root.Find([]string{name})
-		if err != nil || cmd == root {
-			t.Errorf("no command %s: %v", name, err)
-			continue
+	want := map[string][]string{
+		"serve": {"config"}, "resync": {"asset", "config", "dry-run", "full", "target", "yes"}, "plan": {"config", "json"},
+		"status": {"config", "json"}, "quota": {"config", "json"}, "audit": {"config", "json"}, "check": {"config"},
+		"verify": {"all", "config", "depth", "json", "repair", "target"}, "verify-target": {"config", "target"},
+		"approve": {"config", "target"}, "retry": {"config", "target"}, "login": {"config", "listen"}, "migrate": {"config"},
+		"demo": {"assets", "dir", "once"}, "simulate": {"assets", "listen", "seed"}, "version": nil,
+	}
+	got := map[string][]string{}
+	for _, cmd := range newRoot(process{}).Commands() {
+		var flags []string
+		for _, m := range flagUsage.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+			flags = append(flags, m[1])
 		}
-		for _, flag := range flags {
-			f := cmd.Flags().Lookup(flag)
-			if f == nil {
-				t.Errorf("%s has no --%s", name, flag)
-			} else if flag == "config" && f.DefValue != "config.yaml" {
-				t.Errorf("%s --config is %q by default", name, f.DefValue)
-			}
+		got[cmd.Name()] = flags
+		if f := cmd.Flags().Lookup("config"); f != nil && f.DefValue != "config.yaml" {
+			t.Errorf("%s --config is %q by default", cmd.Name(), f.DefValue)
 		}
-		if cmd.Flags().Lookup("config") != nil && flags == nil {
-			t.Errorf("%s takes --config", name)
-		}
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("commands and flags (-want +got):\n%s", diff)
 	}
 }
 
@@ -128,8 +131,8 @@ targets:
     adapter: carrier-pigeon
 `
 
-// Every command refuses a bad configuration, names all of its problems with their
-// place, and has touched nothing.
+// Every command rejects a bad configuration, lists each problem with its position, and touches
+// nothing.
 func TestBadConfigurationTouchesNothing(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"serve", "resync", "plan", "status", "check", "login", "migrate", "approve --target one", "retry"} {
@@ -153,7 +156,7 @@ func TestBadConfigurationTouchesNothing(t *testing.T) {
 			}
 			for line := range strings.Lines(r.stderr) {
 				if !strings.HasPrefix(line, file+":") {
-					t.Errorf("a problem without its place: %s", line)
+					t.Errorf("a problem without its position: %s", line)
 				}
 			}
 			onlyThere(t, dir, "damsync.yaml")
@@ -161,7 +164,7 @@ func TestBadConfigurationTouchesNothing(t *testing.T) {
 	}
 }
 
-// A bad option of an adapter is found before a database is made for it.
+// A bad adapter option is found before the private database is created.
 func TestBadOptionTouchesNothing(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -174,8 +177,8 @@ targets:
 	onlyThere(t, dir, "config.yaml")
 }
 
-// Two targets that lead to one place would each take what the other put for
-// foreign: that is a mistake of the configuration, however the place is written.
+// Two targets at one place would each treat the objects of the other as foreign. The configuration
+// is rejected, whichever way the place is written.
 func TestTwoTargetsInOnePlace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ first, second, want string }{
@@ -199,8 +202,8 @@ func TestTwoTargetsInOnePlace(t *testing.T) {
 	}
 }
 
-// A database that is away is named, without its password.
-func TestDatabaseIsAway(t *testing.T) {
+// The error names the database, but not its password.
+func TestUnreachableDatabaseIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	writeFile(t, filepath.Join(dir, "config.yaml"), `cmp: {client_id: a, client_secret: b}
@@ -227,7 +230,7 @@ func onlyThere(t *testing.T, dir string, want string) {
 	}
 	for _, e := range entries {
 		if e.Name() != want {
-			t.Errorf("%s was made", e.Name())
+			t.Errorf("%s was created", e.Name())
 		}
 	}
 }

@@ -25,12 +25,12 @@ func newDemo(p process) *cobra.Command {
 	o := demoOptions{}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See damsync work: a private PostgreSQL, a simulated CMP, a folder of approved images",
+		Short: "Watch damsync work: a private PostgreSQL, a simulated CMP, a folder of approved images",
 		Long: `demo needs no CMP account and no configuration. It starts a private PostgreSQL, a
 simulated CMP with folders, labels, fields and pictures, and the daemon with one
-target: approved images under /Brand, as files in a folder. Then it plays an
-editor and prints for each edit how long it took from the webhook to the file.
-It goes on until Ctrl-C; with --once it ends when all is equal.`,
+target: approved images under /Brand, as files in a folder. Then it edits assets in
+the simulated CMP and prints the time from each webhook to the changed file. It runs
+until Ctrl-C; with --once it ends when the folder is in sync.`,
 		Example: `  damsync demo
   damsync demo --once --assets 100 --dir /tmp/damsync-demo`,
 		Args: noArguments,
@@ -41,9 +41,9 @@ It goes on until Ctrl-C; with --once it ends when all is equal.`,
 			return runDemo(cmd.Context(), p, o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.once, "once", false, "end when all is equal, exit 0")
-	cmd.Flags().IntVar(&o.assets, "assets", 300, "how many assets the simulated library holds")
-	cmd.Flags().StringVar(&o.dir, "dir", "", "`DIR` for everything (default: a new directory under the system's temporary one)")
+	cmd.Flags().BoolVar(&o.once, "once", false, "end when the folder is in sync")
+	cmd.Flags().IntVar(&o.assets, "assets", 300, "number of assets in the simulated library")
+	cmd.Flags().StringVar(&o.dir, "dir", "", "`DIR` for all files (default: a new temporary directory)")
 	return cmd
 }
 
@@ -53,7 +53,7 @@ type demoOptions struct {
 	dir    string
 }
 
-// demo is the running show.
+// demo is a running demonstration.
 type demo struct {
 	p    process
 	o    demoOptions
@@ -82,7 +82,7 @@ func runDemo(ctx context.Context, p process, o demoOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen for webhooks: %w", err)
 	}
-	defer func() { _ = listener.Close() }() // serve has closed it already, unless it never ran
+	defer func() { _ = listener.Close() }() // already closed if serve ran
 	cfg, err := d.configure(endpoints, listener.Addr().String())
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func runDemo(ctx context.Context, p process, o demoOptions) (err error) {
 	return d.run(ctx, listener)
 }
 
-// run serves, and plays the show beside it.
+// run serves and shows edits at the same time.
 func (d *demo) run(ctx context.Context, listener net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -108,7 +108,7 @@ func (d *demo) run(ctx context.Context, listener net.Listener) error {
 		defer stop()
 		err := d.show(ctx)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return nil // Ctrl-C, or serve has failed and says why
+			return nil // Ctrl-C, or serve failed and returns the reason
 		}
 		return err
 	})
@@ -117,14 +117,14 @@ func (d *demo) run(ctx context.Context, listener net.Listener) error {
 
 func (d *demo) show(ctx context.Context) error {
 	d.say("a simulated CMP holds %d assets; approved images under /Brand go to %s", d.o.assets, d.root)
-	if err := d.awaitEqual(ctx); err != nil {
+	if err := d.awaitSync(ctx); err != nil {
 		return err
 	}
-	d.say("\nan editor works in the CMP; each edit is announced by webhook:")
+	d.say("\nan editor works in the CMP; time from the webhook of each edit to the file:")
 	if err := d.edits(ctx); err != nil {
 		return err
 	}
-	if err := d.awaitEqual(ctx); err != nil {
+	if err := d.awaitSync(ctx); err != nil {
 		return err
 	}
 	if err := d.summary(ctx); err != nil {
@@ -133,7 +133,7 @@ func (d *demo) show(ctx context.Context) error {
 	if d.o.once {
 		return nil
 	}
-	d.say("\nthe editor goes on until Ctrl-C")
+	d.say("\nthe editor continues until Ctrl-C")
 	return d.editForever(ctx)
 }
 
@@ -145,14 +145,14 @@ func (d *demo) makeDir() error {
 		if err != nil {
 			return fmt.Errorf("make a directory for the demo: %w", err)
 		}
-		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // G302: the pictures are there to be looked at
-			return fmt.Errorf("open the demo's directory to its server: %w", err)
+		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // G302: the user opens the pictures
+			return fmt.Errorf("make the demo's directory readable: %w", err)
 		}
 		d.o.dir = dir
 	}
 	dir, err := filepath.Abs(d.o.dir)
 	if err != nil {
-		return fmt.Errorf("find directory %s: %w", d.o.dir, err)
+		return fmt.Errorf("resolve directory %s: %w", d.o.dir, err)
 	}
 	d.o.dir, d.root, d.file = dir, filepath.Join(dir, "approved"), filepath.Join(dir, "config.yaml")
 	if _, err := os.Stat(d.file); err == nil {
@@ -167,7 +167,7 @@ func (d *demo) makeDir() error {
 //go:embed demo.yaml.tmpl
 var demoConfig string
 
-// configure writes a configuration that the other commands can use too.
+// configure writes a configuration file, which other commands can use too.
 func (d *demo) configure(e cmpsim.Endpoints, listen string) (*config.Config, error) {
 	t, err := template.New("config").Parse(demoConfig)
 	if err != nil {
@@ -187,9 +187,8 @@ func (d *demo) configure(e cmpsim.Endpoints, listen string) (*config.Config, err
 	return loadConfig(d.file, d.p.env)
 }
 
-// awaitEqual shows progress until nothing is left to do and the target holds
-// what it should.
-func (d *demo) awaitEqual(ctx context.Context) error {
+// awaitSync shows progress until the target is in sync with the library.
+func (d *demo) awaitSync(ctx context.Context) error {
 	progress := newProgress(d.p.stdout)
 	defer progress.end()
 	for {
@@ -200,7 +199,7 @@ func (d *demo) awaitEqual(ctx context.Context) error {
 		t := st.Targets[0]
 		progress.say(fmt.Sprintf("mirrored %d of %d assets, %d to read, %d of %d approved images in place, %d requests used",
 			st.Mirror.Assets, len(d.sim.AssetIDs()), st.Lookups.Pending+st.Lookups.Failed, t.InSync, t.Desired, st.Quota.Used))
-		if equal, err := d.equal(st); err != nil || equal {
+		if synced, err := d.inSync(st); err != nil || synced {
 			return err
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
@@ -213,9 +212,8 @@ func (d *demo) status(ctx context.Context) (store.Status, error) {
 	return d.app.store.Status(ctx, d.app.quota(), d.app.targetNames()...)
 }
 
-// equal holds the files against the truth of the simulated library, not only
-// the daemon's own word.
-func (d *demo) equal(st store.Status) (bool, error) {
+// inSync reports whether no work is left and the daemon's counts match the simulated library.
+func (d *demo) inSync(st store.Status) (bool, error) {
 	t := st.Targets[0]
 	if st.Lookups.Pending+st.Lookups.Failed+st.Inbox.Pending+t.Pending+t.Failed > 0 || st.Observations[state.KindSweep].LastSuccess == nil {
 		return false, nil
@@ -224,13 +222,13 @@ func (d *demo) equal(st store.Status) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read the simulated library: %w", err)
 	}
-	wanted := 0
+	selected := 0
 	for _, a := range assets {
 		if belongs(a) {
-			wanted++
+			selected++
 		}
 	}
-	return int64(wanted) == t.InSync && int64(len(assets)) == st.Mirror.Assets, nil
+	return int64(selected) == t.InSync && int64(len(assets)) == st.Mirror.Assets, nil
 }
 
 func (d *demo) summary(ctx context.Context) error {
@@ -238,7 +236,7 @@ func (d *demo) summary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("\nall equal: %d images in %s", st.Targets[0].InSync, d.root)
+	d.say("\nall in sync: %d images in %s", st.Targets[0].InSync, d.root)
 	d.say("quota      %d of %d requests of the month used, %d left", st.Quota.Used, st.Quota.Limit, st.Quota.Limit-st.Quota.Used)
 	d.say("status     damsync status --config %s", d.file)
 	d.say("mirror     psql '%s' -c 'SELECT state, count(*) FROM report.placements GROUP BY 1'", d.app.url)

@@ -16,15 +16,15 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// editWait is how long the show waits for one edit to arrive.
+// editWait limits the time from an edit to the changed file.
 const editWait = time.Minute
 
-// edits plays one edit of each kind.
+// edits makes one edit of each kind.
 func (d *demo) edits(ctx context.Context) error {
 	approved := map[string][]string{"Status": {"Approved"}}
 	id, err := d.sim.AddAsset(cmpsim.NewAsset{Title: "Autumn campaign hero", Folder: "/Brand", Labels: approved})
 	if err != nil {
-		return fmt.Errorf("play the editor: %w", err)
+		return fmt.Errorf("edit the simulated library: %w", err)
 	}
 	if err := d.arrives(ctx, "adds an approved image", id); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (d *demo) edits(ctx context.Context) error {
 		{"deletes it", func() error { return d.sim.DeleteAsset(id) }},
 	} {
 		if err := edit.do(); err != nil {
-			return fmt.Errorf("play the editor: %w", err)
+			return fmt.Errorf("edit the simulated library: %w", err)
 		}
 		if err := d.arrives(ctx, edit.text, id); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (d *demo) edits(ctx context.Context) error {
 	return nil
 }
 
-// editForever plays a random editor until ctx ends.
+// editForever makes random edits until ctx ends.
 func (d *demo) editForever(ctx context.Context) error {
 	editor := d.sim.NewEditor("/Brand", time.Now().UnixNano())
 	for {
@@ -63,7 +63,7 @@ func (d *demo) editForever(ctx context.Context) error {
 		}
 		step, err := editor.Step()
 		if err != nil {
-			return fmt.Errorf("play the editor: %w", err)
+			return fmt.Errorf("edit the simulated library: %w", err)
 		}
 		if err := d.arrives(ctx, step.Text, step.AssetID); err != nil {
 			return err
@@ -71,14 +71,13 @@ func (d *demo) editForever(ctx context.Context) error {
 	}
 }
 
-// arrives waits until the files show the edit, and prints how long it took since
-// its webhook was sent.
+// arrives waits until the files show the edit and prints the time since its webhook was sent.
 func (d *demo) arrives(ctx context.Context, text, id string) error {
 	if id == "" {
 		d.say("  %s", text)
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, editWait, fmt.Errorf("the files did not show within %s what the editor did: %s", editWait, text))
+	ctx, cancel := context.WithTimeoutCause(ctx, editWait, fmt.Errorf("edit did not reach the files within %s: %s", editWait, text))
 	defer cancel()
 	for {
 		shown, err := d.shows(id)
@@ -103,7 +102,7 @@ func (d *demo) arrives(ctx context.Context, text, id string) error {
 	return nil
 }
 
-// sentAt is when the newest webhook about the asset was sent.
+// sentAt returns when the newest webhook about the asset was sent.
 func (d *demo) sentAt(id string) (time.Time, bool) {
 	for _, delivery := range slices.Backward(d.sim.Deliveries()) {
 		if delivery.AssetID == id && !delivery.Sent.IsZero() {
@@ -113,18 +112,18 @@ func (d *demo) sentAt(id string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// belongs is the demo's rule, said a second time for the check.
+// belongs repeats the target's rule, to check damsync's own evaluation.
 func belongs(a cmpsim.Asset) bool {
 	inBrand := a.Folder == "/Brand" || strings.HasPrefix(a.Folder, "/Brand/")
 	expired := !a.ExpiresAt.IsZero() && !a.ExpiresAt.After(time.Now())
 	return a.Type == "image" && inBrand && slices.Contains(a.Labels["Status"], "Approved") && !a.Archived && !expired
 }
 
-// shows reports whether the files say of the asset what the library says.
+// shows reports whether the files match the asset in the simulated library.
 func (d *demo) shows(id string) (bool, error) {
 	found, err := doublestar.Glob(os.DirFS(d.root), "**/"+id+"-*.damsync.json", doublestar.WithNoFollow())
 	if err != nil {
-		return false, fmt.Errorf("look at the files: %w", err)
+		return false, fmt.Errorf("list the files: %w", err)
 	}
 	found = slices.DeleteFunc(found, func(path string) bool { return strings.HasPrefix(path, ".") })
 	truth, err := d.sim.Asset(id)
@@ -140,7 +139,7 @@ func (d *demo) shows(id string) (bool, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(d.root, found[0]))
 	if err != nil || json.Unmarshal(text, &sidecar) != nil {
-		return false, nil // it is being replaced just now
+		return false, nil // the file is being replaced
 	}
 	alt, _ := sidecar.Metadata["alt"].(string)
 	return sidecar.Version == truth.VersionID && sidecar.Metadata["title"] == truth.Title && alt == truth.AltText, nil

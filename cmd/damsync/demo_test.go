@@ -18,32 +18,32 @@ func TestDemoOnce(t *testing.T) {
 	r := finish(start(t, launch{args: []string{"demo", "--once", "--assets", "40", "--dir", dir}})).wantCode(t, 0)
 	checkDemo(t, r, dir)
 	damsync(t, "demo", "--once", "--dir", dir).wantCode(t, 2).wantText(t, "holds an earlier demo")
-	// What it wrote works with the other commands.
+	// Other commands work with the configuration of the demo.
 	st := damsync(t, "status", "--config", filepath.Join(dir, "config.yaml")).wantCode(t, 0)
 	st.wantText(t, "approved-images", "40 assets")
 }
 
 func checkDemo(t *testing.T, r result, dir string) {
 	t.Helper()
-	r.wantText(t, "simulated CMP holds 40 assets", "uploads a new version", "deletes it", "all equal", "quota", "psql", "damsync status --config", dir)
+	r.wantText(t, "simulated CMP holds 40 assets", "uploads a new version", "deletes it", "all in sync", "quota", "psql", "damsync status --config", dir)
 	have, err := filesIn(filepath.Join(dir, "approved"))
 	if err != nil || len(have) == 0 {
 		t.Errorf("%d files %v", len(have), err)
 	}
 	if strings.ContainsAny(r.all(), "\r\x1b") {
-		t.Error("terminal control codes where no terminal is")
+		t.Error("terminal control codes without a terminal")
 	}
 }
 
-// A user who is not root, with nothing but a program and a directory.
+// An ordinary user needs only the program and a writable directory.
 func TestDemoAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("the tests are run by an ordinary user already")
+		t.Skip("the tests already run as an ordinary user")
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		t.Skipf("no user to become: %v", err)
+		t.Skipf("no ordinary user to run as: %v", err)
 	}
 	uid, err := strconv.Atoi(nobody.Uid)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestDemoAsOrdinaryUser(t *testing.T) {
 	checkDemo(t, r, filepath.Join(dir, "demo"))
 }
 
-// copyProgram puts the program where other users can start it.
+// copyProgram copies the program to a path where other users can start it.
 func copyProgram(t *testing.T, to string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -90,8 +90,7 @@ func copyProgram(t *testing.T, to string) {
 	}
 }
 
-// Ctrl-C ends it, and leaves no PostgreSQL behind.
-func TestDemoEndsWithInterrupt(t *testing.T) {
+func TestDemoStopsPostgreSQLOnInterrupt(t *testing.T) {
 	t.Parallel()
 	s := &site{t: t, dir: filepath.Join(tempDir(t), "demo")}
 	p := start(t, launch{args: []string{"demo", "--assets", "20", "--dir", s.dir}})
@@ -106,6 +105,6 @@ func TestDemoEndsWithInterrupt(t *testing.T) {
 	}
 	finish(p).wantCode(t, 0)
 	if pid, err := s.postmaster(); err == nil {
-		t.Errorf("PostgreSQL %d was left running", pid)
+		t.Errorf("PostgreSQL %d is still running", pid)
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"damsync/internal/secret"
 )
 
-// The exit codes others may rely on.
+// The exit codes are a fixed interface.
 const (
 	exitDone     = 0
 	exitFailure  = 1
 	exitUsage    = 2 // usage or configuration
-	exitDeferred = 3 // the quota defers the work
+	exitDeferred = 3 // the quota defers the rest of the work
 	exitFailed   = 4 // done, with failed placements
 	exitHeld     = 5 // removals are held
 )
 
-// exitError ends the program with its code; an empty text prints nothing more.
+// exitError ends the program with an exit code. An empty text prints no message.
 type exitError struct {
 	code int
 	text string
@@ -28,12 +28,12 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.text }
 
-// usage is a mistake on the command line, with what to do.
+// usage returns the error of a mistake on the command line. The text says how to correct it.
 func usage(format string, args ...any) error {
 	return &exitError{code: exitUsage, text: fmt.Sprintf(format, args...)}
 }
 
-// report prints err for people and returns the exit code it stands for.
+// report prints err and returns its exit code.
 func report(w io.Writer, err error) int {
 	var exit *exitError
 	var problems config.Problems
@@ -53,7 +53,7 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, "damsync: "+err.Error())
 		return exitUsage
 	case errors.As(err, &deferred):
-		fmt.Fprintf(w, "damsync: %s; the work goes on from where it stopped\n", deferred.Error())
+		fmt.Fprintf(w, "damsync: %s; work continues from where it stopped\n", deferred.Error())
 		return exitDeferred
 	default:
 		fmt.Fprintln(w, "damsync: "+err.Error())

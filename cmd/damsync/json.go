@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// printJSON writes what --json asks for, indented, with a newline behind it.
+// printJSON writes v as indented JSON and a newline.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

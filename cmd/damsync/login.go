@@ -15,7 +15,7 @@ import (
 	"damsync/internal/config"
 )
 
-// loginWait is how long a person may take in the browser.
+// loginWait limits how long a person may take in the browser.
 const loginWait = 5 * time.Minute
 
 func newLogin(p process) *cobra.Command {
@@ -24,10 +24,10 @@ func newLogin(p process) *cobra.Command {
 		Use:   "login",
 		Short: "Log in to the CMP once in a browser (grant: authorization_code)",
 		Long: `login prints a URL to open in a browser on this machine. After you agree, the CMP
-sends the browser back to a listener on loopback, and the tokens are stored,
-encrypted. Register the callback URL that login prints with the app in the CMP.
+redirects the browser to a listener on the loopback interface, and login stores the
+tokens encrypted. Register the printed callback URL with your app in the CMP.
 
-Do not log in a second time while a daemon runs: it may end the first login.`,
+Do not log in again while a daemon runs: that may end the daemon's login.`,
 		Example: "  damsync login --config config.yaml --listen 127.0.0.1:8931",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -37,7 +37,7 @@ Do not log in a second time while a daemon runs: it may end the first login.`,
 			}
 			defer a.closing(&err)
 			if a.cfg.CMP.Grant != config.GrantAuthorizationCode {
-				return usage("cmp.grant is %s, which needs no login; damsync check tries it", a.cfg.CMP.Grant)
+				return usage("cmp.grant is %s, which needs no login; test it with damsync check", a.cfg.CMP.Grant)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), loginWait)
 			defer cancel()
@@ -45,7 +45,7 @@ Do not log in a second time while a daemon runs: it may end the first login.`,
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8931", "loopback `ADDR` that the browser comes back to")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8931", "loopback `ADDR` that the CMP redirects the browser to")
 	return cmd
 }
 
@@ -57,7 +57,7 @@ func (a *app) loginInBrowser(ctx context.Context, p process, listen string) erro
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", listen)
 	if err != nil {
-		return fmt.Errorf("listen for the browser (--listen): %w", err)
+		return fmt.Errorf("listen for the browser on --listen: %w", err)
 	}
 	redirect := "http://" + l.Addr().String() + "/callback"
 	state := rand.Text()
@@ -78,45 +78,46 @@ type callback struct {
 	err  error
 }
 
-// awaitCode serves until the browser comes back with the right state.
+// awaitCode serves the callback URL until the browser returns with the right state. It returns the
+// authorization code.
 func awaitCode(ctx context.Context, l net.Listener, state string) (string, error) {
 	got := make(chan callback, 1)
 	server := &http.Server{Handler: callbackHandler(state, got), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	var answer callback
+	var result callback
 	select {
-	case answer = <-got:
+	case result = <-got:
 	case <-ctx.Done():
-		answer.err = fmt.Errorf("wait for the browser: %w", context.Cause(ctx))
+		result.err = fmt.Errorf("wait for the browser: %w", context.Cause(ctx))
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := server.Shutdown(end); err != nil {
-		answer.err = errors.Join(answer.err, server.Close())
+		result.err = errors.Join(result.err, server.Close())
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		answer.err = errors.Join(answer.err, err)
+		result.err = errors.Join(result.err, err)
 	}
-	return answer.code, answer.err
+	return result.code, result.err
 }
 
-// callbackHandler takes the first answer with the right state; others are
-// refused, since anybody on this machine can call.
+// callbackHandler sends the first callback with the right state to got. It rejects callbacks with
+// another state, because any process on this machine can send one.
 func callbackHandler(state string, got chan<- callback) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if r.URL.Path != "/callback" || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(state)) != 1 {
-			http.Error(w, "not the login that damsync waits for", http.StatusBadRequest)
+			http.Error(w, "this is not the login that damsync is waiting for", http.StatusBadRequest)
 			return
 		}
-		answer := callback{code: q.Get("code")}
-		if answer.code == "" {
-			answer.err = fmt.Errorf("the CMP refused the login: %q %q", q.Get("error"), q.Get("error_description"))
+		result := callback{code: q.Get("code")}
+		if result.code == "" {
+			result.err = fmt.Errorf("the CMP denied the login: %q %q", q.Get("error"), q.Get("error_description"))
 		}
 		fmt.Fprintln(w, "damsync: you can close this window.")
 		select {
-		case got <- answer:
+		case got <- result:
 		default:
 		}
 	})

@@ -10,7 +10,7 @@ import (
 
 var loginURL = regexp.MustCompile(`open in a browser: (\S+)`)
 
-// browse follows the printed URL as a browser does.
+// browse opens the printed URL as a browser would.
 func (s *site) browse(p *proc) (string, error) {
 	s.t.Helper()
 	var url string
@@ -30,9 +30,8 @@ func (s *site) browse(p *proc) (string, error) {
 	return body, err
 }
 
-// A person logs in once in a browser; the daemon lives on that login, through
-// restarts and with refresh tokens that can be used once.
-func TestLoginInBrowser(t *testing.T) {
+// One login in the browser lasts through restarts, with refresh tokens that are valid once.
+func TestOneLoginLastsThroughRestarts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 20, settings{grant: "authorization_code"})
 	s.run("check").wantCode(t, 1).wantText(t, "FAIL", "login (authorization_code)", "damsync login")
@@ -48,14 +47,14 @@ func TestLoginInBrowser(t *testing.T) {
 	s.equal()
 	for range 3 {
 		d.stop()
-		s.sim.post("/tokens/revoke", M{}) // of the access token: the next start needs the refresh token
+		s.sim.post("/tokens/revoke", M{}) // the access token, so the next start needs the refresh token
 		d = s.serve()
 		s.sim.add("After a restart", "/Brand")
 		s.equal()
 	}
-	// The login ends: not ready, with what to do.
+	// When the login ends, the daemon is not ready and says what to do.
 	s.sim.post("/tokens/revoke?refresh=true", M{})
-	eventually(t, "not ready, and says what to do", func() error {
+	eventually(t, "the daemon is not ready and says what to do", func() error {
 		code, body, err := s.get("/readyz")
 		if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(body, "damsync login") {
 			return fmt.Errorf("%d %s %w", code, body, err)
@@ -72,19 +71,19 @@ func TestLoginInBrowser(t *testing.T) {
 	s.equal()
 }
 
-func TestLoginIsNotNeeded(t *testing.T) {
+func TestLoginRejectsClientCredentials(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 0, settings{})
 	s.run("login").wantCode(t, 2).wantText(t, "client_credentials", "needs no login")
 }
 
-// Somebody else on this machine cannot push a code under the login.
-func TestLoginRefusesForeignCallbacks(t *testing.T) {
+// Another process on this machine cannot give the login an authorization code.
+func TestLoginRejectsForeignCallbacks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 0, settings{grant: "authorization_code"})
 	p := s.start("login", "--listen", "127.0.0.1:0")
 	var callback string
-	eventually(t, "login prints where the browser comes back to", func() error {
+	eventually(t, "login prints the callback URL", func() error {
 		m := regexp.MustCompile(`callback URL: (\S+)`).FindStringSubmatch(p.stdout.String())
 		if m == nil {
 			return fmt.Errorf("%s", p.stderr)

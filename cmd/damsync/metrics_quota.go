@@ -6,20 +6,20 @@ import (
 	"damsync/store"
 )
 
-// quotaDescs describe what the ledger knows.
+// quotaDescs are the metrics of the ledger.
 type quotaDescs struct {
 	used, limit, reserved, left, deferred, share, throttled *prometheus.Desc
 }
 
 func newQuotaDescs(desc func(name, help string, labels ...string) *prometheus.Desc) quotaDescs {
 	return quotaDescs{
-		used:      desc("quota_used_requests", "Requests of the month spent, by class.", "class"),
-		limit:     desc("quota_limit_requests", "Requests a month."),
-		reserved:  desc("quota_reserved_requests", "Requests of the month left to other integrations."),
-		left:      desc("quota_left_today_requests", "Requests that a class may still spend today.", "class"),
-		deferred:  desc("quota_deferred", "1 while a class may spend nothing.", "class"),
-		share:     desc("pace_share", "Share of the configured pace in use; below 1 while someone else spends the organization's requests."),
-		throttled: desc("unexpected_throttles_total", "Requests that the CMP refused although the pace was kept, by all replicas ever."),
+		used:      desc("quota_used_requests", "Requests spent this month, by class.", "class"),
+		limit:     desc("quota_limit_requests", "Requests the organization has in a month."),
+		reserved:  desc("quota_reserved_requests", "Requests of the month reserved for other integrations."),
+		left:      desc("quota_left_today_requests", "Requests a class may still spend today.", "class"),
+		deferred:  desc("quota_deferred", "1 while the quota defers the class.", "class"),
+		share:     desc("pace_share", "Share of the configured pace in use; below 1 for up to an hour after unexpected throttling."),
+		throttled: desc("unexpected_throttles_total", "Requests the CMP throttled although damsync kept the pace, by all replicas."),
 	}
 }
 

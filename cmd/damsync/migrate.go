@@ -15,8 +15,8 @@ func newMigrate(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database schema up to date",
-		Long: `migrate applies what is missing of the schema; serve does so too. It is safe
-while other processes do the same.`,
+		Long: `migrate applies missing migrations, as serve does when it starts. Several processes
+may run it at the same time.`,
 		Example: "  damsync migrate --config config.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

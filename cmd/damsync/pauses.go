@@ -7,28 +7,29 @@ import (
 )
 
 const (
-	pauseLook = 2 * time.Second // how often a pause is looked for
-	longPause = 5 * time.Second // shorter ones are not worth a word
+	pausePollInterval = 2 * time.Second
+	minReportedPause  = 5 * time.Second // shorter pauses are not printed
 )
 
-// tellingPauses does something that reads the library, and says meanwhile when the CMP asks
-// everybody to wait, so that a command that waits is not taken for one that is stuck.
+// tellingPauses runs do, which reads the library. Meanwhile it prints pauses that the CMP asked
+// for, so that a waiting command does not look stuck.
 func (a *app) tellingPauses(ctx context.Context, to *progress, do func(context.Context) error) error {
 	watch, stop := context.WithCancel(ctx)
-	told := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(told)
-		a.tellPauses(watch, to)
+		defer close(done)
+		a.printPauses(watch, to)
 	}()
 	defer func() {
 		stop()
-		<-told
+		<-done
 	}()
 	return do(ctx)
 }
 
-func (a *app) tellPauses(ctx context.Context, to *progress) {
-	tick := time.NewTicker(pauseLook)
+// printPauses prints the pause in force every few seconds until ctx ends.
+func (a *app) printPauses(ctx context.Context, to *progress) {
+	tick := time.NewTicker(pausePollInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -37,8 +38,8 @@ func (a *app) tellPauses(ctx context.Context, to *progress) {
 		case <-tick.C:
 		}
 		pause, err := a.store.PacePause(ctx)
-		if err == nil && pause.Left > longPause { // what the database says against it, the work itself meets
-			to.say(fmt.Sprintf("waiting until %s, since %s", time.Now().Add(pause.Left).Format(time.TimeOnly), pause.Reason))
+		if err == nil && pause.Left > minReportedPause { // an error of the database also reaches do, which reports it
+			to.say(fmt.Sprintf("waiting until %s: %s", time.Now().Add(pause.Left).Format(time.TimeOnly), pause.Reason))
 		}
 	}
 }

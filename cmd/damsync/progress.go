@@ -10,23 +10,22 @@ import (
 	"golang.org/x/term"
 )
 
-// progress rewrites one line on a terminal, and elsewhere prints a plain line
-// when something changed, at most one in five seconds. It may be used from several
-// goroutines.
+// progress shows the latest line of progress. On a terminal it rewrites one line; elsewhere it
+// prints a line that changed, at most one every five seconds. It is safe for concurrent use.
 type progress struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
-	last     string // said
-	shown    string // printed
-	at       time.Time
+	last     string    // passed to say
+	shown    string    // printed last
+	at       time.Time // when shown was printed; not used on a terminal
 }
 
 func newProgress(w io.Writer) *progress {
 	return &progress{w: w, terminal: terminal(w)}
 }
 
-// terminal reports whether a standard stream is one.
+// terminal reports whether a standard stream is a terminal.
 func terminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -47,7 +46,7 @@ func (p *progress) say(line string) {
 	}
 }
 
-// end leaves the last line said for all to see.
+// end prints the latest line unless it is shown already, and ends the line on a terminal.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,28 +11,18 @@ import (
 
 // quotaReport is what the tests read of quota --json.
 type quotaReport struct {
-	Month   struct{ Limit, Reserved, Used, Balance, Projected int64 }
-	Classes []struct {
-		Class     string
-		Used      int64
-		LeftToday int64   `json:"left_today"`
-		Until     *string `json:"deferred_until"`
+	Month struct {
+		Used, Projected int64
+		ByClass         map[string]int64 `json:"by_class"`
 	}
-	Costs []struct {
-		Observation string
-		Requests    int64
-	}
+	Days    []struct{ Used int64 }
+	Library struct{ Assets, Details int64 }
 	Targets []struct {
-		Name    string
-		Details int64
-		Needs   []struct {
-			Key   string
-			Level string
-			First int64
-			Only  bool `json:"only_reason"`
-		}
+		Name            string
+		Details, Fields int64
+		Needs           []struct{ Key, Level string }
 	}
-	FullResync struct{ Requests, Summaries, Details int64 } `json:"full_resync"`
+	FullResync struct{ Requests, Details int64 } `json:"full_resync"`
 }
 
 func (s *site) quota() (r quotaReport) {
@@ -43,37 +33,49 @@ func (s *site) quota() (r quotaReport) {
 	return r
 }
 
-// The forecast sends no request, names the part of the rule that costs details, and what it
-// says of a full resync is what one takes.
 func TestQuotaForecastsAFullResync(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, 150, settings{schedule: `{incremental: "@every 5m", sweep: "0 3 * * 0"}`})
+	s := newSite(t, 150, settings{})
 	s.run("resync").wantCode(t, 0)
 	before := int64(s.status().Quota.Used)
-	doc := object(t, json.RawMessage(s.run("quota", "--json").wantCode(t, 0).stdout))
-	needKeys(t, "quota", doc, "month", "classes", "days", "library", "costs", "costs_month", "targets", "full_resync", "notes")
 	r := s.quota()
-	if r.Month.Used != before || int64(s.status().Quota.Used) != before {
-		t.Errorf("%d requests after the forecast, %d before, and it says %d", s.status().Quota.Used, before, r.Month.Used)
+	if used := int64(s.status().Quota.Used); used != before {
+		t.Errorf("quota sent %d requests", used-before)
 	}
-	if len(r.Targets) != 1 || len(r.Targets[0].Needs) == 0 || r.Targets[0].Needs[0].Key != "select.expired" || r.Targets[0].Needs[0].First != r.Targets[0].Details {
-		t.Errorf("targets %+v", r.Targets)
-	}
-	for _, c := range r.Costs {
-		if c.Observation == "incremental" && c.Requests != 8640 {
-			t.Errorf("polls cost %d", c.Requests)
-		}
-	}
-	s.run("quota").wantCode(t, 0).wantText(t, "select.expired reads expires_at", "resync --full:", "CLASS", "8640 polls at most")
 	s.run("resync", "--full").wantCode(t, 0)
 	took := int64(s.status().Quota.Used) - before
-	if most := r.FullResync.Requests; took > most+10 || took < most-10 {
-		t.Errorf("a full resync took %d requests, %d were forecast", took, most)
+	if forecast := r.FullResync.Requests; took > forecast+10 || took < forecast-10 {
+		t.Errorf("a full resync took %d requests; the forecast was %d", took, forecast)
 	}
 }
 
-// Where nobody can be asked, a full resync that takes much of the month needs --yes.
-func TestDearResyncWantsConsent(t *testing.T) {
+func TestQuotaShowsSpendingAndWhatTargetsRead(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 60, settings{})
+	s.run("quota").wantCode(t, 0).wantText(t, "spent      0 of 200000", "the mirror is empty")
+	s.run("resync").wantCode(t, 0)
+	doc := object(t, json.RawMessage(s.run("quota", "--json").wantCode(t, 0).stdout))
+	needKeys(t, "quota", doc, "month", "days", "library", "targets", "full_resync")
+	used := int64(s.status().Quota.Used)
+	r := s.quota()
+	sum := int64(0)
+	for _, d := range r.Days {
+		sum += d.Used
+	}
+	if r.Month.Used != used || sum != used || r.Month.ByClass["manual"] == 0 || r.Month.Projected < used {
+		t.Errorf("%d requests are used; the report has %+v and days of %d", used, r.Month, sum)
+	}
+	if r.Library.Assets != 60 || r.Library.Details == 0 || r.FullResync.Details != r.Library.Details {
+		t.Errorf("library %+v, full resync %+v", r.Library, r.FullResync)
+	}
+	if len(r.Targets) != 1 || r.Targets[0].Details != r.Library.Details || r.Targets[0].Fields != 0 ||
+		len(r.Targets[0].Needs) != 2 || r.Targets[0].Needs[0].Key != "select.expired" || r.Targets[0].Needs[0].Level != "detail" {
+		t.Errorf("targets %+v", r.Targets)
+	}
+	s.run("quota").wantCode(t, 0).wantText(t, "MANUAL", "select.expired reads expires_at (detail)", "metadata.alt reads alt_text (detail)", "resync --full:")
+}
+
+func TestExpensiveResyncNeedsConsent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{})
 	s.run("resync").wantCode(t, 0)
@@ -83,16 +85,36 @@ func TestDearResyncWantsConsent(t *testing.T) {
 	})
 	r := s.run("resync", "--full").wantCode(t, 2)
 	if !strings.Contains(r.stderr, "--yes") || !strings.Contains(r.stderr, "of what the month has left") {
-		t.Errorf("it does not say what it takes: %s", r)
+		t.Errorf("the message does not name the cost: %s", r)
 	}
 	if used := int64(s.status().Quota.Used); used != before {
-		t.Errorf("asking took %d requests", used-before)
+		t.Errorf("refusing took %d requests", used-before)
 	}
 	s.run("resync", "--full", "--yes").wantCode(t, 0)
 }
 
-// Details that the day's share or the floor defers leave webhooks what they need.
-func TestWebhooksGoOnWhileDetailsAreDeferred(t *testing.T) {
+// deferredClasses returns the classes that may not send a request now.
+func (s *site) deferredClasses() (classes []string) {
+	s.t.Helper()
+	var st struct {
+		Quota struct {
+			Classes map[string]struct {
+				DeferredUntil *string `json:"deferred_until"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(s.run("status", "--json").wantCode(s.t, 0).stdout), &st); err != nil {
+		s.t.Fatal(err)
+	}
+	for class, c := range st.Quota.Classes {
+		if c.DeferredUntil != nil {
+			classes = append(classes, class)
+		}
+	}
+	return classes
+}
+
+func TestWebhooksContinueWhileDetailsAreDeferred(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 400, settings{
 		cmp:      "requests_per_second: 500\n  requests_per_month: 300",
@@ -100,19 +122,11 @@ func TestWebhooksGoOnWhileDetailsAreDeferred(t *testing.T) {
 		target:   "\n    metadata: {title: asset.title, alt: asset.alt_text}\n",
 	})
 	s.run("resync").wantCode(t, 3).wantText(t, "deferred until")
-	deferred := ""
-	for _, c := range s.quota().Classes {
-		if c.Until != nil {
-			deferred = c.Class
-			if c.Class == "webhook" || c.LeftToday != 0 {
-				t.Errorf("%+v", c)
-			}
-		}
+	deferred := s.deferredClasses()
+	if len(deferred) == 0 || slices.Contains(deferred, "webhook") {
+		t.Fatalf("deferred classes: %v", deferred)
 	}
-	if deferred == "" {
-		t.Fatal("no class is deferred")
-	}
-	s.run("status").wantText(t, "deferred  "+deferred+" until ")
+	s.run("status").wantText(t, "deferred  "+deferred[0]+" until ")
 	p := s.serve()
 	s.registerWebhook()
 	files, err := s.files()

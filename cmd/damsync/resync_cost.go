@@ -7,16 +7,15 @@ import (
 	"io"
 	"strings"
 
-	"damsync/sync/forecast"
+	"damsync/internal/forecast"
 )
 
-// askAbove is the share of the month's balance above which a full resync is not started
-// without somebody's consent.
+// askAbove is the share of the month's balance above which a full resync needs consent.
 const askAbove = 0.1
 
-// consent says what a full resync takes and, when that is much of what the month has left,
-// asks whether to go on. Where nobody can be asked it refuses: a job that may spend so much
-// has to say --yes once, and one that may not must not spend the month every night.
+// consent asks before a full resync that costs much of what the month has left. Without a
+// terminal it refuses, unless the caller passed --yes: a nightly job must not spend the month
+// by mistake.
 func (a *app) consent(ctx context.Context, p process) error {
 	r, err := a.forecast(ctx)
 	if err != nil {
@@ -27,15 +26,15 @@ func (a *app) consent(ctx context.Context, p process) error {
 	}
 	cost := resyncCost(r)
 	if !terminal(p.stderr) || !terminal(p.stdin) {
-		return usage("%s; pass --yes to spend it, or look at damsync quota", cost)
+		return usage("%s; pass --yes to start it, or run damsync quota for details", cost)
 	}
-	fmt.Fprintf(p.stderr, "%s.\nGo on? [y/N] ", cost)
+	fmt.Fprintf(p.stderr, "%s.\nContinue? [y/N] ", cost)
 	yes, err := answer(ctx, p.stdin)
 	if err != nil {
 		return err
 	}
 	if !yes {
-		return usage("nothing was done")
+		return usage("canceled; no request was sent")
 	}
 	return nil
 }
@@ -45,12 +44,12 @@ func resyncCost(r forecast.Report) string {
 	return fmt.Sprintf("resync --full takes about %d requests and %s: %s (%d)", f.Requests, duration(f.Seconds), ofBalance(f), r.Month.Balance)
 }
 
-// answer reads one line; yes is what begins with a y. It returns early when ctx ends: the
-// read itself cannot be interrupted, and ends with the process.
+// answer reads one line and reports whether it begins with a y. It returns early when ctx ends;
+// the blocked read itself ends with the process.
 func answer(ctx context.Context, from io.Reader) (yes bool, err error) {
 	line := make(chan string, 1)
 	go func() {
-		text, _ := bufio.NewReader(io.LimitReader(from, 1<<10)).ReadString('\n') // no answer is no
+		text, _ := bufio.NewReader(io.LimitReader(from, 1<<10)).ReadString('\n') // a failed read is a no
 		line <- text
 	}()
 	select {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// process is what a command has of the world around it.
+// process holds the standard streams and the environment of a command.
 type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -26,14 +26,14 @@ func run(ctx context.Context, args []string, p process) int {
 func newRoot(p process) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "damsync",
-		Short: "Keep a DAM equal to what the CMP library says it should hold",
+		Short: "Keep DAMs and image repositories in sync with a CMP library",
 		Long: `damsync mirrors the library of the Optimizely Content Marketing Platform into
 PostgreSQL and pushes approved assets, with their metadata, to your targets.
 
 Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
 4 done with failed placements, 5 removals held for approval.`,
-		Example: `  damsync demo                         see it work, without a CMP account
-  damsync check --config config.yaml   is everything in order?
+		Example: `  damsync demo                         watch it work, without a CMP account
+  damsync check --config config.yaml   test configuration, login and targets
   damsync serve --config config.yaml   run the daemon`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -55,19 +55,19 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 deferred by quota,
 	return root
 }
 
-// knownCommand refuses what is no command, and names the one that was meant.
+// knownCommand returns a usage error for an unknown command, with suggestions.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	hint := ""
-	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		hint = fmt.Sprintf(", did you mean %s?", strings.Join(meant, " or "))
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		hint = fmt.Sprintf(", did you mean %s?", strings.Join(similar, " or "))
 	}
 	return usage("unknown command %q%s; see %s --help", args[0], hint, cmd.CommandPath())
 }
 
-// noArguments refuses words that no command takes.
+// noArguments returns a usage error for positional arguments.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage("%s takes no argument %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
@@ -75,7 +75,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// configFlag adds --config.
+// configFlag adds --config to cmd.
 func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "config.yaml", "configuration `FILE`")
 }

@@ -15,12 +15,12 @@ func newSimulate(p process) *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "simulate",
-		Short: "Run a simulated CMP, for people who build integrations",
-		Long: `simulate serves the documented part of the CMP Open API with a library made by
-code: OAuth, the organization's pace and month, live paging, expiring downloads,
-webhooks with retries, and faults on demand through control_url. Once it listens
-it prints one JSON line: api_url, auth_url, token_url, client_id, client_secret,
-webhook_secret, control_url.`,
+		Short: "Run a simulated CMP to develop integrations with",
+		Long: `simulate serves the documented part of the CMP Open API with a generated library:
+OAuth, the organization's limits per second and month, live paging, expiring download
+URLs, webhooks with retries, and faults on demand through control_url. Once it
+listens, it prints one JSON line: api_url, auth_url, token_url, client_id,
+client_secret, webhook_secret, control_url.`,
 		Example: "  damsync simulate --listen 127.0.0.1:9000 --assets 500 --seed 7",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -44,8 +44,8 @@ webhook_secret, control_url.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "`ADDR` of the API; the other hosts take free ports")
-	cmd.Flags().IntVar(&o.Assets, "assets", o.Assets, "how many assets the library holds")
-	cmd.Flags().Int64Var(&o.Seed, "seed", o.Seed, "the same seed gives the same library and credentials")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "`ADDR` of the API; the other servers use free ports")
+	cmd.Flags().IntVar(&o.Assets, "assets", o.Assets, "number of assets in the library")
+	cmd.Flags().Int64Var(&o.Seed, "seed", o.Seed, "seed of the library and the credentials")
 	return cmd
 }

@@ -1,0 +1,44 @@
+package sync
+
+import (
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"damsync/internal/library"
+	"damsync/sync/plan"
+)
+
+func TestCostCountsTheDeepestLevelOfAnyTarget(t *testing.T) {
+	compile := func(spec plan.Spec) *plan.Target {
+		rule, problems := plan.Compile(spec)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return rule
+	}
+	image := plan.Select{Types: []string{"image"}, Expired: plan.ExpiredIgnore}
+	rules := []*plan.Target{
+		compile(plan.Spec{Name: "summaries", Select: plan.Select{Expired: plan.ExpiredIgnore}}),
+		compile(plan.Spec{Name: "details", Select: image, Metadata: []plan.MetadataRule{{Key: "alt", Expr: "asset.alt_text"}}}),
+		compile(plan.Spec{Name: "fields", Select: image, Metadata: []plan.MetadataRule{{Key: "usage", Expr: `asset.fields["Usage"]`}}}),
+		compile(plan.Spec{Name: "unexpired", Select: plan.Select{Types: []string{"video"}}}),
+	}
+	view := func(id, kind string) plan.View {
+		return plan.View{Asset: library.Asset{ID: id, Type: kind}, Folder: "/"}
+	}
+	read := view("read", "image") // its known detail must count like an unread one
+	read.Detail = &library.Detail{}
+	c := Cost{Targets: make([]TargetCost, len(rules))}
+	for _, v := range []plan.View{view("a", "image"), read, view("b", "video"), view("c", "raw_file")} {
+		c.count(rules, time.Now(), v)
+	}
+	want := Cost{
+		Assets: 4, Reads: Reads{Details: 3, Fields: 2},
+		Targets: []TargetCost{{}, {Reads: Reads{Details: 2}}, {Reads: Reads{Details: 2, Fields: 2}}, {Reads: Reads{Details: 1}}},
+	}
+	if diff := gocmp.Diff(want, c); diff != "" {
+		t.Errorf("cost (-want +got):\n%s", diff)
+	}
+}
