@@ -88,3 +88,41 @@ CREATE TABLE damsync.observation (
     last_success timestamptz,
     error        text NOT NULL DEFAULT ''
 );
+
+-- What the audit of a run found.
+CREATE TABLE damsync.audit (
+    run_id      bigint PRIMARY KEY REFERENCES damsync.run (id),
+    scope       text NOT NULL CHECK (scope IN ('library', 'windows')),
+    windows     bigint NOT NULL,
+    missing     bigint NOT NULL,                 -- the mirror has them and the library did not list them
+    surplus     bigint NOT NULL,                 -- the library listed them and the mirror did not have them
+    hidden      bigint NOT NULL,                 -- the library counted them and did not list them
+    suspects    bigint NOT NULL,                 -- of the missing, those left to be confirmed by their own 404
+    complete_at timestamptz,                     -- everything that was in the library then is in the mirror or a suspect
+    notes       text[] NOT NULL
+);
+
+-- The windows that are counted in turn, and how far each is read. Each turn counts one
+-- in full and reads its next page.
+CREATE TABLE damsync.audit_window (
+    from_at    timestamptz PRIMARY KEY,          -- inclusive, as to_at; -infinity and infinity are open
+    to_at      timestamptz NOT NULL,
+    counted_at timestamptz,                      -- the last turn
+    page       bigint NOT NULL DEFAULT 0,        -- offset of the next one
+    last_id    text NOT NULL DEFAULT '',         -- the last asset read in this cycle
+    last_at    timestamptz,
+    cycle_at   timestamptz,                      -- when the cycle now under way began
+    read_since timestamptz                       -- when the last finished cycle began: each asset was read since
+);
+
+-- How far the reading in depth of a library that is seen for the first time got, or of what a new rule reads.
+CREATE TABLE damsync.first_light (
+    singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    started_at   timestamptz NOT NULL,
+    noted_at     timestamptz NOT NULL,
+    ended_at     timestamptz,
+    done         bigint NOT NULL,                -- assets
+    remaining    bigint NOT NULL,                -- assets
+    requests     bigint NOT NULL,
+    expected_end timestamptz
+);
