@@ -14,8 +14,6 @@ CREATE TABLE damsync.inbox (
 );
 CREATE INDEX inbox_pending ON damsync.inbox (asset_id, id) WHERE processed_at IS NULL;
 CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at IS NOT NULL;
--- Whether a change was announced.
-CREATE INDEX inbox_asset ON damsync.inbox (asset_id, received_at);
 
 -- One row an asset that has to be read singly: wanted > done means there is work.
 -- A request that comes while the asset is being read raises wanted, so it is not lost. It

@@ -98,7 +98,6 @@ type Depth struct {
 	Levels []LevelAge `json:"levels"`
 	// FirstLight is null while nothing is left to be read in bulk.
 	FirstLight *state.FirstLight `json:"first_light"`
-	Webhooks   Webhooks          `json:"webhooks"`
 }
 
 // LevelAge says how old the readings are that targets rely on, in seconds.
@@ -108,13 +107,6 @@ type LevelAge struct {
 	P50    float64 `json:"p50_seconds"`
 	P95    float64 `json:"p95_seconds"`
 	Oldest float64 `json:"oldest_seconds"`
-}
-
-// Webhooks says whether events tell of what the poll finds.
-type Webhooks struct {
-	Steps     int        `json:"poll_widened"`   // how often the poll's interval is doubled, since they do
-	MissedAt  *time.Time `json:"unannounced_at"` // when a change was found that none told of
-	MissedFor string     `json:"unannounced_asset"`
 }
 
 // Depth reads how deep the mirror is.
@@ -128,16 +120,8 @@ func (s *Store) Depth(ctx context.Context) (Depth, error) {
 	if d.Levels, err = pgx.CollectRows(rows, pgx.RowToStructByPos[LevelAge]); err != nil {
 		return d, fmt.Errorf("read the age of details: %w", err)
 	}
-	if d.FirstLight, err = s.firstLight(ctx); err != nil {
-		return d, err
-	}
-	err = s.pool.QueryRow(ctx, `SELECT coalesce((c ->> 'steps')::int, 0), (c ->> 'missed_at')::timestamptz, coalesce(c ->> 'missed', '')
-		FROM (SELECT (SELECT cursor -> 'cadence' FROM damsync.observation WHERE kind = 'incremental') AS c) poll`).Scan(&d.Webhooks.Steps, &d.Webhooks.MissedAt, &d.Webhooks.MissedFor)
-	if err != nil {
-		return d, fmt.Errorf("read what webhooks announced: %w", err)
-	}
-	d.Webhooks.MissedAt = inUTC(d.Webhooks.MissedAt)
-	return d, nil
+	d.FirstLight, err = s.firstLight(ctx)
+	return d, err
 }
 
 // firstLight is how far the reading in depth is now; its end is as of the last look of a daemon. Nil when nothing is left.
