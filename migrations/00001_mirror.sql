@@ -74,7 +74,6 @@ CREATE TABLE damsync.asset_fields (
     read_at        timestamptz NOT NULL,
     of_modified_at timestamptz NOT NULL
 );
-CREATE INDEX asset_fields_read ON damsync.asset_fields (read_at);
 
 CREATE TABLE damsync.folder (
     id          text PRIMARY KEY,

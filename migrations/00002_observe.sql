@@ -112,15 +112,3 @@ CREATE TABLE damsync.audit_window (
     cycle_at   timestamptz,                      -- when the cycle now under way began
     read_since timestamptz                       -- when the last finished cycle began: each asset was read since
 );
-
--- How far the reading in depth of a library that is seen for the first time got, or of what a new rule reads.
-CREATE TABLE damsync.first_light (
-    singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    started_at   timestamptz NOT NULL,
-    noted_at     timestamptz NOT NULL,
-    ended_at     timestamptz,
-    done         bigint NOT NULL,                -- assets
-    remaining    bigint NOT NULL,                -- assets
-    requests     bigint NOT NULL,
-    expected_end timestamptz
-);

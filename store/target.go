@@ -63,6 +63,16 @@ func (s *Store) SetTargetProblem(ctx context.Context, target, problem string) er
 	return nil
 }
 
+// SetTargetLevels records how deep the rules of targets read; levels that are recorded already cost no write.
+func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE damsync.target t SET level = u.level FROM unnest($1::text[], $2::text[]) AS u (name, level)
+		WHERE t.name = u.name AND t.level <> u.level`, targets, levels)
+	if err != nil {
+		return fmt.Errorf("record levels of targets: %w", err)
+	}
+	return nil
+}
+
 // PauseTarget lets nobody claim placements of target for a while; the next pause is twice as long, up to
 // five minutes, until a placement succeeds. Calls during a pause are of the same trouble. It returns how long.
 // least is the shortest pause the target asked for; of more than an hour it gets an hour.
