@@ -3,12 +3,6 @@
 -- +goose Up
 CREATE SEQUENCE damsync.generation;
 
--- lasts tells whether a lease or a pause that ends at p_until lasts. None is longer than
--- an hour: what ends later is left over from a clock that was set back, and void.
-CREATE FUNCTION damsync.lasts(p_until timestamptz, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_until IS NOT NULL AND p_until > p_now AND p_until <= p_now + interval '1 hour'
-$$;
-
 CREATE TABLE damsync.target (
     name         text PRIMARY KEY,
     fingerprint  bytea NOT NULL DEFAULT '',      -- of the rule last planned in full

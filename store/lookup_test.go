@@ -171,39 +171,6 @@ func TestGoneOfAnAssetThatHasCome(t *testing.T) {
 	}
 }
 
-// A clock that ran ahead for a day and was set right leaves nothing to wait until then: neither what
-// was wanted, nor what failed, nor what a killed process was at.
-func TestLookupsOfAClockThatWasAhead(t *testing.T) {
-	right := soon()
-	pool, clock := fakeClock(t, right.Add(24*time.Hour))
-	s, killed := New(pool, "a"), New(pool, "b")
-	want1(t, s, "leased")
-	claimOne(t, killed)
-	want1(t, s, "extended")
-	extended := claimOne(t, killed)
-	want1(t, s, "failed")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "not yet", time.Hour, true))
-	want1(t, s, "wanted")
-
-	clock.set(right)
-	must(t, killed.ExtendLookup(t.Context(), extended, time.Minute))
-	if got := claimIDs(t, s, 9); len(got) != 0 {
-		t.Errorf("claimed %v before it is due", got)
-	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != 0 {
-		t.Errorf("the next lookup comes due in %s, %t, %v; want at once", wait, any, err)
-	}
-	got := claimIDs(t, s, 9)
-	slices.Sort(got)
-	if want := []string{"failed", "leased", "wanted"}; !gocmp.Equal(got, want) {
-		t.Errorf("claimed %v, want %v", got, want)
-	}
-	clock.advance(61 * time.Second)
-	if got := claimIDs(t, s, 9); !slices.Contains(got, "extended") {
-		t.Errorf("claimed %v after the lease that was extended", got)
-	}
-}
-
 // The longest wait is one, and no longer one is made.
 func TestLongestWait(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
