@@ -95,7 +95,7 @@ func TestEnoughIsCounted(t *testing.T) {
 func TestReleasedWave(t *testing.T) {
 	pool, clock, s := removing(t, 5, 2)
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	if _, answer := judge(t, s, answering(state.GateRelease)); answer != state.GateRelease {
 		t.Errorf("answer %s", answer)
 	}

@@ -136,7 +136,7 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 		t.Error("the lookup is not finished")
 	}
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
@@ -261,7 +261,7 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 func TestNewExpiryWakes(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	now, err := s.Now(t.Context())
 	must(t, err)
 	for i, expires := range []time.Duration{time.Hour, 2 * time.Hour} {

@@ -54,7 +54,7 @@ func TestLeaderNoticesThatTheClockWasSetBack(t *testing.T) {
 	_, clock, s := planned(t, "x")
 	takeOver(t, s)
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	clock.advance(5 * time.Second)
 	takeOver(t, s)
 	must(t, s.Notify(t.Context(), state.TopicPlan))
