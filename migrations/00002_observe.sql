@@ -14,8 +14,6 @@ CREATE TABLE damsync.inbox (
 );
 CREATE INDEX inbox_pending ON damsync.inbox (asset_id, id) WHERE processed_at IS NULL;
 CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at IS NOT NULL;
--- Whether a change was announced.
-CREATE INDEX inbox_asset ON damsync.inbox (asset_id, received_at);
 
 -- One row an asset that has to be read singly: wanted > done means there is work.
 -- A request that comes while the asset is being read raises wanted, so it is not lost. It
@@ -87,4 +85,30 @@ CREATE TABLE damsync.observation (
     last_attempt timestamptz,
     last_success timestamptz,
     error        text NOT NULL DEFAULT ''
+);
+
+-- What the audit of a run found.
+CREATE TABLE damsync.audit (
+    run_id      bigint PRIMARY KEY REFERENCES damsync.run (id),
+    scope       text NOT NULL CHECK (scope IN ('library', 'windows')),
+    windows     bigint NOT NULL,
+    missing     bigint NOT NULL,                 -- the mirror has them and the library did not list them
+    surplus     bigint NOT NULL,                 -- the library listed them and the mirror did not have them
+    hidden      bigint NOT NULL,                 -- the library counted them and did not list them
+    suspects    bigint NOT NULL,                 -- of the missing, those left to be confirmed by their own 404
+    complete_at timestamptz,                     -- everything that was in the library then is in the mirror or a suspect
+    notes       text[] NOT NULL
+);
+
+-- The windows that are counted in turn, and how far each is read. Each turn counts one
+-- in full and reads its next page.
+CREATE TABLE damsync.audit_window (
+    from_at    timestamptz PRIMARY KEY,          -- inclusive, as to_at; -infinity and infinity are open
+    to_at      timestamptz NOT NULL,
+    counted_at timestamptz,                      -- the last turn
+    page       bigint NOT NULL DEFAULT 0,        -- offset of the next one
+    last_id    text NOT NULL DEFAULT '',         -- the last asset read in this cycle
+    last_at    timestamptz,
+    cycle_at   timestamptz,                      -- when the cycle now under way began
+    read_since timestamptz                       -- when the last finished cycle began: each asset was read since
 );

@@ -3,12 +3,6 @@
 -- +goose Up
 CREATE SEQUENCE damsync.generation;
 
--- lasts tells whether a lease or a pause that ends at p_until lasts. None is longer than
--- an hour: what ends later is left over from a clock that was set back, and void.
-CREATE FUNCTION damsync.lasts(p_until timestamptz, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_until IS NOT NULL AND p_until > p_now AND p_until <= p_now + interval '1 hour'
-$$;
-
 CREATE TABLE damsync.target (
     name         text PRIMARY KEY,
     fingerprint  bytea NOT NULL DEFAULT '',      -- of the rule last planned in full
@@ -17,7 +11,9 @@ CREATE TABLE damsync.target (
     problem      text NOT NULL DEFAULT '',       -- why it does not run
     attempts     integer NOT NULL DEFAULT 0,
     paused_until timestamptz,
-    pause_reason text NOT NULL DEFAULT ''
+    pause_reason text NOT NULL DEFAULT '',
+    -- The deepest level that the rule of a target reads: summary, detail or fields.
+    level        text NOT NULL DEFAULT 'summary'
 );
 
 CREATE TABLE damsync.placement (
@@ -104,4 +100,42 @@ CREATE TABLE damsync.decision_failure (
     asset_id text NOT NULL,
     reason   text NOT NULL,
     PRIMARY KEY (asset_id, target)
+);
+
+-- The last verification of each target that came to its end.
+CREATE TABLE damsync.verification (
+    target     text PRIMARY KEY,
+    run_id     bigint NOT NULL,
+    depth      text NOT NULL CHECK (depth IN ('token', 'hash', 'readback')),
+    started_at timestamptz NOT NULL,
+    ended_at   timestamptz NOT NULL,
+    listed     bigint NOT NULL,                  -- objects of ours
+    missing    bigint NOT NULL,
+    changed    bigint NOT NULL,
+    orphaned   bigint NOT NULL,
+    foreign_objects bigint NOT NULL,
+    unjudged   bigint NOT NULL                   -- could not be looked at
+);
+
+-- What it found. Rows of a run that is not the verification's are of one that
+-- goes on or was broken off.
+CREATE TABLE damsync.drift (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id   bigint NOT NULL,
+    target   text NOT NULL,
+    kind     text NOT NULL CHECK (kind IN ('missing', 'changed', 'orphaned', 'foreign', 'unjudged')),
+    asset_id text NOT NULL,                      -- empty: foreign
+    path     text NOT NULL,
+    differs  text NOT NULL,
+    seen_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX drift_target ON damsync.drift (target, run_id);
+
+-- The assets that a running verification has seen in a target's list. It may be
+-- lost in a crash: the verification is then begun anew.
+CREATE UNLOGGED TABLE damsync.listed (
+    run_id   bigint NOT NULL,
+    target   text NOT NULL,
+    asset_id text NOT NULL,
+    PRIMARY KEY (run_id, target, asset_id)
 );

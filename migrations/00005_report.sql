@@ -63,3 +63,40 @@ FROM damsync.quota_day GROUP BY 1, 2;
 CREATE VIEW report.freshness AS
 SELECT kind AS observation, last_attempt, last_success, clock_timestamp() - last_success AS age, error
 FROM damsync.observation OFFSET 0;
+
+CREATE VIEW report.drift AS
+SELECT d.target, nullif(d.asset_id, '') AS asset_id, a.title, d.path, d.kind, d.differs, d.seen_at
+FROM damsync.drift d
+JOIN damsync.verification v ON v.target = d.target AND v.run_id = d.run_id
+LEFT JOIN damsync.asset a ON a.id = d.asset_id;
+
+CREATE VIEW report.verifications AS
+SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unjudged FROM damsync.verification OFFSET 0;
+
+CREATE VIEW report.audits AS
+SELECT r.id, a.scope, r.state, r.requested_by, r.started_at, r.ended_at, r.requests, a.windows, r.seen, a.missing, a.surplus, a.hidden,
+       a.suspects, a.complete_at, a.notes, r.error
+FROM damsync.run r LEFT JOIN damsync.audit a ON a.run_id = r.id WHERE r.kind = 'audit';
+
+-- What is proven: every asset counted, and read, at least once since. Null while a first cycle is under way.
+CREATE VIEW report.completeness AS
+SELECT count(*) AS windows,
+       CASE WHEN bool_and(counted_at IS NOT NULL) THEN min(counted_at) END AS counted_since,
+       CASE WHEN bool_and(read_since IS NOT NULL) THEN min(read_since) END AS read_since,
+       (SELECT max(complete_at) FROM damsync.audit WHERE scope = 'library') AS complete_at
+FROM damsync.audit_window;
+
+-- How old the readings are that targets rely on; p95: of so many in a hundred it is at most that.
+CREATE VIEW report.detail_age AS
+WITH relied AS (
+    SELECT p.asset_id, bool_or(t.level = 'fields') AS fields
+    FROM damsync.placement p JOIN damsync.target t ON t.name = p.target
+    WHERE p.desired_present AND t.level <> 'summary' GROUP BY p.asset_id
+), age AS (
+    SELECT 'detail' AS level, clock_timestamp() - d.read_at AS age FROM damsync.asset_detail d JOIN relied USING (asset_id)
+    UNION ALL
+    SELECT 'fields', clock_timestamp() - x.read_at FROM damsync.asset_fields x JOIN relied USING (asset_id) WHERE relied.fields
+)
+SELECT level, count(*) AS assets, percentile_cont(0.5) WITHIN GROUP (ORDER BY age) AS p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY age) AS p95, max(age) AS oldest
+FROM age GROUP BY level;

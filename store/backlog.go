@@ -25,9 +25,9 @@ const backlogSQL = `
 		WHERE l.wanted > l.done AND l.gone AND ` + lookupFailedSQL + ` AND p.target = ANY($1) AND p.applied_state = 'present' AND p.desired_present
 	), judged AS (
 		SELECT gate, CASE gate WHEN 'waiting' THEN d.target IN (SELECT target FROM stuck)
-			ELSE coalesce(t.attempts >= 5 AND damsync.lasts(t.paused_until, clock_timestamp()), false)
+			ELSE coalesce(t.attempts >= 5 AND t.paused_until > clock_timestamp(), false)
 				OR error_class IN ('invalid', 'foreign')
-				OR error_class <> '' AND next_attempt_at > clock_timestamp() AND NOT damsync.lasts(lease_until, clock_timestamp())
+				OR error_class <> '' AND next_attempt_at > clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())
 				AND NOT (d.attempts < 5 AND error_class IN ('temporary', 'source', 'unknown', 'throttled')) END AS failed
 		FROM dirty d LEFT JOIN damsync.target t ON t.name = d.target
 		WHERE coalesce(t.problem, '') = ''

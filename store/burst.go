@@ -34,7 +34,7 @@ func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duratio
 		hold = state.HoldBack
 	}
 	if again != nil {
-		hold = max(hold, min(*again, state.HoldBack)) // a clock that was set back must not hold it for long
+		hold = max(hold, min(*again, state.HoldBack))
 	}
 	return hold, burst, nil
 }

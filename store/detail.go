@@ -76,3 +76,20 @@ func adoptSourceTasks(ctx context.Context, tx pgx.Tx, ids []string) error {
 	}
 	return nil
 }
+
+// LastReadings lists the details that were last read more than age ago, oldest first, after the one given.
+func (s *Store) LastReadings(ctx context.Context, after state.LastReading, age time.Duration, limit int) ([]state.LastReading, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.asset_id, d.read_at FROM damsync.asset_detail d
+		WHERE (d.read_at, d.asset_id) > ($1, $2) AND d.read_at < clock_timestamp() - $3::interval
+		AND NOT EXISTS (SELECT FROM damsync.lookup l WHERE l.asset_id = d.asset_id AND l.wanted > l.done)
+		ORDER BY d.read_at, d.asset_id LIMIT $4`, after.ReadAt, after.AssetID, age, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest readings: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.LastReading])
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest readings: %w", err)
+	}
+	return found, nil
+}

@@ -182,7 +182,7 @@ func (s *Store) ForgetTarget(ctx context.Context, target string) (int64, error) 
 				desired_generation = CASE WHEN desired_present THEN nextval('damsync.generation') ELSE desired_generation END,
 				desired_at = CASE WHEN desired_present THEN clock_timestamp() ELSE desired_at END,
 				intent_generation = NULL, intent_path = '', attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
-			WHERE target = $1 AND applied_state <> 'absent' AND NOT damsync.lasts(lease_until, clock_timestamp())`, target)
+			WHERE target = $1 AND applied_state <> 'absent' AND (lease_until IS NULL OR lease_until <= clock_timestamp())`, target)
 		if err != nil {
 			return err
 		}

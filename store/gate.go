@@ -62,14 +62,13 @@ func lockGate(ctx context.Context, tx pgx.Tx, target string) error {
 	return nil
 }
 
-// countWave leaves out of the times what is in the future: a clock that was set back has left
-// it there, and it would be new for ever. Of what is at the target it counts as much as matters.
+// countWave counts what is at the target only as far as it matters.
 func countWave(ctx context.Context, tx pgx.Tx, target string, enough func(state.Wave) int) (state.Wave, error) {
 	var w state.Wave
 	err := tx.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE gate = 'waiting'), count(*) FILTER (WHERE gate = 'held'),
-			coalesce(clock_timestamp() - max(desired_at) FILTER (WHERE gate = 'waiting' AND desired_at <= clock_timestamp() + $2::interval), '1 hour')
-		FROM damsync.placement WHERE target = $1 AND gate <> 'open'`, target, RecentWindow).Scan(&w.Waiting, &w.Held, &w.NewestAge)
+			coalesce(clock_timestamp() - max(desired_at) FILTER (WHERE gate = 'waiting'), '1 hour')
+		FROM damsync.placement WHERE target = $1 AND gate <> 'open'`, target).Scan(&w.Waiting, &w.Held, &w.NewestAge)
 	if err != nil || w.Waiting == 0 {
 		return w, err
 	}
@@ -77,7 +76,7 @@ func countWave(ctx context.Context, tx pgx.Tx, target string, enough func(state.
 		SELECT (SELECT count(*) FROM damsync.lookup l JOIN damsync.placement p ON p.asset_id = l.asset_id
 				WHERE l.wanted > l.done AND l.gone AND p.target = $1 AND p.applied_state = 'present' AND p.desired_present),
 			(SELECT coalesce(sum(count), 0) FROM damsync.removal WHERE target = $1 AND NOT approved
-				AND at > clock_timestamp() - $2::interval AND at <= clock_timestamp() + $2::interval)`, target, RecentWindow).
+				AND at > clock_timestamp() - $2::interval)`, target, RecentWindow).
 		Scan(&w.Suspects, &w.Recent)
 	if err != nil {
 		return w, err

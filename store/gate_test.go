@@ -92,20 +92,10 @@ func TestEnoughIsCounted(t *testing.T) {
 	}
 }
 
-// A removal planned, and others let through, while the clock was ahead are not new for ever.
-func TestWaveAfterTheClockWasSetBack(t *testing.T) {
-	pool, clock, s := removing(t, 5, 1)
-	exec(t, pool, `INSERT INTO damsync.removal (target, count, approved, at) SELECT 'brand', 5, false, fake.now()`)
-	clock.advance(-24 * time.Hour)
-	if wave, _ := judge(t, s, answering(state.GateWait)); wave.NewestAge <= 0 || wave.Recent != 0 {
-		t.Errorf("wave %+v", wave)
-	}
-}
-
 func TestReleasedWave(t *testing.T) {
 	pool, clock, s := removing(t, 5, 2)
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	if _, answer := judge(t, s, answering(state.GateRelease)); answer != state.GateRelease {
 		t.Errorf("answer %s", answer)
 	}

@@ -59,7 +59,7 @@ func TestStoreEvent(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	body := []byte("{\"event_name\": \"asset_added\",\r\n \"odd\":\"\\u0000\" }\xff\x00 ")
 	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", AssetType: "image", Self: "https://cmp.test/x", Body: body})
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})

@@ -7,30 +7,85 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/state"
 )
 
-// maxLease bounds a lease, also that of a lookup and of a run. One that ends later was written before the
-// database's clock was set back, and is void.
+// maxLease bounds leases and pauses, and state.LongestWait bounds back-offs. Whatever ends later was written
+// before the database's clock was set back; voidFuture ends it.
 const maxLease = time.Hour
 
-// AcquireLease makes this process the holder of the lease called name for ttl
-// from now, at most an hour, and reports whether it is. The holder renews by
-// calling it again well before ttl is over; the others get false until the lease
-// has ended, on the database's clock. On an error the lease must be taken as lost.
+// AcquireLease makes this process the holder of the lease called name for ttl from now, at most an hour, and
+// reports whether it is. The holder renews the lease by calling it again well before ttl is over. Other
+// processes get false until the lease ends by the database's clock. On an error the lease must be taken as lost.
+//
+// When the lease changes hands, or its holder finds that the clock was set back since the last call, AcquireLease
+// also ends every lease, pause and back-off that only the earlier clock explains.
 func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration) (bool, error) {
+	// A lease that its holder renews in time ends at most ttl from now. A row in which it ends later was written
+	// before the clock was set back.
 	const acquire = `
+		WITH before AS (SELECT FROM damsync.lease WHERE name = $1 AND holder = $2 AND until <= clock_timestamp() + $3::interval)
 		INSERT INTO damsync.lease AS l (name, holder, until) VALUES ($1, $2, clock_timestamp() + $3::interval)
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		WHERE l.holder = excluded.holder OR l.until <= clock_timestamp() OR l.until > clock_timestamp() + $4::interval`
-	tag, err := s.pool.Exec(ctx, acquire, name, s.id, min(ttl, maxLease), maxLease)
-	if err != nil {
-		return false, fmt.Errorf("acquire lease %s: %w", name, err)
-	}
-	return tag.RowsAffected() == 1, nil
+		WHERE l.holder = excluded.holder OR NOT ` + leaseLasts + `
+		RETURNING EXISTS (SELECT FROM before)`
+	acquired := false
+	err := s.inTx(ctx, "acquire lease "+name, func(tx pgx.Tx) error {
+		acquired = false
+		var renewed bool
+		err := tx.QueryRow(ctx, acquire, name, s.id, min(ttl, maxLease)).Scan(&renewed)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		acquired = err == nil
+		if err != nil || renewed {
+			return err
+		}
+		return voidFuture(ctx, tx)
+	})
+	return acquired && err == nil, err
 }
 
-// ReleaseLease ends the lease called name if this process holds it, so that
-// another need not wait for its end.
+// leaseLasts is the condition on a lease l that it is held. It bounds the lease itself: voidFuture cannot end the
+// lease that its caller needs first.
+const leaseLasts = `(l.until > clock_timestamp() AND l.until <= clock_timestamp() + interval '1 hour')`
+
+// voidFuture ends leases and pauses longer than maxLease and back-offs longer than state.LongestWait, and moves
+// what happened in the future to now. All of it was written before the database's clock was set back, and
+// would otherwise wait until the clock comes round again.
+func voidFuture(ctx context.Context, tx pgx.Tx) error {
+	batch := &pgx.Batch{}
+	for _, sql := range []string{
+		`UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL WHERE lease_until > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL WHERE lease_until > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.run SET lease_owner = NULL, lease_until = NULL WHERE lease_until > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.target SET paused_until = NULL WHERE paused_until > clock_timestamp() + $1::interval`,
+	} {
+		batch.Queue(sql, maxLease)
+	}
+	for _, sql := range []string{
+		`UPDATE damsync.placement SET next_attempt_at = clock_timestamp()
+			WHERE desired_generation > applied_generation AND gate = 'open' AND next_attempt_at > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.lookup SET next_attempt_at = clock_timestamp()
+			WHERE wanted > done AND next_attempt_at > clock_timestamp() + $1::interval`,
+	} {
+		batch.Queue(sql, state.LongestWait)
+	}
+	// A removal that was planned or let through in the future would be new for ever, and its wave never complete.
+	batch.Queue(`UPDATE damsync.placement SET desired_at = clock_timestamp() WHERE gate = 'waiting' AND desired_at > clock_timestamp()`)
+	batch.Queue(`UPDATE damsync.removal SET at = clock_timestamp() WHERE at > clock_timestamp()`)
+	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
+		batch.Queue(`SELECT pg_notify($1, $2)`, Channel, string(topic))
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("end what a clock that was set back left in the future: %w", err)
+	}
+	return nil
+}
+
+// ReleaseLease ends the lease called name if this process holds it, so that another process need not wait for
+// its end.
 func (s *Store) ReleaseLease(ctx context.Context, name string) error {
 	const release = `DELETE FROM damsync.lease WHERE name = $1 AND holder = $2`
 	if _, err := s.pool.Exec(ctx, release, name, s.id); err != nil {
@@ -44,12 +99,11 @@ type rowQuerier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// leaseHolder returns who holds the lease called name and until when, on the
-// database's clock. The holder is empty when nobody does.
+// leaseHolder returns who holds the lease called name and until when, by the database's clock. The holder is
+// empty when no process does.
 func leaseHolder(ctx context.Context, q rowQuerier, name string) (holder string, until time.Time, err error) {
-	const read = `SELECT holder, until FROM damsync.lease
-		WHERE name = $1 AND until > clock_timestamp() AND until <= clock_timestamp() + $2::interval`
-	err = q.QueryRow(ctx, read, name, maxLease).Scan(&holder, &until)
+	const read = `SELECT holder, until FROM damsync.lease l WHERE name = $1 AND ` + leaseLasts
+	err = q.QueryRow(ctx, read, name).Scan(&holder, &until)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "", time.Time{}, nil

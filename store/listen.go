@@ -31,7 +31,7 @@ func (s *Store) Listen(ctx context.Context, wake func(state.Topic)) error {
 	for {
 		err := s.listenOnce(ctx, func() {
 			pause.Reset()
-			for _, topic := range topics() {
+			for _, topic := range state.Topics() {
 				wake(topic)
 			}
 		}, wake)
@@ -95,8 +95,4 @@ func refused(err error) bool {
 	}
 	const authorization, accessRule = "28", "42"
 	return strings.HasPrefix(pg.Code, authorization) || strings.HasPrefix(pg.Code, accessRule)
-}
-
-func topics() []state.Topic {
-	return []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate, state.TopicPlan, state.TopicBurst}
 }

@@ -13,13 +13,9 @@ import (
 	"damsync/internal/state"
 )
 
-// voidAtOnce bounds how many lookups of an urgency one claim takes back from a clock that was wrong.
-const voidAtOnce = 1000
-
 // ClaimLookups takes up to n due lookups, most urgent first, for the time of
 // lease; none of the classes except. Where the asset is read is what the mirror says of it: an event is
-// believed only about an asset that the mirror does not have. What the database's clock left in the future
-// when it was set back is due again, and claimed by the next call.
+// believed only about an asset that the mirror does not have.
 func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error) {
 	rows, err := s.pool.Query(ctx, `
 		WITH due AS ( -- urgency by urgency, each in the order of its index, however many wait
@@ -31,27 +27,13 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 		), claimed AS (
 			UPDATE damsync.lookup l SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval, attempts = attempts + 1, pollable = false
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
-		), void AS ( -- a lease and a wait longer than any; the subselects let the indexes find them
-			UPDATE damsync.lookup l SET next_attempt_at = least(next_attempt_at, clock_timestamp()),
-				lease_owner = CASE WHEN lease_until > clock_timestamp() + $5::interval THEN NULL ELSE lease_owner END,
-				lease_until = CASE WHEN lease_until > clock_timestamp() + $5::interval THEN NULL ELSE lease_until END
-			WHERE asset_id IN (
-				SELECT asset_id FROM (SELECT asset_id FROM damsync.lookup WHERE lease_until IS NOT NULL
-					AND (lease_until > (SELECT clock_timestamp()) + $5::interval OR next_attempt_at > (SELECT clock_timestamp()) + $6::interval)
-					LIMIT $7 FOR UPDATE SKIP LOCKED) leased
-				UNION ALL
-				SELECT w.asset_id FROM unnest($4::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
-					SELECT asset_id FROM damsync.lookup WHERE urgency = u.urgency AND wanted > done AND lease_until IS NULL
-						AND next_attempt_at > (SELECT clock_timestamp()) + $6::interval
-					ORDER BY next_attempt_at LIMIT $7 FOR UPDATE SKIP LOCKED) w)
 		)
 		SELECT c.asset_id, coalesce(a.type, c.asset_type), coalesce(a.self, c.self), a.id IS NOT NULL,
 			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
 				ORDER BY id DESC LIMIT 1), a.source_task, '')
-		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, lease, urgencies(except),
-		maxLease, state.LongestWait, voidAtOnce)
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, min(lease, maxLease), urgencies(except))
 	if err != nil {
 		return nil, fmt.Errorf("claim lookups: %w", err)
 	}
@@ -70,7 +52,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 // worker has it.
 func (s *Store) ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error {
 	tag, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_until = clock_timestamp() + $3::interval
-		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, lease)
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, min(lease, maxLease))
 	return oneRow(tag.RowsAffected(), err, "extend lease of "+l.AssetID)
 }
 

@@ -136,7 +136,7 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 		t.Error("the lookup is not finished")
 	}
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
@@ -168,39 +168,6 @@ func TestGoneOfAnAssetThatHasCome(t *testing.T) {
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(2), nothing("brand")))
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 1 || inboxPending(t, pool) != 0 {
 		t.Errorf("%d assets are removed, %d events pending, after the asset's own 404", n, inboxPending(t, pool))
-	}
-}
-
-// A clock that ran ahead for a day and was set right leaves nothing to wait until then: neither what
-// was wanted, nor what failed, nor what a killed process was at.
-func TestLookupsOfAClockThatWasAhead(t *testing.T) {
-	right := soon()
-	pool, clock := fakeClock(t, right.Add(24*time.Hour))
-	s, killed := New(pool, "a"), New(pool, "b")
-	want1(t, s, "leased")
-	claimOne(t, killed)
-	want1(t, s, "extended")
-	extended := claimOne(t, killed)
-	want1(t, s, "failed")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "not yet", time.Hour, true))
-	want1(t, s, "wanted")
-
-	clock.set(right)
-	must(t, killed.ExtendLookup(t.Context(), extended, time.Minute))
-	if got := claimIDs(t, s, 9); len(got) != 0 {
-		t.Errorf("claimed %v before it is due", got)
-	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != 0 {
-		t.Errorf("the next lookup comes due in %s, %t, %v; want at once", wait, any, err)
-	}
-	got := claimIDs(t, s, 9)
-	slices.Sort(got)
-	if want := []string{"failed", "leased", "wanted"}; !gocmp.Equal(got, want) {
-		t.Errorf("claimed %v, want %v", got, want)
-	}
-	clock.advance(61 * time.Second)
-	if got := claimIDs(t, s, 9); !slices.Contains(got, "extended") {
-		t.Errorf("claimed %v after the lease that was extended", got)
 	}
 }
 
@@ -294,7 +261,7 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 func TestNewExpiryWakes(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	now, err := s.Now(t.Context())
 	must(t, err)
 	for i, expires := range []time.Duration{time.Hour, 2 * time.Hour} {

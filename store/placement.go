@@ -12,21 +12,17 @@ import (
 	"damsync/internal/state"
 )
 
-// maxBackOff bounds how far ahead a placement is put back. One that is due later
-// was put back before the database's clock was set back, and is due.
-const maxBackOff = 6 * time.Hour
-
 // dueSQL reads up to $2 placements of target $1 of each urgency in $3 that are due: urgency by urgency, each
-// in the order of its index, however many wait. A target that does not run, or is paused, has none. $4 is
-// maxBackOff. The times come from a list of values, since no index is searched by the clock itself.
+// in the order of its index, however many wait. A target that does not run, or is paused, has none. The time
+// comes from a list of values, since PostgreSQL does not search an index by a volatile function.
 const dueSQL = `
 	FROM unnest(CASE WHEN NOT EXISTS (SELECT FROM damsync.target
-		WHERE name = $1 AND (problem <> '' OR damsync.lasts(paused_until, clock_timestamp()))) THEN $3::smallint[] END) AS u (urgency)
-	CROSS JOIN (VALUES ('-infinity', clock_timestamp()), (clock_timestamp() + $4::interval, 'infinity')) AS span (after, upto)
+		WHERE name = $1 AND (problem <> '' OR paused_until > clock_timestamp())) THEN $3::smallint[] END) AS u (urgency)
+	CROSS JOIN (VALUES (clock_timestamp())) AS clock (now)
 	CROSS JOIN LATERAL (
 		SELECT * FROM damsync.placement
 		WHERE target = $1 AND urgency = u.urgency AND desired_generation > applied_generation AND gate = 'open'
-			AND next_attempt_at > span.after AND next_attempt_at <= span.upto AND NOT damsync.lasts(lease_until, clock_timestamp())
+			AND next_attempt_at <= clock.now AND (lease_until IS NULL OR lease_until <= clock.now)
 		ORDER BY next_attempt_at LIMIT $2`
 
 // ClaimPlacements takes up to n dirty placements of target that are due, most
@@ -39,7 +35,7 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 			SELECT d.target, d.asset_id, d.intent_generation, d.intent_path`+dueSQL+` FOR UPDATE SKIP LOCKED) d
 			ORDER BY d.urgency, d.next_attempt_at LIMIT $2
 		), claimed AS (
-			UPDATE damsync.placement p SET lease_owner = $5 || '#' || p.desired_generation || '#' || p.attempts + 1, lease_until = clock_timestamp() + $6::interval, attempts = attempts + 1,
+			UPDATE damsync.placement p SET lease_owner = $4 || '#' || p.desired_generation || '#' || p.attempts + 1, lease_until = clock_timestamp() + $5::interval, attempts = attempts + 1,
 				intent_generation = p.desired_generation, intent_path = p.desired_path
 			FROM due WHERE p.target = due.target AND p.asset_id = due.asset_id
 			RETURNING p.*, due.intent_generation IS NOT NULL AS was_open, due.intent_path AS open_path
@@ -50,7 +46,7 @@ func (s *Store) ClaimPlacements(ctx context.Context, target string, n int, lease
 			c.applied_state, c.applied_path, c.applied_version, c.applied_metadata_hash, c.applied_generation, c.sha256, c.size, c.remote_ref, c.remote_token, c.remote_hash,
 			c.upload_session, c.upload_version, c.upload_etag, c.was_open, c.open_path, c.attempts, c.urgency
 		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.desired_generation`,
-		target, n, urgencies(nil), maxBackOff, s.id, min(lease, maxLease))
+		target, n, urgencies(nil), s.id, min(lease, maxLease))
 	if err != nil {
 		return nil, fmt.Errorf("claim placements: %w", err)
 	}
@@ -163,7 +159,7 @@ func oneRow(affected int64, err error, doing string) error {
 // whose path has become free.
 func (s *Store) FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error {
 	return s.inTx(ctx, "put placement of "+w.AssetID+" back", func(tx pgx.Tx) error {
-		wait := min(after, maxBackOff)
+		wait := min(after, state.LongestWait)
 		if class == classConflict {
 			held, err := lockHolder(ctx, tx, w)
 			if err != nil {
@@ -191,7 +187,7 @@ func (s *Store) ReturnPlacement(ctx context.Context, w state.Work, after time.Du
 	_, err := s.pool.Exec(ctx, `
 		UPDATE damsync.placement SET lease_owner = NULL, lease_until = NULL, attempts = greatest(attempts - 1, 0),
 			next_attempt_at = clock_timestamp() + $4::interval
-		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), min(after, maxBackOff))
+		WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`, w.Target, w.AssetID, s.leaseOf(w), min(after, state.LongestWait))
 	if err != nil {
 		return fmt.Errorf("return placement of %s: %w", w.AssetID, err)
 	}
@@ -204,15 +200,11 @@ func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration
 	const dirty = `damsync.placement WHERE target = $1 AND desired_generation > applied_generation AND gate = 'open'`
 	return s.nextDue(ctx, `
 		SELECT CASE WHEN due.at IS NOT NULL AND coalesce(t.problem, '') = ''
-			THEN greatest(due.at, CASE WHEN damsync.lasts(t.paused_until, clock.now) THEN t.paused_until END) - clock.now END
-		FROM (VALUES (clock_timestamp())) AS clock (now) LEFT JOIN damsync.target t ON t.name = $1
-		CROSS JOIN LATERAL (SELECT least(
+			THEN greatest(due.at, t.paused_until) - clock_timestamp() END
+		FROM (SELECT least(
 			(SELECT next_attempt_at FROM `+dirty+` AND lease_until IS NULL ORDER BY next_attempt_at LIMIT 1),
-			(SELECT clock.now FROM (SELECT next_attempt_at FROM `+dirty+` AND lease_until IS NULL ORDER BY next_attempt_at DESC LIMIT 1) AS last
-				WHERE last.next_attempt_at > clock.now + $2::interval),
-			(SELECT min(greatest(CASE WHEN next_attempt_at <= clock.now + $2::interval THEN next_attempt_at ELSE clock.now END,
-				CASE WHEN damsync.lasts(lease_until, clock.now) THEN lease_until END)) FROM `+dirty+` AND lease_until IS NOT NULL)) AS at) due`,
-		target, maxBackOff)
+			(SELECT min(greatest(next_attempt_at, lease_until)) FROM `+dirty+` AND lease_until IS NOT NULL)) AS at) due
+		LEFT JOIN damsync.target t ON t.name = $1`, target)
 }
 
 // UpcomingPuts names up to n assets whose bytes target will need next: due,
@@ -221,7 +213,7 @@ func (s *Store) NextPlacement(ctx context.Context, target string) (time.Duration
 func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]string, error) {
 	rows, err := s.pool.Query(ctx, `SELECT d.asset_id`+dueSQL+`) d
 		WHERE d.desired_present AND (d.applied_state <> 'present' OR d.applied_version <> d.desired_version)
-		ORDER BY d.urgency, d.next_attempt_at LIMIT $5`, target, 4*n, urgencies(nil), maxBackOff, n)
+		ORDER BY d.urgency, d.next_attempt_at LIMIT $4`, target, 4*n, urgencies(nil), n)
 	if err != nil {
 		return nil, fmt.Errorf("list upcoming placements: %w", err)
 	}
@@ -233,15 +225,13 @@ func (s *Store) UpcomingPuts(ctx context.Context, target string, n int) ([]strin
 }
 
 // Retry makes placements of target (all targets when empty) that failed or wait, as for the quota,
-// due at once, as if never tried, and unpauses them. A lease that is void ends. It returns how many.
+// due at once, as if never tried, and unpauses them. It returns how many.
 func (s *Store) Retry(ctx context.Context, target string) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "retry", func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = '',
-				lease_owner = CASE WHEN lease_until > clock_timestamp() + $2::interval THEN NULL ELSE lease_owner END,
-				lease_until = CASE WHEN lease_until > clock_timestamp() + $2::interval THEN NULL ELSE lease_until END
+		tag, err := tx.Exec(ctx, `UPDATE damsync.placement SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
 			WHERE desired_generation > applied_generation AND ($1 = '' OR target = $1)
-				AND (error_class <> '' OR next_attempt_at > clock_timestamp() OR lease_until > clock_timestamp() + $2::interval)`, target, maxLease)
+				AND (error_class <> '' OR next_attempt_at > clock_timestamp())`, target)
 		if err != nil {
 			return err
 		}

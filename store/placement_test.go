@@ -382,7 +382,7 @@ func TestTargetWithAProblemDoesNotRun(t *testing.T) {
 func TestTargetPlan(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	if p, err := s.TargetPlan(t.Context(), "brand"); err != nil || !gocmp.Equal(p, state.TargetPlan{Name: "brand"}) {
 		t.Errorf("a new target: %+v, %v", p, err)
 	}

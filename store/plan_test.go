@@ -26,7 +26,7 @@ func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	apply(t, s, second(1), everything("brand"), summary("x"), summary("y"))
 	l.expect(state.TopicPlacement)
 	want := []string{`brand x t /x {"title": "Title of x"} open`, `brand y t /y {"title": "Title of y"} open`}
@@ -151,7 +151,7 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	apply(t, s, second(1), everything("brand"), summary("there"), summary("working"), summary("not-there"))
 	w := claimWork(t, s, "brand", 3)
 	if len(w) != 3 {

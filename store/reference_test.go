@@ -45,7 +45,7 @@ func TestReferences(t *testing.T) {
 		return e
 	}
 	l := listen(t, s)
-	l.expect(topics()...)
+	l.expect(state.Topics()...)
 	first := epoch()
 	if !applyReferences(t, s, references()) || epoch() != first+1 {
 		t.Error("new references leave the plan as it is")

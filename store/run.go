@@ -20,9 +20,8 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease ti
 	err := s.inTx(ctx, "start "+kind, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			UPDATE damsync.run SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval
-			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2
-				OR lease_until > clock_timestamp() + $4::interval)
-			RETURNING id, started_at, cursor`, kind, s.id, lease, maxLease).Scan(&run.ID, &run.StartedAt, &run.Cursor)
+			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2)
+			RETURNING id, started_at, cursor`, kind, s.id, min(lease, maxLease)).Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if err == nil {
 			run.Resumed = true
 			return nil
@@ -32,7 +31,7 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease ti
 		}
 		err = tx.QueryRow(ctx, `
 			INSERT INTO damsync.run (kind, requested_by, lease_owner, lease_until) VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
-			ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING id, started_at, cursor`, kind, requestedBy, s.id, lease).
+			ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING id, started_at, cursor`, kind, requestedBy, s.id, min(lease, maxLease)).
 			Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return state.ErrRunning
@@ -50,7 +49,7 @@ func (s *Store) RecordProgress(ctx context.Context, run state.Run, p state.Progr
 			UPDATE damsync.run SET requests = requests + $3, seen = seen + $4, changed = changed + $5, suspects = suspects + $6,
 				cursor = coalesce($7, cursor), lease_until = clock_timestamp() + $8::interval
 			WHERE id = $1 AND lease_owner = $2 AND state = 'running'`,
-			run.ID, s.id, p.Requests, p.Seen, p.Changed, len(p.Suspects), p.Cursor, lease)
+			run.ID, s.id, p.Requests, p.Seen, p.Changed, len(p.Suspects), p.Cursor, min(lease, maxLease))
 		if err := oneRow(tag.RowsAffected(), err, "record progress"); err != nil {
 			return err
 		}

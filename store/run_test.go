@@ -68,18 +68,6 @@ func TestRunIsContinued(t *testing.T) {
 	}
 }
 
-// A clock that ran ahead for a day and was set right does not keep a run from being continued.
-func TestRunOfAClockThatWasAhead(t *testing.T) {
-	right := soon()
-	pool, clock := fakeClock(t, right.Add(24*time.Hour))
-	a, b := New(pool, "a"), New(pool, "b")
-	run := startRun(t, a)
-	clock.set(right)
-	if next := startRun(t, b); next.ID != run.ID || !next.Resumed {
-		t.Errorf("run %+v", next)
-	}
-}
-
 // Promise 4: suspects become lookups only when the whole run is complete, and
 // not those that were seen since.
 func TestSuspectsAreLookedUpWhenTheRunIsComplete(t *testing.T) {

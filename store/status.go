@@ -134,7 +134,7 @@ const targetCountsSQL = `
 		FROM state GROUP BY target
 	)
 	SELECT name, coalesce(desired, 0), coalesce(in_sync, 0), coalesce(pending, 0), coalesce(failed, 0), coalesce(held, 0),
-		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN damsync.lasts(t.paused_until, now()) THEN t.paused_until END, coalesce(t.pause_reason, '')
+		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN t.paused_until > now() THEN t.paused_until END, coalesce(t.pause_reason, '')
 	FROM (SELECT DISTINCT unnest($1::text[]) AS name) configured
 	FULL JOIN counted USING (name)
 	LEFT JOIN damsync.target t USING (name)

@@ -70,7 +70,7 @@ func TestStatusTargets(t *testing.T) {
 	insertPlacement(t, pool, placement{target: "no-longer-configured", asset: "x", present: true, desired: 1, applied: 1, gate: "open"})
 	paused := time.Now().UTC().Add(5 * time.Minute).Truncate(time.Second)
 	exec(t, pool, `INSERT INTO damsync.target (name, problem, paused_until, pause_reason) VALUES
-		('empty', 'folder /Brand does not exist', NULL, ''), ('brand', '', $1, 'full'), ('no-longer-configured', '', '2100-01-01', '')`, paused)
+		('empty', 'folder /Brand does not exist', NULL, ''), ('brand', '', $1, 'full'), ('no-longer-configured', '', NULL, '')`, paused)
 	want := []TargetStatus{
 		{Name: "brand", Desired: 7, InSync: 2, Pending: 4, Failed: 1, Held: 1, Conflicts: 2, PausedUntil: &paused, PauseReason: "full"},
 		{Name: "empty", Problem: "folder /Brand does not exist"},

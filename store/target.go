@@ -63,6 +63,16 @@ func (s *Store) SetTargetProblem(ctx context.Context, target, problem string) er
 	return nil
 }
 
+// SetTargetLevels records how deep the rules of targets read; levels that are recorded already cost no write.
+func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE damsync.target t SET level = u.level FROM unnest($1::text[], $2::text[]) AS u (name, level)
+		WHERE t.name = u.name AND t.level <> u.level`, targets, levels)
+	if err != nil {
+		return fmt.Errorf("record levels of targets: %w", err)
+	}
+	return nil
+}
+
 // PauseTarget lets nobody claim placements of target for a while; the next pause is twice as long, up to
 // five minutes, until a placement succeeds. Calls during a pause are of the same trouble. It returns how long.
 // least is the shortest pause the target asked for; of more than an hour it gets an hour.
@@ -72,8 +82,8 @@ func (s *Store) PauseTarget(ctx context.Context, target, reason string, least ti
 		INSERT INTO damsync.target AS t (name, attempts, paused_until, pause_reason)
 		VALUES ($1, 1, clock_timestamp() + greatest($3::interval, interval '1 second'), $2)
 		ON CONFLICT (name) DO UPDATE SET
-			attempts = CASE WHEN damsync.lasts(t.paused_until, clock_timestamp()) THEN t.attempts ELSE t.attempts + 1 END,
-			paused_until = CASE WHEN damsync.lasts(t.paused_until, clock_timestamp()) THEN greatest(t.paused_until, clock_timestamp() + $3::interval)
+			attempts = CASE WHEN t.paused_until > clock_timestamp() THEN t.attempts ELSE t.attempts + 1 END,
+			paused_until = CASE WHEN t.paused_until > clock_timestamp() THEN greatest(t.paused_until, clock_timestamp() + $3::interval)
 				ELSE clock_timestamp() + greatest($3::interval, least(interval '5 minutes', interval '1 second' * power(2, least(t.attempts, 9)))) END,
 			pause_reason = excluded.pause_reason
 		RETURNING paused_until - clock_timestamp()`, target, cleanText(reason), min(least, maxLease)).Scan(&pause)
@@ -87,7 +97,7 @@ func (s *Store) PauseTarget(ctx context.Context, target, reason string, least ti
 // may have begun before it.
 func resumeTarget(ctx context.Context, tx pgx.Tx, target string) error {
 	_, err := tx.Exec(ctx, `UPDATE damsync.target SET attempts = 0, paused_until = NULL, pause_reason = ''
-		WHERE name = $1 AND attempts > 0 AND NOT damsync.lasts(paused_until, clock_timestamp())`, target)
+		WHERE name = $1 AND attempts > 0 AND (paused_until IS NULL OR paused_until <= clock_timestamp())`, target)
 	if err != nil {
 		return fmt.Errorf("resume target %s: %w", target, err)
 	}

@@ -29,9 +29,3 @@ type Answered struct {
 
 // Any tells whether the page showed an asset that was waited for.
 func (a Answered) Any() bool { return a.Settled+a.Deeper > 0 }
-
-// Announcement counts changes of assets by whether an event told of them.
-type Announcement struct {
-	Announced, Unannounced int
-	Asset                  string // one that came unannounced
-}

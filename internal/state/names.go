@@ -29,21 +29,24 @@ var (
 // LeaseLeader names the lease of the replica that observes the library.
 const LeaseLeader = "leader"
 
-// Topic says what kind of work a wake-up is about. A wake-up is a hint: who
-// misses one finds the work at the next slow poll.
+// Topic is the kind of work that a wake-up is about. A wake-up is a hint: a process that misses one finds the
+// work at the next slow poll.
 type Topic string
 
 // The topics.
 const (
-	TopicLookup    Topic = "lookup"    // an asset has to be read
-	TopicPlacement Topic = "placement" // a placement is dirty
-	TopicGate      Topic = "gate"      // a removal waits at the gate
-	TopicPlan      Topic = "plan"      // a target has to be planned anew
-	TopicBurst     Topic = "burst"     // events are held back for the poll
-	// TopicReferences: somebody saw that folders, labels or fields have changed. It
-	// is not repeated to who missed it: they are read each hour too.
-	TopicReferences Topic = "references"
+	TopicLookup     Topic = "lookup"     // an asset has to be read
+	TopicPlacement  Topic = "placement"  // a placement is dirty
+	TopicGate       Topic = "guard"      // a removal waits for the removal guard
+	TopicPlan       Topic = "plan"       // a target has to be planned anew
+	TopicBurst      Topic = "burst"      // events are held back for the poll
+	TopicReferences Topic = "references" // folders, labels or fields seem to have changed
 )
+
+// Topics lists all of them.
+func Topics() []Topic {
+	return []Topic{TopicLookup, TopicPlacement, TopicGate, TopicPlan, TopicBurst, TopicReferences}
+}
 
 // GateAnswer is what becomes of the removals that wait at a target.
 type GateAnswer string

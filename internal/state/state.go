@@ -98,7 +98,7 @@ type Lookup struct {
 	Attempts    int
 }
 
-// LongestWait is the longest that a lookup waits for its next attempt.
+// LongestWait is the longest that a lookup or a placement waits for its next attempt.
 const LongestWait = 6 * time.Hour
 
 // Reading is what a lookup found.
