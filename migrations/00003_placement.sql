@@ -114,7 +114,7 @@ CREATE TABLE damsync.verification (
     changed    bigint NOT NULL,
     orphaned   bigint NOT NULL,
     foreign_objects bigint NOT NULL,
-    unjudged   bigint NOT NULL                   -- could not be looked at
+    unverified   bigint NOT NULL                   -- could not be looked at
 );
 
 -- What it found. Rows of a run that is not the verification's are of one that
@@ -123,7 +123,7 @@ CREATE TABLE damsync.drift (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id   bigint NOT NULL,
     target   text NOT NULL,
-    kind     text NOT NULL CHECK (kind IN ('missing', 'changed', 'orphaned', 'foreign', 'unjudged')),
+    kind     text NOT NULL CHECK (kind IN ('missing', 'changed', 'orphaned', 'foreign', 'unverified')),
     asset_id text NOT NULL,                      -- empty: foreign
     path     text NOT NULL,
     differs  text NOT NULL,

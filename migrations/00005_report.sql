@@ -71,7 +71,7 @@ JOIN damsync.verification v ON v.target = d.target AND v.run_id = d.run_id
 LEFT JOIN damsync.asset a ON a.id = d.asset_id;
 
 CREATE VIEW report.verifications AS
-SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unjudged FROM damsync.verification OFFSET 0;
+SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unverified FROM damsync.verification OFFSET 0;
 
 CREATE VIEW report.audits AS
 SELECT r.id, a.scope, r.state, r.requested_by, r.started_at, r.ended_at, r.requests, a.windows, r.seen, a.missing, a.surplus, a.hidden,

@@ -124,13 +124,13 @@ func (s *Store) AddDrift(ctx context.Context, run state.Run, target string, foun
 func (s *Store) EndVerification(ctx context.Context, v state.Verification) error {
 	return s.inTx(ctx, "end verification of "+v.Target, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO damsync.verification (target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unjudged)
+			INSERT INTO damsync.verification (target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unverified)
 			VALUES ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (target) DO UPDATE SET run_id = excluded.run_id, depth = excluded.depth, started_at = excluded.started_at,
 				ended_at = excluded.ended_at, listed = excluded.listed, missing = excluded.missing, changed = excluded.changed,
-				orphaned = excluded.orphaned, foreign_objects = excluded.foreign_objects, unjudged = excluded.unjudged`,
+				orphaned = excluded.orphaned, foreign_objects = excluded.foreign_objects, unverified = excluded.unverified`,
 			v.Target, v.RunID, v.Depth, v.StartedAt, v.Listed, v.Counts[state.DriftMissing], v.Counts[state.DriftChanged],
-			v.Counts[state.DriftOrphaned], v.Counts[state.DriftForeign], v.Counts[state.DriftUnjudged])
+			v.Counts[state.DriftOrphaned], v.Counts[state.DriftForeign], v.Counts[state.DriftUnverified])
 		if err != nil {
 			return err
 		}
@@ -145,17 +145,17 @@ func (s *Store) EndVerification(ctx context.Context, v state.Verification) error
 // Verifications reads the last verification of each target, ordered by name.
 func (s *Store) Verifications(ctx context.Context) ([]state.Verification, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT target, depth, run_id, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unjudged FROM damsync.verification ORDER BY target`)
+		SELECT target, depth, run_id, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unverified FROM damsync.verification ORDER BY target`)
 	if err != nil {
 		return nil, fmt.Errorf("read verifications: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Verification, error) {
 		v := state.Verification{Counts: state.DriftCounts{}}
-		var missing, changed, orphaned, foreign, unjudged int64
-		err := row.Scan(&v.Target, &v.Depth, &v.RunID, &v.StartedAt, &v.EndedAt, &v.Listed, &missing, &changed, &orphaned, &foreign, &unjudged)
+		var missing, changed, orphaned, foreign, unverified int64
+		err := row.Scan(&v.Target, &v.Depth, &v.RunID, &v.StartedAt, &v.EndedAt, &v.Listed, &missing, &changed, &orphaned, &foreign, &unverified)
 		v.Counts[state.DriftMissing], v.Counts[state.DriftChanged] = missing, changed
 		v.Counts[state.DriftOrphaned], v.Counts[state.DriftForeign] = orphaned, foreign
-		v.Counts[state.DriftUnjudged] = unjudged
+		v.Counts[state.DriftUnverified] = unverified
 		return v, err
 	})
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Store) PendingLookups(ctx context.Context, ids []string) (int, error) {
 // order in which it was found: asset and path. after is the last answer's last, 0 at
 // the beginning.
 func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (found []state.Drift, last int64, err error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, asset_id, path FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind NOT IN ('foreign', 'unjudged') ORDER BY id LIMIT $4`,
+	rows, err := s.pool.Query(ctx, `SELECT id, asset_id, path FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind NOT IN ('foreign', 'unverified') ORDER BY id LIMIT $4`,
 		run.ID, target, after, limit)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read drift at %s: %w", target, err)

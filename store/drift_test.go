@@ -23,7 +23,7 @@ func placedStore(t *testing.T) (*Store, state.Run) {
 	for _, w := range work {
 		must(t, s.FinishPlacement(t.Context(), w, done(w)))
 	}
-	run, err := s.StartRun(t.Context(), "verify", "test", time.Minute)
+	run, err := s.StartRun(t.Context(), "verify", "test", time.Minute, 0)
 	must(t, err)
 	return s, run
 }
@@ -80,7 +80,7 @@ func TestDriftIsReplacedWhole(t *testing.T) {
 	}
 	_, err := s.FinishRun(t.Context(), run, "")
 	must(t, err)
-	next, err := s.StartRun(t.Context(), "verify", "test", time.Minute)
+	next, err := s.StartRun(t.Context(), "verify", "test", time.Minute, 0)
 	must(t, err)
 	b := driftOf(t, s, state.DriftChanged, "b")
 	must(t, s.AddDrift(t.Context(), next, "brand", []state.Drift{b}))

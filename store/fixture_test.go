@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/state"
 )
@@ -26,8 +27,10 @@ func second(n int) time.Time {
 	return time.Date(2026, 3, 1, 12, 0, n, 0, time.UTC)
 }
 
-func swept() state.Observation  { return state.Observation{Kind: "sweep"} }
-func polled() state.Observation { return state.Observation{Kind: "incremental"} }
+func swept() state.Observation { return state.Observation{Kind: "sweep", Class: grant.Sweep} }
+func polled() state.Observation {
+	return state.Observation{Kind: "incremental", Class: grant.Incremental}
+}
 
 // summary is a list row as the library gives it.
 func summary(id string, changes ...func(*library.Asset)) library.Asset {

@@ -51,7 +51,7 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 // wantReported asks for the asset of an event. Only its own 404 tells of a removal; anything
 // else may be held back to be read with others, or because the asset was read just now.
 func wantReported(ctx context.Context, tx pgx.Tx, e Event) error {
-	w := wish{obs: state.Observation{Kind: state.KindWebhook}, class: grant.Webhook}
+	w := wish{obs: state.Observation{Kind: state.KindWebhook, Class: grant.Webhook}, class: grant.Webhook}
 	ref := []state.Ref{{ID: e.AssetID, Type: e.AssetType, Self: e.Self}}
 	if e.Name == eventAssetRemoved {
 		w.gone = true

@@ -40,6 +40,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Lookup, error) {
 		var l state.Lookup
 		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Mirrored, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
+		l.Observation.Class = l.Class
 		return l, err
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func TestPlacementsAreClaimedOnce(t *testing.T) {
 func TestUrgentPlacementsGoFirst(t *testing.T) {
 	_, _, s := planned(t, "bulk1", "bulk2")
 	apply(t, s, second(1), nil, summary("edited"))
-	must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "webhook"}, []string{"edited"}, everything("brand")))
+	must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "webhook", Class: grant.Webhook}, []string{"edited"}, everything("brand")))
 	work := claimWork(t, s, "brand", 1)
 	if len(work) != 1 || work[0].AssetID != "edited" || work[0].Class != grant.Webhook {
 		t.Errorf("claimed %+v", work)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/state"
 )
@@ -55,7 +54,7 @@ func (s *Store) planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation
 	if err := failures.write(ctx, tx, ids); err != nil {
 		return err
 	}
-	if err := writePlacements(ctx, tx, urgencyOf(obs), changes); err != nil {
+	if err := writePlacements(ctx, tx, obs.Class.Rank(), changes); err != nil {
 		return err
 	}
 	return wantDetails(ctx, tx, obs, wanted)
@@ -127,18 +126,6 @@ func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []asse
 		}
 	}
 	return notify(ctx, tx, state.TopicPlacement)
-}
-
-// urgencyOf is the position of the observation's class: what an editor just did goes before a backfill.
-func urgencyOf(obs state.Observation) int {
-	switch obs.Kind {
-	case string(grant.Webhook):
-		return grant.Webhook.Rank()
-	case string(grant.Incremental):
-		return grant.Incremental.Rank()
-	default:
-		return grant.Sweep.Rank()
-	}
 }
 
 // PlanAssets judges ids anew. Each is locked while it is judged.

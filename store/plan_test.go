@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/pgtest"
 	"damsync/internal/state"
@@ -201,16 +202,16 @@ func TestUrgencyOfAPendingPlacementIsKept(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("x"))
-	urgency := func(obs string, path string) int {
+	urgency := func(class grant.Class, path string) int {
 		t.Helper()
-		must(t, s.PlanAssets(t.Context(), state.Observation{Kind: obs}, []string{"x"}, at("brand", func(state.Known) string { return path })))
+		must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "test", Class: class}, []string{"x"}, at("brand", func(state.Known) string { return path })))
 		return query[int](t, pool, `SELECT urgency FROM damsync.placement`)
 	}
-	if got := []int{urgency("sweep", "/1"), urgency("incremental", "/2"), urgency("webhook", "/3"), urgency("plan", "/4")}; !gocmp.Equal(got, []int{5, 2, 0, 0}) {
+	if got := []int{urgency(grant.Sweep, "/1"), urgency(grant.Incremental, "/2"), urgency(grant.Manual, "/3"), urgency(grant.Webhook, "/4"), urgency(grant.Sweep, "/5")}; !gocmp.Equal(got, []int{5, 2, 1, 0, 0}) {
 		t.Errorf("urgencies %v", got)
 	}
 	place(t, s, "brand")
-	if got := urgency("plan", "/5"); got != 5 {
+	if got := urgency(grant.Sweep, "/6"); got != 5 {
 		t.Errorf("urgency %d of new bulk work", got)
 	}
 }

@@ -13,11 +13,14 @@ import (
 	"damsync/internal/state"
 )
 
-// StartRun begins a run of kind, or goes on with one that its process left
-// unfinished (Resumed, with its cursor). ErrRunning: another process is at it.
-func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease time.Duration) (state.Run, error) {
+// StartRun starts a run of kind, or resumes one that another process left unfinished less than resumable ago (Resumed,
+// with its cursor). An older one is failed. ErrRunning: another process is running it.
+func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease, resumable time.Duration) (state.Run, error) {
 	run := state.Run{Kind: kind}
 	err := s.inTx(ctx, "start "+kind, func(tx pgx.Tx) error {
+		if err := s.failAbandoned(ctx, tx, kind, resumable); err != nil {
+			return err
+		}
 		err := tx.QueryRow(ctx, `
 			UPDATE damsync.run SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval
 			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2)
@@ -39,6 +42,26 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease ti
 		return err
 	})
 	return run, err
+}
+
+// failAbandoned fails the unfinished run of kind when no process has its lease and it began longer than resumable ago.
+func (s *Store) failAbandoned(ctx context.Context, tx pgx.Tx, kind string, resumable time.Duration) error {
+	var id int64
+	err := tx.QueryRow(ctx, `
+		UPDATE damsync.run SET state = 'failed', error = 'left unfinished', ended_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL
+		WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2)
+			AND started_at <= clock_timestamp() - $3::interval
+		RETURNING id`, kind, s.id, resumable).Scan(&id)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("fail abandoned run: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM damsync.suspect WHERE run_id = $1`, id); err != nil {
+		return fmt.Errorf("clear suspects: %w", err)
+	}
+	return nil
 }
 
 // RecordProgress makes durable how far the run got, and renews its lease. ErrLeaseLost: another
@@ -88,7 +111,7 @@ func (s *Store) FinishRun(ctx context.Context, run state.Run, class grant.Class)
 			return err
 		}
 		n = len(refs)
-		if err := want(ctx, tx, state.Observation{Kind: run.Kind, RunID: run.ID}, class, true, refs); err != nil {
+		if err := want(ctx, tx, state.Observation{Kind: run.Kind, RunID: run.ID, Class: class}, class, true, refs); err != nil {
 			return err
 		}
 		return s.endRun(ctx, tx, run, "done", "")

@@ -15,7 +15,7 @@ import (
 
 func startRun(t *testing.T, s *Store) state.Run {
 	t.Helper()
-	run, err := s.StartRun(t.Context(), "sweep", "cron", time.Minute)
+	run, err := s.StartRun(t.Context(), "sweep", "cron", time.Minute, time.Hour)
 	must(t, err)
 	return run
 }
@@ -32,7 +32,7 @@ func TestRunIsContinued(t *testing.T) {
 	progress := state.Progress{Requests: 3, Seen: 200, Changed: 7, Suspects: []string{"x", "y"}, Cursor: json.RawMessage(`{"to": 5}`)}
 	must(t, a.RecordProgress(t.Context(), run, progress, time.Minute))
 	must(t, a.RecordProgress(t.Context(), run, state.Progress{Requests: 1, Suspects: []string{"x"}}, time.Minute))
-	if _, err := b.StartRun(t.Context(), "sweep", "cli", time.Minute); !errors.Is(err, state.ErrRunning) {
+	if _, err := b.StartRun(t.Context(), "sweep", "cli", time.Minute, time.Hour); !errors.Is(err, state.ErrRunning) {
 		t.Errorf("two at once: %v", err)
 	}
 	if has, err := b.HasRunning(t.Context(), "sweep"); err != nil || !has {
@@ -65,6 +65,29 @@ func TestRunIsContinued(t *testing.T) {
 	}
 	if _, err := a.RunTotals(t.Context(), -1); err == nil {
 		t.Error("totals of a run that never was")
+	}
+}
+
+// A run that its process left unfinished for longer than it may be resumed fails, and a new one starts.
+func TestAbandonedRunIsStartedAnew(t *testing.T) {
+	pool, clock := fakeClock(t, soon())
+	a, b := New(pool, "a"), New(pool, "b")
+	run := startRun(t, a)
+	must(t, a.RecordProgress(t.Context(), run, state.Progress{Suspects: []string{"x"}, Cursor: json.RawMessage(`{"to": 5}`)}, time.Minute))
+	clock.advance(2 * time.Hour)
+	next := startRun(t, b)
+	if next.ID == run.ID || next.Resumed || string(next.Cursor) != "{}" {
+		t.Errorf("run %+v after %+v", next, run)
+	}
+	if got := query[string](t, pool, `SELECT concat_ws(' ', state, error) FROM damsync.run WHERE id = $1`, run.ID); got != "failed left unfinished" {
+		t.Errorf("the old run: %q", got)
+	}
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.suspect`); n != 0 {
+		t.Errorf("%d suspects of the old run are left", n)
+	}
+	must(t, b.LeaveRun(t.Context(), next))
+	if third, err := a.StartRun(t.Context(), "sweep", "cron", time.Minute, 0); err != nil || third.Resumed {
+		t.Errorf("a kind that cannot be resumed: %+v, %v", third, err)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestTakingOverLeavesWhatIsNotVoid(t *testing.T) {
 	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "", 2*state.LongestWait, true))
 	want1(t, s, "working")
 	must(t, s.ExtendLookup(t.Context(), claimOne(t, s), 2*maxLease))
-	if _, err := s.StartRun(t.Context(), "sweep", "cron", 2*maxLease); err != nil {
+	if _, err := s.StartRun(t.Context(), "sweep", "cron", 2*maxLease, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.PauseTarget(t.Context(), "shop", "down", 2*maxLease); err != nil {

@@ -8,10 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/robfig/cron/v3"
+
 	"damsync/cmp"
 	"damsync/cmp/cmpsim"
 	"damsync/internal/grant"
 	"damsync/sync/audit"
+	"damsync/sync/observe"
+	"damsync/sync/source"
 )
 
 // resting is a world whose replica does nothing by itself any more but look up and push.
@@ -21,9 +25,9 @@ func resting(t *testing.T, assets int) (*world, *replica) {
 	return w, r
 }
 
-func (r *replica) audit(t *testing.T) (AuditResult, error) {
+func (r *replica) audit(t *testing.T) (observe.AuditResult, error) {
 	t.Helper()
-	return r.engine.Audit(t.Context(), AuditOptions{Class: grant.Manual, RequestedBy: "test"})
+	return r.engine.auditor.Audit(t.Context(), observe.AuditOptions{Class: grant.Manual, RequestedBy: "test"})
 }
 
 // removed waits for all lookups and lists what the mirror takes for removed.
@@ -81,7 +85,7 @@ func TestCancelledPairIsFoundInTurn(t *testing.T) {
 	}
 	for range 6 { // days: some seconds hold several pages
 		w.allTurnsDue()
-		if err := r.engine.auditTurns(t.Context()); err != nil {
+		if err := r.engine.auditor.AuditWindows(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,42 +117,37 @@ func TestFalseSuspectsAreNotRemoved(t *testing.T) {
 	}
 }
 
-// A library that counts to a limit is audited in windows under it.
-func TestAuditUnderACap(t *testing.T) {
-	w, r := resting(t, 1500)
-	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultTotalCap, Value: 400, Path: "/v3/assets"}); err != nil {
+// A library that cannot be audited is swept by the fallback schedule; one that can is not.
+func TestUncountableLibraryIsSwept(t *testing.T) {
+	w, r := resting(t, 330)
+	r.stop()
+	next := w.replica()
+	if err := next.engine.CheckRules(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	gone := anyOf(w.wanted("brand"))
-	if err := w.sim.BulkDelete([]string{gone}); err != nil {
+	always, err := cron.ParseStandard("@every 1s")
+	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := r.audit(t)
-	if err != nil || result.Cap != 400 || result.Missing != 1 || result.CompleteAt.IsZero() || len(result.Notes) == 0 || result.Requests > 40 {
-		t.Errorf("%+v, %v", result, err)
+	next.engine.sweeper.Fallback = always
+	w.exec(`UPDATE damsync.observation SET last_success = last_success - interval '1 hour' WHERE kind = 'sweep'`)
+	swept := func() int {
+		return query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'sweep' AND state = 'done'`)
 	}
-	if got := w.removed(); !slices.Equal(got, []string{gone}) {
-		t.Errorf("removed %v, want %s", got, gone)
+	before := swept()
+	step := next.engine.sweeper.Step(nil)
+	if _, err := step(t.Context()); err != nil || swept() != before {
+		t.Fatalf("a library that can be audited is swept: %v", err)
 	}
-	if again, err := r.audit(t); err != nil || again.Missing != 0 || again.CompleteAt.IsZero() || again.Requests > 12 {
-		t.Errorf("the next one, which knows the cap: %+v, %v", again, err)
-	}
-	// Once the library counts further, its counts tell again that something is missing.
-	w.sim.ClearFaults()
-	if err := w.sim.BulkDelete([]string{anyOf(w.wanted("brand"))}); err != nil {
+	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultTotalMissing, Path: "/v3/assets"}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("an audit that counts ask for", time.Minute, func() error {
-		w.exec(`DELETE FROM damsync.lookup`) // what the page itself shows to be missing explains nothing here
-		if err := r.engine.Poll(t.Context()); err != nil {
-			return err
-		}
-		begun := query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'audit' AND requested_by = 'counts'`)
-		if !r.engine.auditAsked.Load() && begun == 0 {
-			return errors.New("counts that differ ask for none after the limit is gone")
-		}
-		return nil
-	})
+	if _, err := next.audit(t); !errors.Is(err, audit.ErrUncountable) {
+		t.Fatal(err)
+	}
+	if _, err := step(t.Context()); err != nil || swept() != before+1 {
+		t.Errorf("%d sweeps, want one more than %d: %v", swept(), before, err)
+	}
 }
 
 // From counts that are none nothing is inferred.
@@ -172,7 +171,7 @@ func TestUncountableLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			result, err := r.audit(t)
-			if !errors.Is(err, audit.ErrUncountable) || !result.CompleteAt.IsZero() || !r.engine.uncountable.Load() {
+			if !errors.Is(err, audit.ErrUncountable) || !result.CompleteAt.IsZero() || !r.engine.auditor.Uncountable() {
 				t.Errorf("%+v, %v", result, err)
 			}
 			if result.Requests > 30 {
@@ -196,8 +195,8 @@ func TestDeferredAuditKeepsWhatItFound(t *testing.T) {
 	if err := w.sim.BulkDelete(slices.Clone(gone)); err != nil {
 		t.Fatal(err)
 	}
-	left := &refusing{Library: r.engine.lib, left: 12}
-	r.engine.lib = left
+	left := &refusing{Library: r.engine.source.Library, left: 12}
+	r.engine.source.Library = left
 	result, err := r.audit(t)
 	var deferred *grant.Deferred
 	if !errors.As(err, &deferred) || result.Suspects == 0 || !result.CompleteAt.IsZero() {
@@ -216,8 +215,8 @@ func TestDeferredAuditKeepsWhatItFound(t *testing.T) {
 // A quota that each time ends before the windows do gets through them all the same.
 func TestTurnsGoOnUnderAScarceQuota(t *testing.T) {
 	w, r := resting(t, 700)
-	left := &refusing{Library: r.engine.lib}
-	r.engine.lib = left
+	left := &refusing{Library: r.engine.source.Library}
+	r.engine.source.Library = left
 	counted := func() (n, all int) {
 		err := w.pool.QueryRow(t.Context(), `SELECT count(counted_at), count(*) FROM damsync.audit_window`).Scan(&n, &all)
 		if err != nil {
@@ -228,7 +227,7 @@ func TestTurnsGoOnUnderAScarceQuota(t *testing.T) {
 	for before, tries := -1, 0; ; tries++ {
 		w.allTurnsDue()
 		left.left = 4 // finding out how bounds are read takes two
-		err := r.engine.auditTurns(t.Context())
+		err := r.engine.auditor.AuditWindows(t.Context())
 		n, all := counted()
 		if n == all {
 			if tries < 2 {
@@ -253,7 +252,7 @@ func (w *world) allTurnsDue() {
 
 // refusing is a library whose quota ends.
 type refusing struct {
-	Library
+	source.Library
 	left int
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"damsync/cmp/cmpsim"
 	"damsync/store"
+	"damsync/sync/loop"
 	"damsync/sync/plan"
 )
 
@@ -31,11 +32,11 @@ func BenchmarkWebhookToFile(b *testing.B) {
 	}
 	slices.Sort(ids)
 	var took []time.Duration
-	idle := newBell()
+	idle := loop.NewWakeup()
 	b.ResetTimer()
 	for n := range max(30, b.N) {
 		id := ids[n%len(ids)]
-		_ = idle.wait(b.Context(), 700*time.Millisecond) // until the second of the requests before is over
+		_ = idle.Wait(b.Context(), 700*time.Millisecond) // until the second of the requests before is over
 		started := time.Now()
 		var err error
 		if n%2 == 0 {
@@ -65,13 +66,13 @@ func (w *world) arrive(id string) {
 	}
 	want, _ := wantedFile("brand", truth)
 	root := w.root("brand")
-	pause := newBell()
+	pause := loop.NewWakeup()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		got, err := readFile(root, filepath.Join(root, filepath.FromSlash(want.Path)))
 		if err == nil && gocmp.Equal(got, want) {
 			return
 		}
-		_ = pause.wait(context.Background(), time.Millisecond) // never ends with an error
+		_ = pause.Wait(context.Background(), time.Millisecond) // never ends with an error
 	}
 	w.Fatalf("asset %s did not arrive\n%s", id, w.state())
 }

@@ -132,7 +132,7 @@ func TestRuleWithAnUnknownName(t *testing.T) {
 	if err := w.sim.RenameLabel("Status", "Approved", "Released"); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.engine.RefreshReferences(t.Context(), "manual"); err != nil {
+	if err := r.engine.references.Refresh(t.Context(), "manual"); err != nil {
 		t.Fatal(err)
 	}
 	w.sweep(r)
@@ -148,7 +148,7 @@ func TestRuleWithAnUnknownName(t *testing.T) {
 	if err := w.sim.EditTitle(anyOf(held), "While the rule did not run"); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.engine.RefreshReferences(t.Context(), "manual"); err != nil {
+	if err := r.engine.references.Refresh(t.Context(), "manual"); err != nil {
 		t.Fatal(err)
 	}
 	w.rest()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"damsync/internal/grant"
+	"damsync/sync/observe"
 )
 
 // A library is mirrored and pushed from nothing.
@@ -101,11 +102,11 @@ func (w *world) sweep(r *replica) {
 	w.Helper()
 	w.eventually("sweep", 60*time.Second, func() error {
 		w.hurry()
-		if !r.engine.rulesKnown() {
+		if !r.engine.rules.Known() {
 			return errors.New("the rules are not known")
 		}
 		began := query[time.Time](w, `SELECT clock_timestamp()`)
-		p, err := r.engine.Sweep(context.Background(), SweepOptions{Class: grant.Sweep, RequestedBy: "test", AllSuspects: true})
+		p, err := r.engine.sweeper.Sweep(context.Background(), observe.SweepOptions{Class: grant.Sweep, RequestedBy: "test", AllSuspects: true})
 		if err != nil {
 			return err
 		}

@@ -144,7 +144,8 @@ func (e *Engine) wireObservations(o Options) {
 		Mirror: m, Queue: o.Stores.Lookups, Newest: e.poller.Newest, Workers: o.LookupWorkers, SlowPoll: o.SlowPoll, Wakeup: loop.NewWakeup(),
 	}
 	e.sweeper = &observe.Sweeper{
-		Mirror: m, Runs: o.Stores.Audits, Poller: e.poller, MonthLimit: o.MonthLimit, Uncountable: e.auditor.Uncountable, Wakeup: loop.NewWakeup(),
+		Mirror: m, Runs: o.Stores.Audits, Poller: e.poller, MonthLimit: o.MonthLimit, Uncountable: e.auditor.Uncountable,
+		Fallback: e.schedules.uncountable, Wakeup: loop.NewWakeup(),
 	}
 	if o.Budget != nil {
 		e.refresher = &observe.Refresher{Details: o.Stores.Details, Budget: o.Budget, Rules: e.rules, Log: o.Log}

@@ -17,6 +17,7 @@ import (
 	"damsync/internal/pgtest"
 	"damsync/internal/secret"
 	"damsync/store"
+	"damsync/sync/loop"
 	"damsync/sync/plan"
 )
 
@@ -212,7 +213,7 @@ func query[T any](w *world, sql string, args ...any) T {
 func (w *world) eventually(what string, patience time.Duration, check func() error) {
 	w.Helper()
 	deadline := time.Now().Add(patience)
-	pause := newBell()
+	pause := loop.NewWakeup()
 	for {
 		err := check()
 		if err == nil {
@@ -221,7 +222,7 @@ func (w *world) eventually(what string, patience time.Duration, check func() err
 		if time.Now().After(deadline) {
 			w.Fatalf("%s: not within %s: %v\n%s", what, patience, err, head(w.state(), 4000))
 		}
-		_ = pause.wait(context.Background(), 40*time.Millisecond) // never ends with an error
+		_ = pause.Wait(context.Background(), 40*time.Millisecond) // never ends with an error
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"damsync/cmp/cmpsim"
+	"damsync/sync/loop"
 )
 
 // histories checks a property on few histories, since each costs seconds; -rapid.checks asks
@@ -166,7 +167,7 @@ func (h *history) step() {
 
 // pause lets the replicas work.
 func (h *history) pause() {
-	_ = newBell().wait(h.rt.Context(), time.Duration(rapid.IntRange(0, 250).Draw(h.rt, "pause"))*time.Millisecond) // ends with the test
+	_ = loop.NewWakeup().Wait(h.rt.Context(), time.Duration(rapid.IntRange(0, 250).Draw(h.rt, "pause"))*time.Millisecond) // ends with the test
 }
 
 // edit does one edit, with what it takes out of the selection noted.

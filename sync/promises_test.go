@@ -13,6 +13,7 @@ import (
 	"damsync/cmp/cmpsim"
 	"damsync/internal/state"
 	"damsync/store"
+	"damsync/sync/observe"
 	"damsync/sync/plan"
 )
 
@@ -53,8 +54,8 @@ func TestFailingUpstreamRemovesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			outcomes := []error{
-				r.engine.Poll(ctx), r.engine.RefreshReferences(ctx, "manual"),
-				second(r.engine.Sweep(ctx, SweepOptions{Class: "sweep"})),
+				r.engine.poller.Poll(ctx), r.engine.references.Refresh(ctx, "manual"),
+				second(r.engine.sweeper.Sweep(ctx, observe.SweepOptions{Class: "sweep"})),
 			}
 			if n := query[int](w, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n > 0 {
 				t.Errorf("%d assets were taken for removed (%v)", n, outcomes)
@@ -268,19 +269,19 @@ func (w *world) unchangedCostsNothing() {
 	w.hurried()
 	before, calls := w.rows(), w.adapters.calls.Load()
 	w.sim.ResetCounters()
-	p, err := r.engine.Sweep(ctx, SweepOptions{Class: "sweep"})
+	p, err := r.engine.sweeper.Sweep(ctx, observe.SweepOptions{Class: "sweep"})
 	if err != nil || p.Changed != 0 || p.Suspects != 0 {
 		w.Fatalf("sweep %+v, %v", p, err)
 	}
 	for range 3 {
-		if err := r.engine.Poll(ctx); err != nil {
+		if err := r.engine.poller.Poll(ctx); err != nil {
 			w.Fatalf("%v", err)
 		}
 	}
-	if err := r.engine.RefreshReferences(ctx, "manual"); err != nil {
+	if err := r.engine.references.Refresh(ctx, "manual"); err != nil {
 		w.Fatalf("%v", err)
 	}
-	if err := r.engine.PlanStale(ctx); err != nil {
+	if err := r.engine.planner.PlanStale(ctx); err != nil {
 		w.Fatalf("%v", err)
 	}
 	if after := w.rows(); after != before {
@@ -388,8 +389,8 @@ func TestEventsAreStoredBeforeTheyAreAcknowledged(t *testing.T) {
 func TestSweepResumesAtItsCursor(t *testing.T) {
 	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 1500}})
 	whole := query[int](w, `SELECT requests::int FROM damsync.run`)
-	var at SweepProgress
-	_, err := r.engine.Sweep(t.Context(), SweepOptions{Class: "sweep", Progress: func(p SweepProgress) {
+	var at observe.SweepProgress
+	_, err := r.engine.sweeper.Sweep(t.Context(), observe.SweepOptions{Class: "sweep", Progress: func(p observe.SweepProgress) {
 		if p.Requests == 8 {
 			at = p
 			r.life.end()
@@ -401,7 +402,7 @@ func TestSweepResumesAtItsCursor(t *testing.T) {
 	r.kill()
 	w.sim.ResetCounters()
 	next := w.replica()
-	p, err := next.engine.Sweep(t.Context(), SweepOptions{Class: "sweep"})
+	p, err := next.engine.sweeper.Sweep(t.Context(), observe.SweepOptions{Class: "sweep"})
 	if err != nil || !p.Resumed || p.RunID != at.RunID {
 		t.Fatalf("%+v, %v; want run %d to go on", p, err, at.RunID)
 	}

@@ -1,15 +1,16 @@
 package sync
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"github.com/rs/zerolog"
 
 	"damsync/cmp/cmpsim"
 	"damsync/internal/grant"
-	"damsync/internal/state"
+	"damsync/sync/observe"
 	"damsync/sync/plan"
 )
 
@@ -27,9 +28,8 @@ func TestRefreshFindsSilentChanges(t *testing.T) {
 	}
 	w.sim.ResetCounters()
 	w.adapters.calls.Store(0)
-	relied := query[int](w, `SELECT count(*) FROM damsync.asset_detail`)
-	var after state.LastReading
-	if err := r.engine.refresh(t.Context(), &after, relied); err != nil {
+	silently := &observe.Refresher{Details: w.store, Budget: unlimited{}, Rules: r.engine.rules, Log: zerolog.Nop()}
+	if _, err := silently.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.converge()
@@ -46,8 +46,7 @@ func TestRefreshFindsSilentChanges(t *testing.T) {
 		t.Errorf("%d details that the target relies on are old", n)
 	}
 	w.sim.ResetCounters()
-	after = state.LastReading{}
-	if err := r.engine.refresh(t.Context(), &after, relied); err != nil {
+	if _, err := silently.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.converge()
@@ -61,8 +60,7 @@ func TestRefreshingOnTheLeader(t *testing.T) {
 	w, r := quiet(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 60}})
 	w.exec(`UPDATE damsync.asset_detail SET read_at = read_at - interval '3 days'`)
 	w.exec(`UPDATE damsync.asset_fields SET read_at = read_at - interval '3 days'`)
-	var after state.LastReading
-	if _, err := r.engine.refreshStep(t.Context(), &after); err != nil {
+	if _, err := r.engine.refresher.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("refresh", 30*time.Second, func() error {
@@ -77,24 +75,9 @@ func TestRefreshingOnTheLeader(t *testing.T) {
 	}
 }
 
-// The refresh never takes more of a day than its share, however often it asks.
-func TestRefreshRoom(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		now := time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC)
-		end := now.AddDate(0, 0, 1)
-		now = now.Add(time.Duration(rapid.IntRange(0, 1439).Draw(t, "minute")) * time.Minute)
-		surplus, per := rapid.Int64Range(0, 200_000).Draw(t, "surplus"), rapid.Int64Range(1, 2).Draw(t, "per asset")
-		spent := int64(0)
-		for now.Before(end) {
-			n, wait := refreshRoom(grant.Allowance{Surplus: surplus - spent, Today: surplus - spent, Until: end}, now, per)
-			if n < 0 || wait <= 0 {
-				t.Fatalf("%d assets, wait %s", n, wait)
-			}
-			spent += int64(n) * per
-			now = now.Add(wait)
-		}
-		if spent > surplus {
-			t.Fatalf("%d of %d were spent", spent, surplus)
-		}
-	})
+// unlimited is a budget that has enough of everything.
+type unlimited struct{}
+
+func (unlimited) Allowance(context.Context, grant.Class) (grant.Allowance, error) {
+	return grant.Allowance{Today: 1 << 40, Surplus: 1 << 40, Until: time.Now().Add(24 * time.Hour)}, nil
 }

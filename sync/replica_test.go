@@ -64,12 +64,21 @@ func (w *world) replica() *replica {
 	r.transport = &http.Transport{DialContext: r.life.dial, MaxIdleConnsPerHost: 16}
 	s := store.New(r.pool, r.id)
 	client := r.client(s)
-	r.engine = New(Options{
-		Library: client, Store: s, Instance: w.instance, Targets: r.targets(), Log: testLog(), Schedule: w.schedule,
-		SlowPoll: 250 * time.Millisecond, MonthLimit: w.month, PerSecond: w.ledger.PerSecond,
-		Depth: s, Budget: s.Ledger(w.ledger),
+	r.engine, err = New(Options{
+		Library: client, Stores: storesOf(s), Instance: w.instance, Targets: r.targets(), Log: testLog(), Schedule: w.schedule,
+		SlowPoll: 250 * time.Millisecond, MonthLimit: w.month, Budget: s.Ledger(w.ledger),
 	})
+	if err != nil {
+		w.Fatalf("%v", err)
+	}
 	return r
+}
+
+func storesOf(s *store.Store) Stores {
+	return Stores{
+		Lease: s, Wakeups: s, Plan: s, References: s, Preview: s, Mirror: s, Polls: s, Bursts: s, Lookups: s, Audits: s, Details: s,
+		Push: s, Guard: s, Backlog: s, Runs: s, Drift: s, Repairs: s,
+	}
 }
 
 // testLog is silent unless DAMSYNC_TEST_LOG names a level.

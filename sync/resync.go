@@ -29,7 +29,13 @@ type ResyncProgress struct {
 	Phase   string // references, sweep, details, targets
 	Sweep   observe.SweepProgress
 	Backlog state.Backlog
+	// Backfill is how far the reading of many details got, as of at most half a minute ago; zero when no
+	// details are left.
+	Backfill state.Backfill
 }
+
+// backfillGap is the least time between two counts of the backfill.
+const backfillGap = 30 * time.Second
 
 // ResyncResult is the outcome of a resync.
 type ResyncResult struct {
@@ -102,9 +108,16 @@ func (e *Engine) waitForWork(ctx context.Context, o ResyncOptions, sweep observe
 			targets = append(targets, t.Rule.Name())
 		}
 	}
+	p, counted := ResyncProgress{Phase: "targets", Sweep: sweep}, time.Time{}
 	return e.backlog.Wait(ctx, backlog.Options{
 		Targets: targets, AssetID: o.AssetID, Poll: o.Poll, Patience: o.Patience,
-		Progress: func(b state.Backlog) { o.Progress(ResyncProgress{Phase: "targets", Sweep: sweep, Backlog: b}) },
+		Progress: func(b state.Backlog) {
+			if p.Backlog = b; time.Since(counted) > backfillGap {
+				counted = time.Now()
+				p.Backfill, _ = e.stores.Details.Backfill(ctx) // a failing database ends the wait by itself
+			}
+			o.Progress(p)
+		},
 	})
 }
 

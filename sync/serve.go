@@ -90,7 +90,6 @@ func (e *Engine) Steps() []Step {
 }
 
 func (e *Engine) leaderSteps() []Step {
-	e.sweeper.Fallback = e.schedules.uncountable
 	steps := []Step{
 		{Name: "burst", doing: "poll a burst of events", Run: e.bursts.Step, wakeup: e.bursts.Wakeup},
 		{Name: "incremental", doing: "poll the library", Run: e.poller.Step(e.schedules.incremental), wakeup: e.poller.Wakeup},

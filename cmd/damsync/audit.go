@@ -12,6 +12,7 @@ import (
 	"damsync/internal/state"
 	"damsync/sync"
 	"damsync/sync/audit"
+	"damsync/sync/observe"
 )
 
 func newAudit(p process) *cobra.Command {
@@ -46,11 +47,11 @@ deferred by quota, 4 done with failed placements, 5 removals held for approval.`
 				return err
 			}
 			progress := newProgress(p.stderr)
-			var result sync.AuditResult
+			var result observe.AuditResult
 			var left state.Backlog
 			err = a.tellingPauses(cmd.Context(), progress, func(ctx context.Context) (err error) {
-				result, left, err = engine.AuditByHand(ctx,
-					func(r sync.AuditProgress) { progress.say(describeAudit(r)) },
+				result, left, err = engine.Audit(ctx,
+					func(r observe.AuditProgress) { progress.say(describeAudit(r)) },
 					func(b state.Backlog) { progress.say(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
 				return err
 			})
@@ -63,8 +64,8 @@ deferred by quota, 4 done with failed placements, 5 removals held for approval.`
 	return cmd
 }
 
-func describeAudit(r sync.AuditProgress) string {
-	return fmt.Sprintf("auditing: %d requests, %d windows counted, %d missing, %d new", r.Requests, r.Windows, r.Missing, r.Surplus)
+func describeAudit(r observe.AuditProgress) string {
+	return fmt.Sprintf("auditing: %d requests, %d windows counted, %d missing, %d new", r.Requests, r.Windows, r.Missing, r.Extra)
 }
 
 // auditReport is what --json prints.
@@ -77,13 +78,12 @@ type auditReport struct {
 	Hidden     int        `json:"hidden"`
 	Suspects   int        `json:"suspects"`
 	CompleteAt *time.Time `json:"complete_at"` // null: not proven
-	TotalCap   int        `json:"total_cap,omitempty"`
 	Notes      []string   `json:"notes"`
 	Error      string     `json:"error,omitempty"`
 }
 
 // concludeAudit prints the report, of an audit that failed, too.
-func concludeAudit(w io.Writer, asJSON bool, r sync.AuditResult, left state.Backlog, failure error) error {
+func concludeAudit(w io.Writer, asJSON bool, r observe.AuditResult, left state.Backlog, failure error) error {
 	if r.RunID == 0 {
 		return failure
 	}
@@ -107,11 +107,11 @@ func concludeAudit(w io.Writer, asJSON bool, r sync.AuditResult, left state.Back
 	return concludeBacklog(text, left)
 }
 
-func printAudit(w io.Writer, asJSON bool, r sync.AuditResult, failure error) error {
+func printAudit(w io.Writer, asJSON bool, r observe.AuditResult, failure error) error {
 	if asJSON {
 		report := auditReport{
 			RunID: r.RunID, Requests: r.Requests, Windows: r.Windows, Missing: r.Missing, Surplus: r.Surplus, Hidden: r.Hidden,
-			Suspects: r.Suspects, TotalCap: r.Cap, Notes: append([]string{}, r.Notes...),
+			Suspects: r.Suspects, Notes: append([]string{}, r.Notes...),
 		}
 		if !r.CompleteAt.IsZero() {
 			report.CompleteAt = &r.CompleteAt

@@ -15,7 +15,7 @@ import (
 	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/state"
-	"damsync/sync"
+	"damsync/sync/rules"
 )
 
 func newCheck(p process) *cobra.Command {
@@ -110,7 +110,7 @@ func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Cli
 	}
 	for _, t := range a.cfg.Targets {
 		var missing []error
-		for _, m := range sync.MissingNames(t.Rules.References(), names) {
+		for _, m := range rules.MissingNames(t.Rules.References(), names) {
 			missing = append(missing, errors.New(m))
 		}
 		list.result("names that target "+t.Spec.Name+" refers to", errors.Join(missing...))

@@ -16,6 +16,7 @@ import (
 	"damsync/store"
 	"damsync/sync"
 	"damsync/sync/plan"
+	"damsync/sync/source"
 )
 
 // library logs in to the CMP and returns its client; it sends nothing yet.
@@ -51,7 +52,7 @@ func (a *app) login() (*cmp.OAuth, error) {
 }
 
 // engine wires the library, the store and the targets.
-func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error) {
+func (a *app) engine(ctx context.Context, lib source.Library) (*sync.Engine, error) {
 	instance, err := a.store.Instance(ctx)
 	if err != nil {
 		return nil, err
@@ -61,14 +62,21 @@ func (a *app) engine(ctx context.Context, lib sync.Library) (*sync.Engine, error
 		return nil, err
 	}
 	return sync.New(sync.Options{
-		Library: lib, Store: a.store, Instance: instance, Targets: targets, Log: a.log,
+		Library: lib, Stores: storesOf(a.store), Instance: instance, Targets: targets, Log: a.log,
 		Schedule: sync.Schedule{
-			Incremental: a.cfg.Schedule.Incremental, Audit: a.cfg.Schedule.Audit, BackfillOrder: plan.CompileOrder(a.cfg.Schedule.BackfillOrder),
-			Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify,
+			Incremental: a.cfg.Schedule.Incremental, Audit: a.cfg.Schedule.Audit, Sweep: a.cfg.Schedule.Sweep, Verify: a.cfg.Schedule.Verify,
+			BackfillOrder: plan.CompileOrder(a.cfg.Schedule.BackfillOrder),
 		},
-		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth - a.cfg.CMP.RequestsReserved), PerSecond: a.cfg.CMP.RequestsPerSecond,
-		Depth: a.store, Budget: a.store.Ledger(a.quota()),
-	}), nil
+		MonthLimit: int64(a.cfg.CMP.RequestsPerMonth - a.cfg.CMP.RequestsReserved), Budget: a.store.Ledger(a.quota()),
+	})
+}
+
+// storesOf lends the store to every room of the engine.
+func storesOf(s *store.Store) sync.Stores {
+	return sync.Stores{
+		Lease: s, Wakeups: s, Plan: s, References: s, Preview: s, Mirror: s, Polls: s, Bursts: s, Lookups: s, Audits: s, Details: s,
+		Push: s, Guard: s, Backlog: s, Runs: s, Drift: s, Repairs: s,
+	}
 }
 
 // targets makes the adapters, whose options loadConfig has checked.

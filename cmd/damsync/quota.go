@@ -12,7 +12,7 @@ import (
 
 	"damsync/internal/forecast"
 	"damsync/internal/grant"
-	"damsync/sync"
+	"damsync/sync/rules"
 )
 
 func newQuota(p process) *cobra.Command {
@@ -80,7 +80,7 @@ func (a *app) forecast(ctx context.Context) (forecast.Report, error) {
 	return forecast.Of(in), nil
 }
 
-func forecastTarget(t sync.TargetCost) forecast.Target {
+func forecastTarget(t rules.TargetCost) forecast.Target {
 	target := forecast.Target{Name: t.Name, Details: int64(t.Details), Fields: int64(t.Fields), Needs: make([]forecast.Need, len(t.Needs))}
 	for i, n := range t.Needs {
 		target.Needs[i] = forecast.Need{Key: n.Field, Reads: n.Reads, Level: n.Level.String()}

@@ -135,11 +135,11 @@ func describe(r sync.ResyncProgress) string {
 	case r.Phase == "sweep" && r.Sweep.Total >= 0:
 		return fmt.Sprintf("reading the library: %d of %d assets, %d changed, %d requests", r.Sweep.Seen, r.Sweep.Total, r.Sweep.Changed, r.Sweep.Requests)
 	case r.Phase == "targets":
-		b, until := r.Backlog, ""
-		if end := r.Depth.ExpectedEnd; end != nil {
-			until = fmt.Sprintf(" until about %s", moment(end))
+		b, rate := r.Backlog, ""
+		if r.Backfill.Left > 0 {
+			rate = fmt.Sprintf(" (%.0f a minute)", r.Backfill.PerMinute)
 		}
-		return fmt.Sprintf("left: %d to read%s, %d to push, %d at the removal gate; %d failed, %d held", b.Lookups, until, b.Placements, b.Waiting, b.Failed+b.LookupsFailed, b.Held)
+		return fmt.Sprintf("left: %d to read%s, %d to push, %d waiting for the removal guard; %d failed, %d held", b.Lookups, rate, b.Placements, b.Waiting, b.Failed+b.LookupsFailed, b.Held)
 	default:
 		return "reading the library: " + r.Phase
 	}

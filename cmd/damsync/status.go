@@ -64,24 +64,14 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 	return nil
 }
 
-// printDepth tells how old details are, how far the first light got and what webhooks are worth.
+// printDepth shows how old details are and how far the backfill got.
 func printDepth(w io.Writer, d store.Depth) {
 	const day = 24 * 60 * 60
 	for _, l := range d.Levels {
 		fmt.Fprintf(w, "%-9s %d in use; 95 %% of them read within %.1f days, the oldest %.1f days ago\n", l.Level, l.Assets, l.P95/day, l.Oldest/day)
 	}
-	if f := d.FirstLight; f != nil {
-		fmt.Fprintf(w, "depth     %d assets read singly with %d requests, %d left", f.Done, f.Requests, f.Left)
-		if f.ExpectedEnd != nil {
-			fmt.Fprintf(w, "; expected to end %s", moment(f.ExpectedEnd))
-		}
-		fmt.Fprintln(w)
-	}
-	if d.Webhooks.Steps > 0 {
-		fmt.Fprintf(w, "webhooks  announce what the poll finds: its interval is doubled %d times\n", d.Webhooks.Steps)
-	}
-	if d.Webhooks.MissedFor != "" {
-		fmt.Fprintf(w, "webhooks  none announced a change of asset %s, found %s\n", d.Webhooks.MissedFor, moment(d.Webhooks.MissedAt))
+	if b := d.Backfill; b != nil {
+		fmt.Fprintf(w, "backfill  %d details read, %d left, %.0f a minute\n", b.Done, b.Left, b.PerMinute)
 	}
 }
 

@@ -11,19 +11,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"damsync/internal/state"
-	"damsync/sync"
+	"damsync/sync/verify"
 )
 
 func newVerify(p process) *cobra.Command {
 	var file, target string
 	var asJSON bool
-	o := sync.VerifyOptions{RequestedBy: "verify"}
+	o := verify.Options{RequestedBy: "verify"}
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Hold what the targets have against what was put there, and repair it",
 		Long: `verify lists each target and tells what is not as damsync left it: missing,
 changed by somebody, orphaned (ours, but wanted there no more), foreign, and
-unjudged (the target would not let it be looked at). What is on its way just now is
+unverified (the target would not let it be looked at). What is on its way just now is
 no drift. That asks the CMP for nothing; --repair reads from it what it puts again,
 and whether an orphan's asset is gone.
 
@@ -53,14 +53,14 @@ wait for a person. Foreign objects alone are no drift.`,
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&target, "target", "", "only the target `NAME`")
-	cmd.Flags().StringVar((*string)(&o.Depth), "depth", string(sync.DepthToken), "how closely to look: token, hash or readback")
+	cmd.Flags().StringVar((*string)(&o.Depth), "depth", string(verify.DepthToken), "how closely to look: token, hash or readback")
 	cmd.Flags().BoolVar(&o.Repair, "repair", false, "put again what is missing or changed, have the gate judge what is orphaned, and wait")
 	cmd.Flags().BoolVar(&o.All, "all", false, "repair also more than removal_limit allows, and a target that lists nothing")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func runVerify(ctx context.Context, p process, file, target string, o sync.VerifyOptions, asJSON bool) (err error) {
+func runVerify(ctx context.Context, p process, file, target string, o verify.Options, asJSON bool) (err error) {
 	a, err := openApp(ctx, p, appOptions{configFile: file, quiet: true})
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *app) namedTargets(name string) ([]string, error) {
 	return []string{name}, a.knownTarget(name)
 }
 
-func (a *app) verify(ctx context.Context, p process, o sync.VerifyOptions, asJSON bool) error {
+func (a *app) verify(ctx context.Context, p process, o verify.Options, asJSON bool) error {
 	engine, err := a.readingEngine(ctx)
 	if err != nil {
 		return err
@@ -94,11 +94,11 @@ func (a *app) verify(ctx context.Context, p process, o sync.VerifyOptions, asJSO
 	}
 	progress := newProgress(p.stderr)
 	began := time.Now()
-	o.Progress = func(v sync.VerifyProgress) { progress.say(describeVerify(v, began)) }
+	o.Progress = func(v verify.Progress) { progress.say(describeVerify(v, began)) }
 	result, err := engine.Verify(ctx, o)
 	progress.end()
 	switch {
-	case errors.Is(err, sync.ErrDepth):
+	case errors.Is(err, verify.ErrDepth):
 		return usage("%v", err)
 	case errors.Is(err, state.ErrRunning):
 		return errors.New("another process verifies just now; try again when it is done")
@@ -119,7 +119,7 @@ func (a *app) verify(ctx context.Context, p process, o sync.VerifyOptions, asJSO
 	return concludeVerify(p.stdout, result, o.Repair, asJSON)
 }
 
-func describeVerify(v sync.VerifyProgress, began time.Time) string {
+func describeVerify(v verify.Progress, began time.Time) string {
 	if b := v.Backlog; b != nil {
 		return fmt.Sprintf("repairing: %d to push, %d to read, %d at the removal gate; %d failed, %d held", b.Placements, b.Lookups, b.Waiting, b.Failed+b.LookupsFailed, b.Held)
 	}
@@ -158,7 +158,7 @@ type verifiedDrift struct {
 // driftShown is how many objects of a target are printed. report.drift has the rest.
 const driftShown = 200
 
-func (a *app) verifyReport(ctx context.Context, result sync.VerifyResult) (verifyReport, error) {
+func (a *app) verifyReport(ctx context.Context, result verify.Result) (verifyReport, error) {
 	report := verifyReport{Targets: []verifiedTarget{}}
 	for _, t := range result.Targets {
 		v := verifiedTarget{
@@ -168,7 +168,7 @@ func (a *app) verifyReport(ctx context.Context, result sync.VerifyResult) (verif
 		for _, kind := range state.DriftKinds() {
 			v.Found[kind] = t.Counts[kind]
 		}
-		var held *sync.RepairHeld
+		var held *verify.RepairHeld
 		if t.Err != nil {
 			v.Error = t.Err.Error()
 		}
@@ -195,10 +195,10 @@ func (r verifyReport) print(w io.Writer) {
 		_ = tw.Flush() // a broken standard output shows elsewhere
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tUNJUDGED\tREPAIRED\tTO THE GATE\t")
+	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tUNVERIFIED\tREPAIRED\tTO THE GATE\t")
 	for _, t := range r.Targets {
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Depth, t.Listed, t.Found[state.DriftMissing], t.Found[state.DriftChanged],
-			t.Found[state.DriftOrphaned], t.Found[state.DriftForeign], t.Found[state.DriftUnjudged], t.Repaired, t.Retired)
+			t.Found[state.DriftOrphaned], t.Found[state.DriftForeign], t.Found[state.DriftUnverified], t.Repaired, t.Retired)
 	}
 	_ = tw.Flush() // see above
 	for _, t := range r.Targets {
@@ -213,18 +213,18 @@ func (r verifyReport) print(w io.Writer) {
 
 // concludeVerify turns what is left into an exit code: what failed before what
 // waits for a person, before drift that is left.
-func concludeVerify(w io.Writer, result sync.VerifyResult, repair, quiet bool) error {
+func concludeVerify(w io.Writer, result verify.Result, repair, quiet bool) error {
 	var failed, held []error
 	left := int64(0)
 	for _, t := range result.Targets {
-		var asks *sync.RepairHeld
+		var asks *verify.RepairHeld
 		switch {
 		case errors.As(t.Err, &asks):
 			held = append(held, t.Err)
 		case t.Err != nil:
 			failed = append(failed, t.Err)
-		case t.Counts[state.DriftUnjudged] > 0:
-			failed = append(failed, fmt.Errorf("%d objects at %s could not be looked at: see report.drift in the database", t.Counts[state.DriftUnjudged], t.Target))
+		case t.Counts[state.DriftUnverified] > 0:
+			failed = append(failed, fmt.Errorf("%d objects at %s could not be looked at: see report.drift in the database", t.Counts[state.DriftUnverified], t.Target))
 			fallthrough
 		default:
 			left += t.Counts.Differing() - t.Repaired - t.Retired

@@ -11,12 +11,12 @@ const (
 	DriftChanged  DriftKind = "changed"  // it is there, but not as we left it
 	DriftOrphaned DriftKind = "orphaned" // it is ours, and no placement wants it there
 	DriftForeign  DriftKind = "foreign"  // it is somebody else's; never touched
-	DriftUnjudged DriftKind = "unjudged" // the target would not let it be looked at; nothing is inferred
+	DriftUnverified DriftKind = "unverified" // the target would not let it be looked at; nothing is inferred
 )
 
 // DriftKinds lists the kinds in the order in which they are told.
 func DriftKinds() []DriftKind {
-	return []DriftKind{DriftMissing, DriftChanged, DriftOrphaned, DriftForeign, DriftUnjudged}
+	return []DriftKind{DriftMissing, DriftChanged, DriftOrphaned, DriftForeign, DriftUnverified}
 }
 
 // Drift is one object at a target that is not as damsync left it.

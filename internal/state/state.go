@@ -15,6 +15,8 @@ import (
 type Observation struct {
 	Kind  string // KindWebhook and its like
 	RunID int64  // 0 outside a run
+	// Class is the class of the requests it makes. What it plans is pushed with the same urgency.
+	Class grant.Class
 	// Bulk says that it sees many assets for the first time, or in a new light: what has to be
 	// read of them is backfill, the most valuable first.
 	Bulk bool

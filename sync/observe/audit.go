@@ -97,7 +97,7 @@ func (a *Auditor) Step(s cron.Schedule) func(context.Context) (time.Duration, er
 				return err
 			})
 		}
-		return loop.RunScheduled(ctx, a.Audits, state.KindAuditWindows, s, false, a.auditTurns)
+		return loop.RunScheduled(ctx, a.Audits, state.KindAuditWindows, s, false, a.AuditWindows)
 	}
 }
 

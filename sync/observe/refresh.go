@@ -109,7 +109,7 @@ func (r *Refresher) logBackfill(ctx context.Context, left int64) error {
 // refreshRoom spreads a share of what the day has to spare over the rest of the day. It returns how many assets may be
 // read again now, and when to ask again.
 func refreshRoom(a grant.Allowance, now time.Time, perAsset int64) (int, time.Duration) {
-	assets := min(a.Spare, a.Today) / refreshShare / perAsset
+	assets := min(a.Surplus, a.Today) / refreshShare / perAsset
 	if a.Deferred != nil || assets <= 0 {
 		return 0, refreshEvery
 	}

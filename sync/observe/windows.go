@@ -13,10 +13,10 @@ import (
 // auditRound is the time in which every window is counted once, spread over the runs of the schedule.
 const auditRound = 24 * time.Hour
 
-// auditTurns counts the windows whose turn it is and reads the next page of each: the same part of all windows as the
+// AuditWindows counts the windows whose turn it is and reads the next page of each: the same part of all windows as the
 // time since the last run is of a day. Each asset is counted every day, and read once while its window is read from end
 // to end.
-func (a *Auditor) auditTurns(ctx context.Context) error {
+func (a *Auditor) AuditWindows(ctx context.Context) error {
 	last, err := a.Audits.Observation(ctx, state.KindAuditWindows)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (a *Auditor) planWindows(ctx context.Context) ([]state.AuditWindow, error) 
 	if err != nil {
 		return nil, err
 	}
-	assets, err := a.Audits.CountAssets(ctx)
+	assets, err := a.Store.CountAssets(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"damsync/internal/grant"
 	"damsync/internal/state"
 )
 
@@ -43,7 +44,7 @@ func (p *Planner) expire(ctx context.Context) (time.Duration, error) {
 		return p.SlowPoll, err
 	}
 	if len(ids) > 0 {
-		if err := p.PlanAssets(ctx, state.Observation{Kind: state.KindExpiry}, ids); err != nil {
+		if err := p.PlanAssets(ctx, state.Observation{Kind: state.KindExpiry, Class: grant.Incremental}, ids); err != nil {
 			return p.SlowPoll, err
 		}
 		p.Log.Info().Int("assets", len(ids)).Msg("assets expired")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"damsync/internal/grant"
 	"damsync/internal/state"
 	"damsync/sync/loop"
 	"damsync/sync/plan"
@@ -159,7 +160,7 @@ func (p *Planner) PlanStale(ctx context.Context) error {
 func (p *Planner) planAll(ctx context.Context, rules []*plan.Target) error {
 	evaluate := func(now time.Time, k state.Known) state.Verdict { return p.Rules.evaluate(rules, now, k) }
 	for after := ""; ; {
-		last, err := p.Store.PlanNext(ctx, state.Observation{Kind: state.KindPlan, Bulk: true}, after, planChunk, evaluate)
+		last, err := p.Store.PlanNext(ctx, state.Observation{Kind: state.KindPlan, Class: grant.Sweep, Bulk: true}, after, planChunk, evaluate)
 		if err != nil || last == "" {
 			return err
 		}

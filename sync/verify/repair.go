@@ -154,8 +154,13 @@ func (r *repair) retire(ctx context.Context, orphaned []state.Drift, tv *TargetR
 	return err
 }
 
+// observation is as urgent as the repair: a scheduled one leaves precedence to what people and editors do.
 func (r *repair) observation() state.Observation {
-	return state.Observation{Kind: state.KindVerify, RunID: r.run.ID, Class: grant.Manual}
+	class := grant.Sweep
+	if r.o.Repair {
+		class = grant.Manual
+	}
+	return state.Observation{Kind: state.KindVerify, RunID: r.run.ID, Class: class}
 }
 
 func (r *repair) askLibrary(ctx context.Context, ids []string) error {

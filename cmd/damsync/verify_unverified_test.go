@@ -6,17 +6,17 @@ import (
 	"testing"
 
 	"damsync/internal/state"
-	"damsync/sync"
+	"damsync/sync/verify"
 )
 
 // Objects that could not be looked at fail the command, beside drift that is left.
-func TestUnjudgedObjectsFail(t *testing.T) {
+func TestUnverifiedObjectsFail(t *testing.T) {
 	t.Parallel()
 	for name, counts := range map[string]state.DriftCounts{
-		"alone":        {state.DriftUnjudged: 2, state.DriftForeign: 1},
-		"beside drift": {state.DriftUnjudged: 2, state.DriftMissing: 1},
+		"alone":        {state.DriftUnverified: 2, state.DriftForeign: 1},
+		"beside drift": {state.DriftUnverified: 2, state.DriftMissing: 1},
 	} {
-		result := sync.VerifyResult{Targets: []sync.TargetVerification{{Verification: state.Verification{Target: "brand", Counts: counts}}}}
+		result := verify.Result{Targets: []verify.TargetResult{{Verification: state.Verification{Target: "brand", Counts: counts}}}}
 		err := concludeVerify(io.Discard, result, false, false)
 		if err == nil || report(io.Discard, err) != exitFailure || !strings.Contains(err.Error(), "2 objects at brand could not be looked at") {
 			t.Errorf("%s: %v", name, err)

@@ -13,6 +13,7 @@ import (
 	"damsync/dam"
 	"damsync/dam/filesystem"
 	"damsync/internal/state"
+	"damsync/sync/verify"
 )
 
 // blind is a target that shows one asset to nobody, and is well otherwise.
@@ -62,7 +63,7 @@ func (b *blind) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, erro
 
 // An object that cannot be looked at is told, and hides no other; a target that
 // cannot be used ends its verification.
-func TestUnjudgedObjects(t *testing.T) {
+func TestUnverifiedObjects(t *testing.T) {
 	w, _ := quiet(t, worldOptions{})
 	wanted := w.wanted("photos")
 	gone := anyOf(wanted)
@@ -72,30 +73,30 @@ func TestUnjudgedObjects(t *testing.T) {
 	delete(wanted, gone)
 	hidden := anyOf(wanted)
 	e := w.replica().engine
-	sound, err := filesystem.New(map[string]any{"root": w.root("photos")}, "photos", e.instance)
+	sound, err := filesystem.New(map[string]any{"root": w.root("photos")}, "photos", w.instance)
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused, away := errors.Join(dam.ErrAuth, errors.New("not this one")), errors.Join(dam.ErrUnavailable, errors.New("gone away"))
 	for name, test := range map[string]struct {
 		adapter blind
-		depth   Depth
+		depth   verify.Depth
 		want    int64
 	}{
-		"refused":         {blind{err: refused}, DepthToken, 1},
-		"failing":         {blind{err: dam.ErrTemporary}, DepthToken, 1},
-		"not read back":   {blind{err: refused, listed: true}, DepthReadback, 1},
-		"target is away":  {blind{err: away, unwell: away}, DepthToken, 0},
-		"away in reading": {blind{err: away, unwell: away, listed: true}, DepthReadback, 0},
+		"refused":         {blind{err: refused}, verify.DepthToken, 1},
+		"failing":         {blind{err: dam.ErrTemporary}, verify.DepthToken, 1},
+		"not read back":   {blind{err: refused, listed: true}, verify.DepthReadback, 1},
+		"target is away":  {blind{err: away, unwell: away}, verify.DepthToken, 0},
+		"away in reading": {blind{err: away, unwell: away, listed: true}, verify.DepthReadback, 0},
 	} {
 		b := test.adapter
 		b.Adapter, b.hidden = sound, hidden
-		for i := range e.targets {
-			if e.targets[i].Rule.Name() == "photos" {
-				e.targets[i].Adapter = &b
+		for i := range e.verifier.Targets {
+			if e.verifier.Targets[i].Rule.Name() == "photos" {
+				e.verifier.Targets[i].Adapter = &b
 			}
 		}
-		result, err := e.Verify(t.Context(), VerifyOptions{Targets: []string{"photos"}, Depth: test.depth, RequestedBy: "test"})
+		result, err := e.Verify(t.Context(), verify.Options{Targets: []string{"photos"}, Depth: test.depth, RequestedBy: "test"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,11 +107,11 @@ func TestUnjudgedObjects(t *testing.T) {
 			}
 			continue
 		}
-		if tv.Err != nil || tv.Counts[state.DriftMissing] != 1 || tv.Counts[state.DriftUnjudged] != test.want {
+		if tv.Err != nil || tv.Counts[state.DriftMissing] != 1 || tv.Counts[state.DriftUnverified] != test.want {
 			t.Errorf("%s: %v, %v", name, tv.Counts, tv.Err)
 		}
-		told := query[string](w, `SELECT concat_ws(' ', asset_id, path, differs) FROM report.drift WHERE kind = 'unjudged'`)
-		if !strings.HasPrefix(told, hidden+" "+wanted[hidden].Path+" ") || query[int](w, `SELECT unjudged::int FROM report.verifications WHERE target = 'photos'`) != 1 {
+		told := query[string](w, `SELECT concat_ws(' ', asset_id, path, differs) FROM report.drift WHERE kind = 'unverified'`)
+		if !strings.HasPrefix(told, hidden+" "+wanted[hidden].Path+" ") || query[int](w, `SELECT unverified::int FROM report.verifications WHERE target = 'photos'`) != 1 {
 			t.Errorf("%s: told as %q", name, told)
 		}
 	}

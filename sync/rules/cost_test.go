@@ -1,12 +1,14 @@
-package sync
+package rules
 
 import (
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 	"damsync/sync/plan"
 )
 
@@ -25,20 +27,25 @@ func TestCostCountsTheDeepestLevelOfAnyTarget(t *testing.T) {
 		compile(plan.Spec{Name: "fields", Select: image, Metadata: []plan.MetadataRule{{Key: "usage", Expr: `asset.fields["Usage"]`}}}),
 		compile(plan.Spec{Name: "unexpired", Select: plan.Select{Types: []string{"video"}}}),
 	}
-	view := func(id, kind string) plan.View {
-		return plan.View{Asset: library.Asset{ID: id, Type: kind}, Folder: "/"}
+	view := func(id, kind string) state.Known {
+		return state.Known{Asset: library.Asset{ID: id, Type: kind}, Folder: "/"}
 	}
 	read := view("read", "image") // its known detail must count like an unread one
 	read.Detail = &library.Detail{}
-	c := Cost{Targets: make([]TargetCost, len(rules))}
-	for _, v := range []plan.View{view("a", "image"), read, view("b", "video"), view("c", "raw_file")} {
-		c.count(rules, time.Now(), v)
+	set := NewSet(rules, plan.FolderOrder{}, func() {})
+	set.activate(nil, nil)
+	c := set.NewCost()
+	for _, k := range []state.Known{view("a", "image"), read, view("b", "video"), view("c", "raw_file")} {
+		c.Add(time.Now(), k)
+	}
+	for i := range c.Targets {
+		c.Targets[i].Name, c.Targets[i].Needs = "", nil
 	}
 	want := Cost{
 		Assets: 4, Reads: Reads{Details: 3, Fields: 2},
 		Targets: []TargetCost{{}, {Reads: Reads{Details: 2}}, {Reads: Reads{Details: 2, Fields: 2}}, {Reads: Reads{Details: 1}}},
 	}
-	if diff := gocmp.Diff(want, c); diff != "" {
+	if diff := gocmp.Diff(want, c, cmpopts.IgnoreUnexported(Cost{})); diff != "" {
 		t.Errorf("cost (-want +got):\n%s", diff)
 	}
 }

@@ -8,8 +8,6 @@ import (
 
 	"damsync/cmp"
 	"damsync/cmp/cmpsim"
-	"damsync/internal/grant"
-	"damsync/internal/state"
 )
 
 // byHand resyncs with an engine of its own, whose world has a daemon already. What takes minutes waits for
@@ -93,27 +91,5 @@ func TestResyncEndsWithTheReason(t *testing.T) {
 				t.Errorf("%+v, %v", result, err)
 			}
 		})
-	}
-}
-
-// A class that the quota refuses keeps nobody from waiting for what is more urgent and still read.
-func TestDeferralConcernsWhatIsLeft(t *testing.T) {
-	for _, c := range []struct {
-		left    state.Backlog
-		asset   string
-		refused grant.Class
-		want    bool
-	}{
-		{state.Backlog{Lookups: 3, Urgent: grant.Manual}, "", grant.Detail, false},
-		{state.Backlog{Lookups: 3, Urgent: grant.Detail}, "", grant.Detail, true},
-		{state.Backlog{Lookups: 3, Urgent: grant.Backfill}, "", grant.Detail, true},
-		{state.Backlog{Lookups: 1, Urgent: grant.Manual}, "x", grant.Manual, true},
-		{state.Backlog{Placements: 2}, "", grant.Detail, true},
-		{state.Backlog{Placements: 1}, "x", grant.Detail, false},
-		{state.Backlog{Placements: 1}, "x", grant.Webhook, true},
-	} {
-		if got := concerns(ResyncOptions{AssetID: c.asset}, c.left, c.refused); got != c.want {
-			t.Errorf("%+v of %q, %s refused: %t", c.left, c.asset, c.refused, got)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package sync
+package push
 
 import (
 	"context"
@@ -8,15 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"damsync/cmp"
 	"damsync/dam"
 	"damsync/internal/library"
 	"damsync/internal/state"
+	"damsync/sync/source"
 )
 
 // host is a library that only gives bytes.
 type host struct {
-	Library
+	source.Library
 	content string
 	etag    string
 	asked   []int64 // from which bytes on
@@ -49,9 +52,8 @@ func (o *opened) Close() error {
 	return nil
 }
 
-// An upload that goes on reads from its checkpoint, of the same content only, and nothing when all
-// has been read.
-func TestBodyGoesOn(t *testing.T) {
+// A resumed upload reads from its checkpoint on, of the same content only, and nothing when the checkpoint is at the end.
+func TestBodyResumes(t *testing.T) {
 	content := strings.Repeat("0123456789", 10)
 	for name, c := range map[string]struct {
 		kept, now string // ETags
@@ -69,11 +71,10 @@ func TestBodyGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &host{content: content, etag: c.now}
-			e := &Engine{lib: h, urls: newURLCache()}
-			b := &body{j: &placing{
-				p: &pusher{e: e},
+			b := &body{
+				p: &Pusher{Source: source.New(h, zerolog.Nop())},
 				w: state.Work{AssetID: "x", ExpectedSize: -1, Upload: state.Upload{Session: []byte("s"), ETag: c.kept}},
-			}}
+			}
 			if err := b.prepare(t.Context()); err != nil {
 				t.Fatal(err)
 			}
