@@ -79,7 +79,7 @@ func TestLookupIsFilled(t *testing.T) {
 	got.InboxID = 0
 	want := state.Lookup{
 		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Mirrored: true, Class: grant.Webhook, Wanted: 2, Gone: true,
-		Observation: state.Observation{Kind: "sweep", RunID: 3}, SourceTask: "task-1", Attempts: 1,
+		Observation: state.Observation{Kind: "sweep", RunID: 3, Class: grant.Webhook}, SourceTask: "task-1", Attempts: 1,
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)

@@ -15,7 +15,7 @@ import (
 
 func startRun(t *testing.T, s *Store) state.Run {
 	t.Helper()
-	run, err := s.StartRun(t.Context(), "sweep", "cron", time.Minute, time.Hour)
+	run, err := s.StartRun(t.Context(), "sweep", "cron", time.Minute, 24*time.Hour)
 	must(t, err)
 	return run
 }
@@ -32,7 +32,7 @@ func TestRunIsContinued(t *testing.T) {
 	progress := state.Progress{Requests: 3, Seen: 200, Changed: 7, Suspects: []string{"x", "y"}, Cursor: json.RawMessage(`{"to": 5}`)}
 	must(t, a.RecordProgress(t.Context(), run, progress, time.Minute))
 	must(t, a.RecordProgress(t.Context(), run, state.Progress{Requests: 1, Suspects: []string{"x"}}, time.Minute))
-	if _, err := b.StartRun(t.Context(), "sweep", "cli", time.Minute, time.Hour); !errors.Is(err, state.ErrRunning) {
+	if _, err := b.StartRun(t.Context(), "sweep", "cli", time.Minute, 24*time.Hour); !errors.Is(err, state.ErrRunning) {
 		t.Errorf("two at once: %v", err)
 	}
 	if has, err := b.HasRunning(t.Context(), "sweep"); err != nil || !has {
@@ -74,7 +74,7 @@ func TestAbandonedRunIsStartedAnew(t *testing.T) {
 	a, b := New(pool, "a"), New(pool, "b")
 	run := startRun(t, a)
 	must(t, a.RecordProgress(t.Context(), run, state.Progress{Suspects: []string{"x"}, Cursor: json.RawMessage(`{"to": 5}`)}, time.Minute))
-	clock.advance(2 * time.Hour)
+	clock.advance(48 * time.Hour)
 	next := startRun(t, b)
 	if next.ID == run.ID || next.Resumed || string(next.Cursor) != "{}" {
 		t.Errorf("run %+v after %+v", next, run)
