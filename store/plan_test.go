@@ -16,7 +16,7 @@ import (
 
 func placements(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
-	return lines(t, pool, `SELECT concat_ws(' ', target, asset_id, desired_present, desired_path, desired_metadata, gate)
+	return lines(t, pool, `SELECT concat_ws(' ', target, asset_id, desired_present, desired_path, desired_metadata, guard)
 		FROM damsync.placement ORDER BY target, asset_id`)
 }
 
@@ -175,13 +175,13 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 		t.Errorf("claimed %+v", got)
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"there", "working"}, everything("brand")))
-	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE gate <> 'open'`); n != 0 {
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE guard <> 'open'`); n != 0 {
 		t.Errorf("%d placements that are desired again are still at the gate", n)
 	}
 }
 
 // Keeping what no longer belongs there needs no gate.
-func TestUngatedRemoval(t *testing.T) {
+func TestUnguardedRemoval(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), everything("brand"), summary("x"))

@@ -23,7 +23,7 @@ type QuotaStatus struct {
 	// oldest requests stop counting; null when a rolling month has none.
 	ResetsAt    *time.Time `json:"resets_at"`
 	Deferred    bool       `json:"deferred"`     // nothing is left
-	PausedUntil *time.Time `json:"paused_until"` // set while the CMP asked everybody to wait
+	PausedUntil *time.Time `json:"paused_until"` // set while the CMP asked all processes to wait
 	Pace        PaceStatus `json:"pace"`
 }
 
@@ -32,21 +32,21 @@ type ClassStatus struct {
 	Floor     int64 `json:"floor"`      // of the month, left to more urgent classes
 	LeftMonth int64 `json:"left_month"` // above the floor
 	LeftToday int64 `json:"left_today"`
-	// DeferredUntil is when the class may go on, Reason why it may not now.
+	// DeferredUntil is when the class may spend again, Reason why it may not now.
 	DeferredUntil *time.Time `json:"deferred_until"`
 	Reason        string     `json:"reason"`
 }
 
-// PaceStatus is how fast requests are sent. Requests that the API refuses although the pace
-// was kept say that somebody else spends the organization's.
+// PaceStatus is how fast requests are sent. The API refuses requests within the pace when another application spends
+// the organization's requests.
 type PaceStatus struct {
 	Limit       int        `json:"limit"`        // requests a second, as configured
-	Share       float64    `json:"share"`        // of it that is used now; below 1 within an hour of a refusal
+	Share       float64    `json:"share"`        // the part of it that is in use; below 1 within an hour of a refusal
 	Throttled   int64      `json:"throttled"`    // refused requests, ever
 	ThrottledAt *time.Time `json:"throttled_at"` // when one last lowered the pace
 }
 
-// readQuota counts as take_grant does.
+// readQuota counts as damsync.take_grant does.
 func (st *Status) readQuota(ctx context.Context, tx pgx.Tx, cfg LedgerConfig) error {
 	q := QuotaStatus{Limit: cfg.PerMonth, Reserved: cfg.Reserved, ByClass: map[string]int64{}, Classes: map[string]ClassStatus{}}
 	for _, class := range grant.Classes() {
