@@ -72,7 +72,7 @@ func (s *Store) writeSummaries(ctx context.Context, p summaryPage, allNew bool) 
 				return err
 			}
 		}
-		if err := planAssets(ctx, tx, p.obs, idsOf(written), p.decide); err != nil {
+		if err := planningFor(p.obs, p.decide).plan(ctx, tx, idsOf(written)); err != nil {
 			return err
 		}
 		applied.FolderUnknown, err = folderUnknown(ctx, tx, written)

@@ -29,10 +29,29 @@ func (s *Store) inPlanningTx(ctx context.Context, doing string, fn func(pgx.Tx) 
 	})
 }
 
-// planAssets evaluates the rules on assets whose rows tx, a planning one, has locked, and writes what follows:
-// placements, and lookups for what has to be known first.
-func planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []string, decide state.Decide) error {
-	if len(ids) == 0 || decide == nil {
+// planning is how assets are planned: for which observation, how urgently, by which rules.
+type planning struct {
+	obs     state.Observation
+	urgency int
+	decide  state.Decide
+}
+
+func planningFor(obs state.Observation, decide state.Decide) planning {
+	return planning{obs: obs, urgency: urgencyOf(obs), decide: decide}
+}
+
+// planningAfter plans what a lookup read. The asset may have been requested for more than one reason: the class of the
+// lookup is the most urgent of them, its observation the first.
+func planningAfter(l state.Lookup, decide state.Decide) planning {
+	p := planningFor(l.Observation, decide)
+	p.urgency = min(p.urgency, l.Class.Rank())
+	return p
+}
+
+// plan evaluates the rules on assets whose rows tx, a planning one, has locked, and writes what follows: placements, and
+// lookups for what has to be known first.
+func (p planning) plan(ctx context.Context, tx pgx.Tx, ids []string) error {
+	if len(ids) == 0 || p.decide == nil {
 		return nil
 	}
 	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
@@ -43,7 +62,7 @@ func planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []str
 	var shallow []shallowAsset
 	var failures decisionFailures
 	for _, k := range known {
-		v := decide(now, k)
+		v := p.decide(now, k)
 		for _, c := range v.Changes {
 			changes = append(changes, assetChange{asset: k.Asset.ID, Change: c})
 		}
@@ -55,10 +74,10 @@ func planAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, ids []str
 	if err := failures.write(ctx, tx, ids); err != nil {
 		return err
 	}
-	if err := writePlacements(ctx, tx, urgencyOf(obs), changes); err != nil {
+	if err := writePlacements(ctx, tx, p.urgency, changes); err != nil {
 		return err
 	}
-	return requestDetails(ctx, tx, obs, shallow)
+	return requestDetails(ctx, tx, p.obs, shallow)
 }
 
 // levelOf returns how deep an asset is known. What is known is never requested again.
@@ -129,16 +148,25 @@ func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []asse
 	return notify(ctx, tx, state.TopicPlacement)
 }
 
-// urgencyOf returns the rank of the observation's class: what an editor just did goes before a backfill.
+// urgencyOf returns the rank of the class whose requests an observation spends. What a person or an editor did goes
+// before bulk work.
 func urgencyOf(obs state.Observation) int {
+	class := grant.Sweep
 	switch obs.Kind {
-	case string(grant.Webhook):
-		return grant.Webhook.Rank()
-	case string(grant.Incremental):
-		return grant.Incremental.Rank()
-	default:
-		return grant.Sweep.Rank()
+	case state.KindWebhook:
+		class = grant.Webhook
+	case state.KindResync, state.KindVerify:
+		class = grant.Manual
+	case state.KindIncremental, state.KindReferences, state.KindExpiry:
+		class = grant.Incremental
+	case state.KindDetail:
+		class = grant.Detail
+	case state.KindAudit, state.KindAuditWindows:
+		class = grant.Audit
+	case state.KindRefresh:
+		class = grant.Backfill
 	}
+	return class.Rank()
 }
 
 // PlanAssets plans ids again. Each asset is locked meanwhile.
@@ -147,7 +175,7 @@ func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []str
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids); err != nil {
 			return fmt.Errorf("lock assets: %w", err)
 		}
-		return planAssets(ctx, tx, obs, ids, decide)
+		return planningFor(obs, decide).plan(ctx, tx, ids)
 	})
 }
 

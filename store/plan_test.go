@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/pgtest"
 	"damsync/internal/state"
@@ -53,6 +54,37 @@ func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 	titles := lines(t, pool, `SELECT title || ' ' || (desired_metadata ->> 'title') FROM damsync.asset JOIN damsync.placement ON id = asset_id ORDER BY id`)
 	if want := []string{"Oak Oak", "Ash Ash"}; !gocmp.Equal(titles, want) {
 		t.Errorf("mirror and plan %v, want %v", titles, want)
+	}
+}
+
+// A placement is as urgent as the requests of the observation that planned it, so that what a person asks for does not
+// wait behind a backlog.
+func TestUrgencyByObservation(t *testing.T) {
+	for kind, want := range map[string]grant.Class{
+		state.KindWebhook: grant.Webhook, state.KindResync: grant.Manual, state.KindVerify: grant.Manual,
+		state.KindIncremental: grant.Incremental, state.KindExpiry: grant.Incremental, state.KindAudit: grant.Audit,
+		state.KindSweep: grant.Sweep, state.KindPlan: grant.Sweep, state.KindRefresh: grant.Backfill, "of a later version": grant.Sweep,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s := New(pgtest.Pool(t), "a")
+			apply(t, s, second(1), nil, summary("x"))
+			must(t, s.PlanAssets(t.Context(), state.Observation{Kind: kind}, []string{"x"}, everything("brand")))
+			if got := claimOneWork(t, s, "brand").Class; got != want {
+				t.Errorf("class %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// A refresh that a person's resync overtakes plans with the urgency of the resync.
+func TestUrgencyOfALookupRequestedTwice(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	apply(t, s, second(1), nil, summary("x"))
+	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "x"}}))
+	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindResync}, grant.Manual, false, []state.Ref{{ID: "x"}}))
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), everything("brand"))
+	if got := claimOneWork(t, s, "brand").Class; got != grant.Manual {
+		t.Errorf("class %s", got)
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 		if err := adoptSourceTasks(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
-		if err := planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide); err != nil {
+		if err := planningAfter(l, decide).plan(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
 		if applied.Changed > 0 {
@@ -146,7 +146,7 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 		if err := log.write(ctx, tx, l.Observation); err != nil {
 			return err
 		}
-		if err := planAssets(ctx, tx, l.Observation, []string{l.AssetID}, decide); err != nil {
+		if err := planningAfter(l, decide).plan(ctx, tx, []string{l.AssetID}); err != nil {
 			return err
 		}
 		return s.finishLookup(ctx, tx, l)
