@@ -3,11 +3,11 @@
 -- +goose Up
 CREATE SCHEMA IF NOT EXISTS damsync;
 
--- One row: which damsync instance owns the objects that carry its mark.
+-- One row: the identity of this installation. Objects at targets carry the id in their ownership mark.
 CREATE TABLE damsync.instance (
     singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     id         text NOT NULL DEFAULT gen_random_uuid()::text,
-    -- Raised when folders, label groups or fields change: every target is planned anew.
+    -- Raised whenever folders, label groups or fields change. Every target is then planned in full again.
     epoch      bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -30,11 +30,11 @@ CREATE TABLE damsync.asset (
     source_task           text NOT NULL DEFAULT '',
     raw                   jsonb NOT NULL,
     hash                  bytea NOT NULL,
-    read_at               timestamptz NOT NULL,  -- when the reading that wrote this row was asked for
+    read_at               timestamptz NOT NULL,  -- when the reading that wrote this row was requested
     first_seen_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     first_seen_by         text NOT NULL,
-    removed_at            timestamptz,           -- set by a 404; the row stays as a tombstone
-    -- The hash rides in the key, so that comparing a page touches the index alone.
+    removed_at            timestamptz,           -- set by the asset's own 404; the row stays as a tombstone
+    -- The key includes the hash, so that comparing a page reads the index alone.
     PRIMARY KEY (id) INCLUDE (hash)
 );
 CREATE INDEX asset_modified ON damsync.asset (modified_at DESC, id) WHERE removed_at IS NULL;
@@ -57,13 +57,13 @@ CREATE TABLE damsync.asset_detail (
     raw            jsonb NOT NULL,
     hash           bytea NOT NULL,
     read_at        timestamptz NOT NULL,
-    of_modified_at timestamptz NOT NULL,         -- stale when the asset has moved on
-    -- False while read within the same second as the last change: times have
-    -- whole seconds, so a further change in that second would not show.
+    of_modified_at timestamptz NOT NULL,         -- the asset's modified_at then; out of date when the asset has another
+    -- False when it was read within the second of the asset's last change: modified_at has whole seconds, so
+    -- a further change in that second does not move it.
     settled        boolean NOT NULL
 );
 CREATE INDEX asset_detail_unsettled ON damsync.asset_detail (read_at) WHERE NOT settled;
--- Whose reading is the oldest.
+-- For reading the oldest details again, and for counting those read lately.
 CREATE INDEX asset_detail_read ON damsync.asset_detail (read_at, asset_id);
 
 CREATE TABLE damsync.asset_fields (
@@ -101,7 +101,7 @@ CREATE TABLE damsync.field_definition (
     raw     jsonb NOT NULL
 );
 
--- Append-only: what changed, from what to what, and which observation saw it.
+-- Append-only: which field changed from what to what, and which observation saw it.
 CREATE TABLE damsync.change (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     entity      text NOT NULL,                   -- asset, folder, label_group, field_definition
@@ -116,15 +116,15 @@ CREATE TABLE damsync.change (
 CREATE INDEX change_entity ON damsync.change (entity_id, id);
 CREATE INDEX change_seen ON damsync.change (seen_at);
 
--- How many living assets the mirror has by the hour they were created in, so that counting
--- a window of a million rows sums some thousand of them. Triggers keep it, in the transaction
--- that writes the mirror; what changes no count writes nothing.
+-- The number of living assets by the hour of their creation, so that counting a window of a million assets sums
+-- some thousand rows. Triggers keep it up to date in the transaction that writes the mirror; a write that changes
+-- no count writes nothing here.
 CREATE TABLE damsync.asset_hour (
     hour  bigint PRIMARY KEY,                    -- since 1970, UTC
     count bigint NOT NULL
 ) WITH (fillfactor = 70);
 
--- Locks are taken in the order of the hours, so that two writers never wait for each other in a circle.
+-- Rows are locked in the order of their hours, so that two writers do not deadlock.
 -- +goose StatementBegin
 CREATE FUNCTION damsync.count_assets() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -159,8 +159,7 @@ CREATE TRIGGER asset_deleted AFTER DELETE ON damsync.asset
 -- +goose StatementBegin
 DO $$
 BEGIN
-    -- lz4 makes writing pages 1.4 times as fast as pglz; a server built
-    -- without it keeps pglz.
+    -- lz4 writes pages 1.4 times as fast as pglz. A server built without it keeps pglz.
     ALTER TABLE damsync.asset ALTER COLUMN raw SET COMPRESSION lz4;
     ALTER TABLE damsync.asset_detail ALTER COLUMN raw SET COMPRESSION lz4;
     ALTER TABLE damsync.asset_fields ALTER COLUMN raw SET COMPRESSION lz4;

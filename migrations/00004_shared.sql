@@ -1,29 +1,30 @@
 -- What replicas share: the pace, the month's ledger, tokens and leases.
 
 -- +goose Up
--- The times of the last requests, on the database's clock.
+-- The times of the latest requests, by the database's clock.
 CREATE TABLE damsync.pace (
     singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     sent         timestamptz[] NOT NULL DEFAULT '{}',
     paused_until timestamptz,
     pause_reason text NOT NULL DEFAULT '',
-    -- Requests that the API refused although the pace was kept: how many ever, when the last
-    -- of them lowered the pace, and to what share of the configured one.
+    -- Requests that the API refused although the pace was kept: their number, when one last lowered the pace, and
+    -- to which share of the configured pace.
     throttled    bigint NOT NULL DEFAULT 0,
     throttled_at timestamptz,
     share        double precision NOT NULL DEFAULT 1
 ) WITH (fillfactor = 20);
 INSERT INTO damsync.pace DEFAULT VALUES;
 
--- pace_share is the share of the pace in force: it recovers evenly, from nothing within an
--- hour. A time in the future is left over from a clock that was set back.
+-- pace_share returns the share of the configured pace that is in force. It recovers evenly, from zero within an
+-- hour. A p_throttled_at in the future was written before the clock was set back. The ledger checks that itself, in
+-- this function and in those below, because commands take grants where no process leads.
 CREATE FUNCTION damsync.pace_share(p_share double precision, p_throttled_at timestamptz, p_now timestamptz)
 RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN p_throttled_at IS NULL OR p_throttled_at > p_now + interval '1 minute' THEN 1
         ELSE least(1, p_share + greatest(extract(epoch FROM p_now - p_throttled_at)::double precision, 0) / 3600) END
 $$;
 
--- What was spent, counted before each request is sent.
+-- Requests by day and class, counted before each is sent.
 CREATE TABLE damsync.quota_day (
     day   date NOT NULL,                         -- UTC
     class text NOT NULL,
@@ -31,14 +32,14 @@ CREATE TABLE damsync.quota_day (
     PRIMARY KEY (day, class)
 ) WITH (fillfactor = 50);
 
--- budget says what a class may still spend. p_limit is the month's, p_floor what the class must
--- leave of it. What is left above the floor is divided by the days left, but by no more than
--- p_days: that is the day's share of the classes in p_with together, at least p_least; 0 days:
--- no day's share. A rolling month has no end: there it is the even rate that can be kept up for
--- p_days with what the days that leave the month give back.
+-- budget returns what a class may still spend. p_limit is the month's limit and p_floor the part of it that the
+-- class leaves to others. What remains above the floor is divided by the days left, at most p_days: the result, but
+-- at least p_least, is the day's share of the classes in p_with together. p_days = 0 sets no day's share. A rolling
+-- month has no end; there the day's share is the even rate that lasts p_days, given what the days that leave the
+-- month give back.
 --
--- The ledger's day never goes back while the clock is set back by up to a month: what was
--- spent counts in the month that the clock shows and in the one that it had shown.
+-- The ledger's day does not go back when the clock is set back by up to a month: requests count in the month that
+-- the clock shows and in the month that it showed before.
 -- +goose StatementBegin
 CREATE FUNCTION damsync.budget(
     p_now timestamptz, p_limit bigint, p_floor bigint, p_days integer, p_with text[], p_least bigint, p_rolling boolean,
@@ -96,8 +97,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- take_grant gives permission to send one request now, or says how long to
--- wait, or until when the quota defers. The time of the slot is its identity.
+-- take_grant grants one request now, or returns how long to wait, or until when the quota defers the class. The time
+-- of a slot identifies it.
 -- +goose StatementBegin
 CREATE FUNCTION damsync.take_grant(
     p_class text, p_slots integer, p_window interval,
@@ -114,8 +115,8 @@ DECLARE
 BEGIN
     SELECT * INTO v_pace FROM damsync.pace FOR UPDATE;
     v_now := clock_timestamp();
-    -- A day further ahead than a month was counted by a clock that was wrong: it counts today,
-    -- or it would count in every month until then.
+    -- A day more than a month ahead was counted by a wrong clock. It counts today instead; otherwise it would count
+    -- in every month until then.
     v_far := (v_now AT TIME ZONE 'UTC')::date + 31;
     IF EXISTS (SELECT FROM damsync.quota_day q WHERE q.day > v_far) THEN
         WITH ahead AS (DELETE FROM damsync.quota_day q WHERE q.day > v_far RETURNING q.class, q.used)
@@ -128,13 +129,13 @@ BEGIN
         reason := v_budget.reason;
         RETURN;
     END IF;
-    -- A pause or a slot far in the future is left over from a clock that was set back.
+    -- A pause of more than an hour, or a slot far in the future, was written before the clock was set back.
     IF v_pace.paused_until > v_now AND v_pace.paused_until <= v_now + interval '1 hour' THEN
         wait := v_pace.paused_until - v_now;
         reason := v_pace.pause_reason;
         RETURN;
     END IF;
-    -- A lowered pace has fewer slots, and when not even one is left a longer window.
+    -- A lowered pace has fewer slots, or a longer window when less than one slot is left.
     v_slots := p_slots * damsync.pace_share(v_pace.share, v_pace.throttled_at, v_now);
     IF v_slots < 1 THEN
         p_window := p_window / v_slots;
@@ -158,14 +159,14 @@ END
 $$;
 -- +goose StatementEnd
 
--- Tokens, sealed by the application; name is the associated data.
+-- Tokens, sealed by the application with the name as associated data.
 CREATE TABLE damsync.token (
     name       text PRIMARY KEY,
     sealed     bytea NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Leases on the database's clock, so that a replica's clock does not matter.
+-- Leases by the database's clock, so that the clocks of replicas do not matter.
 CREATE TABLE damsync.lease (
     name   text PRIMARY KEY,
     holder text NOT NULL,

@@ -1,5 +1,5 @@
 -- Reporting: read-only views that stay stable while the tables under them change.
--- PostgreSQL makes a view of one plain table writable; OFFSET 0 keeps it from that.
+-- OFFSET 0 keeps PostgreSQL from making the view of one plain table writable.
 
 -- +goose Up
 CREATE SCHEMA report;
@@ -21,14 +21,10 @@ LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id;
 
 CREATE VIEW report.placements AS
 SELECT p.target, p.asset_id, a.title,
-       CASE WHEN p.desired_generation <= p.applied_generation THEN CASE WHEN p.desired_present THEN 'in_sync' ELSE 'removed' END
-            WHEN p.gate = 'held' THEN 'held'
-            WHEN p.error_class IN ('conflict', 'foreign') THEN 'conflict'
-            WHEN p.error_class <> '' AND p.attempts > 0 THEN 'failed'
-            ELSE 'pending' END AS state,
+       damsync.placement_state(p) AS state,
        p.desired_present, p.desired_path, p.desired_version, p.desired_metadata, p.desired_generation, p.desired_at, p.desired_reason,
        p.applied_state, p.applied_path, p.applied_version, p.applied_generation, p.applied_at,
-       p.sha256, p.size, p.gate, p.attempts, p.next_attempt_at, p.error_class, p.error
+       p.sha256, p.size, p.guard AS gate, p.attempts, p.next_attempt_at, p.error_class, p.error
 FROM damsync.placement p
 LEFT JOIN damsync.asset a ON a.id = p.asset_id;
 
@@ -39,10 +35,10 @@ SELECT 'asset', id, 'added', NULL, to_jsonb(title), first_seen_by, NULL, first_s
 
 CREATE VIEW report.failures AS
 SELECT 'placement' AS kind, target, asset_id, error_class, error, attempts, next_attempt_at
-FROM damsync.placement WHERE desired_generation > applied_generation AND error_class <> ''
+FROM damsync.placement p WHERE damsync.is_dirty(p) AND error_class <> ''
 UNION ALL
 SELECT 'lookup', NULL, asset_id, error_class, error, attempts, next_attempt_at
-FROM damsync.lookup WHERE wanted > done AND error_class <> ''
+FROM damsync.lookup l WHERE damsync.is_pending(l) AND error_class <> ''
 UNION ALL
 SELECT 'decision', target, asset_id, 'invalid', reason, NULL, NULL
 FROM damsync.decision_failure
@@ -78,7 +74,7 @@ SELECT r.id, a.scope, r.state, r.requested_by, r.started_at, r.ended_at, r.reque
        a.suspects, a.complete_at, a.notes, r.error
 FROM damsync.run r LEFT JOIN damsync.audit a ON a.run_id = r.id WHERE r.kind = 'audit';
 
--- What is proven: every asset counted, and read, at least once since. Null while a first cycle is under way.
+-- What audits have proven: every asset was counted, and read, at least once since then. Null during the first cycle.
 CREATE VIEW report.completeness AS
 SELECT count(*) AS windows,
        CASE WHEN bool_and(counted_at IS NOT NULL) THEN min(counted_at) END AS counted_since,
@@ -86,7 +82,7 @@ SELECT count(*) AS windows,
        (SELECT max(complete_at) FROM damsync.audit WHERE scope = 'library') AS complete_at
 FROM damsync.audit_window;
 
--- How old the readings are that targets rely on; p95: of so many in a hundred it is at most that.
+-- The age of the details and fields that targets rely on; p50 and p95 are percentiles.
 CREATE VIEW report.detail_age AS
 WITH relied AS (
     SELECT p.asset_id, bool_or(t.level = 'fields') AS fields

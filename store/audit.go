@@ -10,7 +10,7 @@ import (
 	"damsync/internal/state"
 )
 
-// SaveAudit records what the audit of a run found; a second time replaces the first.
+// SaveAudit records what the audit of a run found, in place of what was recorded for the run before.
 func (s *Store) SaveAudit(ctx context.Context, runID int64, a state.Audit) error {
 	_, err := s.pool.Exec(ctx, `
 		INSERT INTO damsync.audit (run_id, scope, windows, missing, surplus, hidden, suspects, complete_at, notes)
@@ -26,8 +26,7 @@ func (s *Store) SaveAudit(ctx context.Context, runID int64, a state.Audit) error
 
 const windowColumns = `nullif(from_at, '-infinity'), nullif(to_at, 'infinity'), counted_at, page, last_id, last_at, cycle_at, read_since`
 
-// AuditWindows lists the windows that are counted in turn, those first whose turn is the
-// longest ago.
+// AuditWindows lists the windows that audits count in turn, the one whose turn was longest ago first.
 func (s *Store) AuditWindows(ctx context.Context) ([]state.AuditWindow, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+windowColumns+` FROM damsync.audit_window ORDER BY counted_at NULLS FIRST, from_at`)
 	if err != nil {
@@ -55,7 +54,7 @@ func scanAuditWindow(row pgx.CollectableRow) (state.AuditWindow, error) {
 	return w, err
 }
 
-// ReplaceAuditWindows puts windows in the place of others, in one transaction.
+// ReplaceAuditWindows replaces old windows by others, in one transaction.
 func (s *Store) ReplaceAuditWindows(ctx context.Context, old, windows []state.AuditWindow) error {
 	return s.inTx(ctx, "replace audit windows", func(tx pgx.Tx) error {
 		for _, w := range old {

@@ -12,7 +12,7 @@ import (
 func (s *Store) Waiting(ctx context.Context) (state.Waiting, error) {
 	var w state.Waiting
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE observation <> $2), count(*) FILTER (WHERE observation = $2)
-		FROM damsync.lookup WHERE urgency = $1 AND wanted > done`, grant.Backfill.Rank(), state.KindRefresh).Scan(&w.Backfill, &w.Refresh)
+		FROM damsync.lookup l WHERE urgency = $1 AND damsync.is_pending(l)`, grant.Backfill.Rank(), state.KindRefresh).Scan(&w.Backfill, &w.Refresh)
 	if err != nil {
 		return w, fmt.Errorf("count backfill: %w", err)
 	}

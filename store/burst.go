@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,10 +13,9 @@ import (
 	"damsync/internal/state"
 )
 
-// holdBack tells for how long the reading of an asset that an event reports waits. burst says
-// that the poll is to be asked: more than a handful of assets wait, or were reported within
-// the bound. An asset that is reported over and over waits until the bound is over since it was
-// read. Few rows are looked at, however many there are.
+// holdBack returns how long the reading of an asset that an event reports is held back. burst says that the poll should
+// run: more than a handful of assets wait, or were reported within state.HoldBack. An asset that is reported again and
+// again waits until state.HoldBack has passed since it was read. The query reads few rows, however many there are.
 func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duration, burst bool, err error) {
 	var again *time.Duration
 	err = tx.QueryRow(ctx, `
@@ -28,7 +29,7 @@ func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duratio
 				THEN (SELECT read_at FROM damsync.asset_detail WHERE asset_id = $1) + $4::interval - clock_timestamp() END`,
 		assetID, state.Handful, eventAssetRemoved, state.HoldBack, state.Repeats).Scan(&burst, &again)
 	if err != nil {
-		return 0, false, fmt.Errorf("look for a burst: %w", err)
+		return 0, false, fmt.Errorf("detect a burst: %w", err)
 	}
 	if burst {
 		hold = state.HoldBack
@@ -39,20 +40,20 @@ func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duratio
 	return hold, burst, nil
 }
 
-// HeldBack tells what events ask for and is not due yet.
+// HeldBack returns what events requested and is not due yet.
 func (s *Store) HeldBack(ctx context.Context) (state.Burst, error) {
 	var b state.Burst
 	err := s.pool.QueryRow(ctx, `
 		SELECT count(*), coalesce(clock_timestamp() - min(wanted_at), '0'), coalesce(clock_timestamp() - max(last_wanted_at), '0')
 		FROM damsync.lookup WHERE pollable AND next_attempt_at > clock_timestamp()`).Scan(&b.Lookups, &b.Oldest, &b.Newest)
 	if err != nil {
-		return b, fmt.Errorf("look for what is held back: %w", err)
+		return b, fmt.Errorf("count what is held back: %w", err)
 	}
 	return b, nil
 }
 
-// HoldLookups keeps for d what a page asked for at askedAt may answer from being read singly,
-// and tells how much that is. ReleaseLookups ends it; so does time, when nobody is left to.
+// HoldLookups keeps lookups that a page requested at askedAt may answer from being read singly for d, and returns
+// their number. ReleaseLookups ends the hold; it also ends by itself, should this process crash.
 func (s *Store) HoldLookups(ctx context.Context, askedAt time.Time, d time.Duration) (int, error) {
 	var n int64
 	err := s.inTx(ctx, "hold lookups", func(tx pgx.Tx) error {
@@ -64,7 +65,7 @@ func (s *Store) HoldLookups(ctx context.Context, askedAt time.Time, d time.Durat
 	return int(n), err
 }
 
-// ReleaseLookups lets what was wanted before askedAt and was not answered be read singly, now.
+// ReleaseLookups makes lookups that were requested before askedAt and not answered due at once, to be read singly.
 func (s *Store) ReleaseLookups(ctx context.Context, askedAt time.Time) error {
 	return s.inTx(ctx, "release lookups", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET pollable = false, next_attempt_at = clock_timestamp()
@@ -76,32 +77,31 @@ func (s *Store) ReleaseLookups(ctx context.Context, askedAt time.Time) error {
 	})
 }
 
-// AnswerLookups takes what a list that was asked for at readAt showed of ids, and is in the
-// mirror, for the answer to the events that were stored before. Where the rules read
-// more of an asset than the list tells, the lookup stays, unless that was read since the last event:
-// an event may tell of a change that does not move modified_at. An event that comes meanwhile is
-// not swallowed: its lookup was wanted later. decide judges as for ApplySummaries.
+// AnswerLookups takes what a page requested at readAt showed of ids, and is in the mirror, as the answer to events
+// that were stored before. Where the rules read more of an asset than the page shows, the lookup stays, unless the
+// deeper level was read since the last event: an event may report a change that does not move modified_at. An event
+// that comes meanwhile is not lost: its lookup was requested later. decide is called as for ApplySummaries.
 func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error) {
 	var answered state.Answered
-	var any bool
-	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_wanted_at < $2)`, ids, readAt).Scan(&any)
+	var requested bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_wanted_at < $2)`, ids, readAt).Scan(&requested)
 	if err != nil {
-		return answered, fmt.Errorf("look for lookups: %w", err)
+		return answered, fmt.Errorf("find lookups: %w", err)
 	}
-	if !any {
+	if !requested {
 		return answered, nil
 	}
 	err = s.inTx(ctx, "answer lookups", func(tx pgx.Tx) error {
-		asked, err := lockAnswerable(ctx, tx, readAt, ids)
+		lookups, err := lockAnswerable(ctx, tx, readAt, ids)
 		if err != nil {
 			return err
 		}
-		enough, deeper, err := judgeAnswers(ctx, tx, asked, decide)
+		enough, deeper, err := splitAnswers(ctx, tx, lookups, decide)
 		if err != nil {
 			return err
 		}
 		answered = state.Answered{Settled: len(enough), Deeper: len(deeper)}
-		if err := settleLookups(ctx, tx, enough); err != nil {
+		if err := finishAnswered(ctx, tx, enough); err != nil {
 			return err
 		}
 		return readDeeper(ctx, tx, deeper)
@@ -109,7 +109,7 @@ func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []strin
 	return answered, err
 }
 
-// answerable is a lookup that a list may answer, and which levels were read since it was wanted.
+// answerable is a lookup that a page may answer, and which levels were read since it was requested.
 type answerable struct {
 	id             string
 	detail, fields bool
@@ -123,33 +123,28 @@ func lockAnswerable(ctx context.Context, tx pgx.Tx, readAt time.Time, ids []stri
 	if err != nil {
 		return nil, fmt.Errorf("lock lookups: %w", err)
 	}
-	asked := map[string]answerable{}
+	lookups := map[string]answerable{}
 	var a answerable
 	if _, err := pgx.ForEachRow(rows, []any{&a.id, &a.detail, &a.fields}, func() error {
-		asked[a.id] = a
+		lookups[a.id] = a
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("lock lookups: %w", err)
 	}
-	return asked, nil
+	return lookups, nil
 }
 
-// judgeAnswers tells the assets of which the mirror knows enough from those that have to be
-// read deeper.
-func judgeAnswers(ctx context.Context, tx pgx.Tx, asked map[string]answerable, decide state.Decide) (enough, deeper []string, err error) {
-	ids := make([]string, 0, len(asked))
-	for id := range asked {
-		ids = append(ids, id)
-	}
-	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
+// splitAnswers separates the assets of which the mirror knows enough from those that have to be read deeper.
+func splitAnswers(ctx context.Context, tx pgx.Tx, lookups map[string]answerable, decide state.Decide) (enough, deeper []string, err error) {
+	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, slices.Collect(maps.Keys(lookups)))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, k := range known {
-		if !asked[k.Asset.ID].detail {
+		if !lookups[k.Asset.ID].detail {
 			k.Detail = nil
 		}
-		if k.Detail == nil || !asked[k.Asset.ID].fields {
+		if k.Detail == nil || !lookups[k.Asset.ID].fields {
 			k.Fields = nil
 		}
 		if needs := decide(now, k).Needs; needs > library.LevelSummary && needs > levelOf(k) {
@@ -161,9 +156,9 @@ func judgeAnswers(ctx context.Context, tx pgx.Tx, asked map[string]answerable, d
 	return enough, deeper, nil
 }
 
-// settleLookups finishes lookups that tx holds locked, and the events that asked for them:
-// every event that is visible now raised what was wanted before it was.
-func settleLookups(ctx context.Context, tx pgx.Tx, ids []string) error {
+// finishAnswered finishes lookups that tx has locked, and the events that requested them. Every event that is visible
+// here raised the request before the lock was taken.
+func finishAnswered(ctx context.Context, tx pgx.Tx, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -172,14 +167,13 @@ func settleLookups(ctx context.Context, tx pgx.Tx, ids []string) error {
 	}
 	_, err := tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp() WHERE asset_id = ANY($1) AND processed_at IS NULL`, ids)
 	if err != nil {
-		return fmt.Errorf("settle inbox: %w", err)
+		return fmt.Errorf("mark events processed: %w", err)
 	}
 	return nil
 }
 
-// readDeeper lets lookups be read singly when the second of the asset's last change is over,
-// at the latest after the bound: before, a further change in it would not show, and the asset would
-// have to be read again.
+// readDeeper makes lookups due once the second of the asset's last change is over, at most state.HoldBack from now. A
+// reading within that second would not show a further change in it and would have to be repeated.
 func readDeeper(ctx context.Context, tx pgx.Tx, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -189,7 +183,7 @@ func readDeeper(ctx context.Context, tx pgx.Tx, ids []string) error {
 			+ least(greatest(date_trunc('second', a.modified_at) + $2::interval - clock_timestamp(), '0'), $2::interval)
 		FROM damsync.asset a WHERE a.id = l.asset_id AND l.asset_id = ANY($1)`, ids, state.HoldBack)
 	if err != nil {
-		return fmt.Errorf("ask for details: %w", err)
+		return fmt.Errorf("request details: %w", err)
 	}
 	return notify(ctx, tx, state.TopicLookup)
 }

@@ -13,8 +13,7 @@ import (
 	"damsync/internal/state"
 )
 
-// changeLog collects rows of the append-only log: which field went from what to
-// what.
+// changeLog collects rows of the append-only log: which field changed from what to what.
 type changeLog struct {
 	entity, id, field []string
 	old, new          []*string
@@ -57,7 +56,7 @@ func (l *changeLog) write(ctx context.Context, tx pgx.Tx, obs state.Observation)
 	return nil
 }
 
-// summary logs what differs between the stored row and the one just read.
+// summary logs what differs between the stored row and the one that was read.
 func (l *changeLog) summary(before storedAsset, after library.Asset) {
 	add := func(field string, old, new any) { l.add("asset", after.ID, field, old, new) }
 	if before.removed {
@@ -76,7 +75,7 @@ func (l *changeLog) summary(before storedAsset, after library.Asset) {
 	add("owner_organization_id", before.OwnerOrganizationID, after.OwnerOrganizationID)
 }
 
-// detail logs what differs between two details; before is nil at the first.
+// detail logs what differs between two details; before is nil for the first.
 func (l *changeLog) detail(id string, before *library.Detail, after library.Detail) {
 	if before == nil {
 		return
@@ -96,7 +95,7 @@ func (l *changeLog) detail(id string, before *library.Detail, after library.Deta
 	add("owner_id", before.OwnerID, after.OwnerID)
 }
 
-// fields logs custom fields that differ, one row a field.
+// fields logs custom fields that differ, one row for each field.
 func (l *changeLog) fields(id string, before *library.Fields, after library.Fields) {
 	if before == nil {
 		return

@@ -3,9 +3,16 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"damsync/internal/library"
 )
+
+// cleanText makes s storable. PostgreSQL's text accepts neither NUL nor invalid UTF-8, and one odd title must not
+// stop a page.
+func cleanText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 func cleanAsset(a library.Asset) library.Asset {
 	for _, s := range []*string{&a.ID, &a.Type, &a.Title, &a.MIMEType, &a.FileExtension, &a.FolderID, &a.FileLocation, &a.OwnerOrganizationID, &a.Self} {
@@ -15,7 +22,7 @@ func cleanAsset(a library.Asset) library.Asset {
 	return a
 }
 
-// cleanLabels returns a copy: the caller's slices are its own.
+// cleanLabels returns a copy and leaves the caller's slices alone.
 func cleanLabels(in []library.Label) []library.Label {
 	out := make([]library.Label, len(in))
 	for i, l := range in {
@@ -32,8 +39,8 @@ func cleanNamed(n library.Named) library.Named {
 	return library.Named{ID: cleanText(n.ID), Name: cleanText(n.Name)}
 }
 
-// cleanJSON makes raw storable as jsonb, which refuses escaped NULs and lone
-// surrogates that JSON allows. Text without such escapes is kept as it is.
+// cleanJSON makes raw storable as jsonb, which rejects escaped NULs and lone surrogates that JSON allows. Text
+// without such escapes stays as it is.
 func cleanJSON(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return "null"
@@ -47,14 +54,14 @@ func cleanJSON(raw json.RawMessage) string {
 	if err := decoder.Decode(&value); err != nil {
 		return "null"
 	}
-	text, err := json.Marshal(cleanValue(value)) // lone surrogates became U+FFFD in decoding
+	text, err := json.Marshal(cleanValue(value)) // decoding turned lone surrogates into U+FFFD
 	if err != nil {
 		return "null"
 	}
 	return string(text)
 }
 
-// hasOddEscape looks for escapes of NUL and of surrogates, lone or not.
+// hasOddEscape reports whether raw escapes NUL or a surrogate, lone or paired.
 func hasOddEscape(raw []byte) bool {
 	for {
 		i := bytes.Index(raw, []byte(`\u`))

@@ -9,8 +9,8 @@ import (
 	"damsync/internal/state"
 )
 
-// decisionFailures collects the rules that failed on single assets, for people
-// to see: such a failure changes no placement.
+// decisionFailures collects the rules that failed on single assets, for people to see. Such a failure changes no
+// placement.
 type decisionFailures struct {
 	target, asset, reason []string
 }
@@ -21,9 +21,9 @@ func (f *decisionFailures) add(asset string, failed []state.DecisionFailure) {
 	}
 }
 
-// write replaces what is recorded of the assets just judged.
-func (f *decisionFailures) write(ctx context.Context, tx pgx.Tx, judged []string) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM damsync.decision_failure WHERE asset_id = ANY($1)`, judged); err != nil {
+// write replaces what is recorded for the assets that were evaluated.
+func (f *decisionFailures) write(ctx context.Context, tx pgx.Tx, evaluated []string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM damsync.decision_failure WHERE asset_id = ANY($1)`, evaluated); err != nil {
 		return fmt.Errorf("clear decision failures: %w", err)
 	}
 	if len(f.asset) == 0 {

@@ -9,94 +9,40 @@ import (
 	"damsync/internal/state"
 )
 
-const placedSQL = `
-SELECT asset_id, desired_present, desired_path, desired_version, desired_metadata_hash, desired_reason, gate, desired_generation,
-	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, sha256, size, remote_ref, remote_token, remote_hash,
-	desired_generation > applied_generation OR lease_owner IS NOT NULL
-FROM damsync.placement WHERE target = $1 AND asset_id = ANY($2)`
-
-// Placed reads the placements of assets at target, by asset id.
-func (s *Store) Placed(ctx context.Context, target string, ids []string) (map[string]state.Placed, error) {
-	rows, err := s.pool.Query(ctx, placedSQL, target, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read placements at %s: %w", target, err)
-	}
-	all, err := pgx.CollectRows(rows, scanPlaced)
-	if err != nil {
-		return nil, fmt.Errorf("read placements at %s: %w", target, err)
-	}
-	placed := make(map[string]state.Placed, len(all))
-	for _, p := range all {
-		placed[p.AssetID] = p
-	}
-	return placed, nil
-}
-
-func scanPlaced(row pgx.CollectableRow) (state.Placed, error) {
-	var p state.Placed
-	var desired, applied []byte
-	d, a := &p.Desired, &p.Applied
-	err := row.Scan(&p.AssetID, &d.Present, &d.Path, &d.Version, &desired, &d.Reason, &d.Gate, &p.Generation,
-		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref, &a.Token, &a.Hash, &p.Moving)
-	d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
-	return p, err
-}
-
-// CountPlaced counts the placements of target that should be there and, as far as
-// recorded, are.
-func (s *Store) CountPlaced(ctx context.Context, target string) (int, error) {
-	var n int
-	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM damsync.placement WHERE target = $1 AND desired_present AND applied_state = 'present'`, target).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count placements at %s: %w", target, err)
-	}
-	return n, nil
-}
-
-// NoteListed remembers which assets the target's list has named in a run.
-// Naming one again changes nothing.
+// NoteListed records which assets a target's list has named in a run. It is idempotent.
 func (s *Store) NoteListed(ctx context.Context, run state.Run, target string, ids []string) error {
 	_, err := s.pool.Exec(ctx, `INSERT INTO damsync.listed (run_id, target, asset_id) SELECT $1, $2, unnest($3::text[]) ON CONFLICT DO NOTHING`,
 		run.ID, target, ids)
 	if err != nil {
-		return fmt.Errorf("note what %s lists: %w", target, err)
+		return fmt.Errorf("record the list of %s: %w", target, err)
 	}
 	return nil
 }
 
-// Unlisted names up to limit assets after the one given, in the order of their
-// ids, that are in place at target and that its list did not name.
+// Unlisted returns up to limit assets after the given one, in the order of their ids, that are in place at target and
+// that its list did not name.
 func (s *Store) Unlisted(ctx context.Context, run state.Run, target, after string, limit int) ([]string, error) {
-	rows, err := s.pool.Query(ctx, `
+	ids, err := columnOf(ctx, s.pool, `
 		SELECT p.asset_id FROM damsync.placement p
 		WHERE p.target = $2 AND p.asset_id > $3 AND p.desired_present AND p.applied_state = 'present'
-			AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL
+			AND NOT damsync.is_dirty(p) AND p.lease_owner IS NULL
 			AND NOT EXISTS (SELECT 1 FROM damsync.listed l WHERE l.run_id = $1 AND l.target = p.target AND l.asset_id = p.asset_id)
 		ORDER BY p.asset_id LIMIT $4`, run.ID, target, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("look for what %s does not list: %w", target, err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for what %s does not list: %w", target, err)
+		return nil, fmt.Errorf("find what %s does not list: %w", target, err)
 	}
 	return ids, nil
 }
 
-// ClaimedInMotion tells which of paths belong to placements that are dirty, in
-// work, or were since the run began: an object there may lack its mark for a
-// moment.
+// ClaimedInMotion returns those of paths that belong to placements which are dirty or claimed, or were applied since the
+// run started: an object there may lack its mark for a moment.
 func (s *Store) ClaimedInMotion(ctx context.Context, run state.Run, target string, paths []string) (map[string]bool, error) {
-	rows, err := s.pool.Query(ctx, `
+	held, err := columnOf(ctx, s.pool, `
 		SELECT c.path FROM damsync.path_claim c JOIN damsync.placement p ON p.target = c.target AND p.asset_id = c.asset_id
-		WHERE c.target = $1 AND c.path = ANY($2)
-			AND (p.desired_generation > p.applied_generation OR p.lease_owner IS NOT NULL OR p.applied_at >= $3)`, target, paths, run.StartedAt)
+		WHERE c.target = $1 AND c.path = ANY($2) AND (damsync.is_dirty(p) OR p.lease_owner IS NOT NULL OR p.applied_at >= $3)`,
+		target, paths, run.StartedAt)
 	if err != nil {
-		return nil, fmt.Errorf("look who holds paths at %s: %w", target, err)
-	}
-	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look who holds paths at %s: %w", target, err)
+		return nil, fmt.Errorf("find who holds paths at %s: %w", target, err)
 	}
 	moving := make(map[string]bool, len(held))
 	for _, p := range held {
@@ -105,8 +51,7 @@ func (s *Store) ClaimedInMotion(ctx context.Context, run state.Run, target strin
 	return moving, nil
 }
 
-// AddDrift records what a run has found; it shows when the run ends the
-// verification of its target.
+// AddDrift records what a run has found. It becomes visible when EndVerification ends the verification of the target.
 func (s *Store) AddDrift(ctx context.Context, run state.Run, target string, found []state.Drift) error {
 	source := pgx.CopyFromSlice(len(found), func(i int) ([]any, error) {
 		d := found[i]
@@ -119,8 +64,7 @@ func (s *Store) AddDrift(ctx context.Context, run state.Run, target string, foun
 	return nil
 }
 
-// EndVerification makes what the run has found at a target its drift, in place
-// of what was found before.
+// EndVerification replaces the drift of a target by what the run has found there.
 func (s *Store) EndVerification(ctx context.Context, v state.Verification) error {
 	return s.inTx(ctx, "end verification of "+v.Target, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
@@ -142,7 +86,7 @@ func (s *Store) EndVerification(ctx context.Context, v state.Verification) error
 	})
 }
 
-// Verifications reads the last verification of each target, ordered by name.
+// Verifications returns the last verification of each target, ordered by name.
 func (s *Store) Verifications(ctx context.Context) ([]state.Verification, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT target, depth, run_id, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unverified FROM damsync.verification ORDER BY target`)
@@ -164,46 +108,8 @@ func (s *Store) Verifications(ctx context.Context) ([]state.Verification, error)
 	return all, nil
 }
 
-// NoteToken records the token of an object whose bytes were found to be those put,
-// so that a verification by tokens does not take it for changed. A placement that
-// has moved on stays as it is.
-func (s *Store) NoteToken(ctx context.Context, target string, p state.Placed, token string) error {
-	_, err := s.pool.Exec(ctx, `UPDATE damsync.placement SET remote_token = $4
-		WHERE target = $1 AND asset_id = $2 AND desired_generation = $3 AND desired_generation <= applied_generation AND lease_owner IS NULL`,
-		target, p.AssetID, p.Generation, cleanText(token))
-	if err != nil {
-		return fmt.Errorf("note token of %s: %w", p.AssetID, err)
-	}
-	return nil
-}
-
-// Unmirrored names those of ids that the mirror has never heard of: whether they
-// are in the library has to be asked.
-func (s *Store) Unmirrored(ctx context.Context, ids []string) ([]string, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id FROM unnest($1::text[]) AS u (id) WHERE NOT EXISTS (SELECT 1 FROM damsync.asset a WHERE a.id = u.id)`, ids)
-	if err != nil {
-		return nil, fmt.Errorf("look for assets that are not mirrored: %w", err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for assets that are not mirrored: %w", err)
-	}
-	return out, nil
-}
-
-// PendingLookups counts those of ids that are still to be read.
-func (s *Store) PendingLookups(ctx context.Context, ids []string) (int, error) {
-	var n int
-	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM damsync.lookup WHERE asset_id = ANY($1) AND wanted > done`, ids).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count pending lookups: %w", err)
-	}
-	return n, nil
-}
-
-// Drifted reads up to limit of what a run found missing, changed or orphaned at target, in the
-// order in which it was found: asset and path. after is the last answer's last, 0 at
-// the beginning.
+// Drifted returns up to limit assets and paths that a run found missing, changed or orphaned at target, in the order in
+// which it found them. after is the last of the previous call, 0 at the beginning.
 func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after int64, limit int) (found []state.Drift, last int64, err error) {
 	rows, err := s.pool.Query(ctx, `SELECT id, asset_id, path FROM damsync.drift WHERE run_id = $1 AND target = $2 AND id > $3 AND kind NOT IN ('foreign', 'unverified') ORDER BY id LIMIT $4`,
 		run.ID, target, after, limit)
@@ -221,8 +127,8 @@ func (s *Store) Drifted(ctx context.Context, run state.Run, target string, after
 	return found, last, nil
 }
 
-// Drift lists up to limit of what the last verification of target found and nobody has begun to
-// repair.
+// Drift returns up to limit objects that the last verification of target found and whose repair has not begun, foreign
+// ones last.
 func (s *Store) Drift(ctx context.Context, target string, limit int) ([]state.Drift, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT d.kind, d.asset_id, d.path, d.differs FROM damsync.drift d

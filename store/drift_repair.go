@@ -22,20 +22,19 @@ UPDATE damsync.placement p SET desired_generation = nextval('damsync.generation'
 	attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
 FROM (SELECT * FROM unnest($2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::text[]) AS u (asset_id, generation, unseen, path, ref) ORDER BY asset_id) u
 WHERE p.target = $1 AND p.asset_id = u.asset_id AND p.desired_generation = u.generation
-	AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL AND p.desired_present
+	AND NOT damsync.is_dirty(p) AND p.lease_owner IS NULL AND p.desired_present
 RETURNING p.asset_id`
 
-// Repair makes placements of target dirty that are missing or changed there, and
-// wakes the pushers. Each gets a generation above the one that was found. Where
-// the target's own answer shows what is wrong, an open intent makes the push look
-// first, also where it was found; else the record says that the object is incomplete, so that its bytes are
-// put whatever the target says of them. A placement that has moved on since it
-// was read is left alone. Where the mark found is spoilt, the push fails and says so. It returns how many it made dirty.
+// Repair makes placements dirty that are missing or changed at target, and wakes the pushers. Each gets a generation
+// above the one that was found. Where the target's own answer shows what is wrong, an open intent makes the push look
+// there first, including at the path where the object was found. Otherwise the placement is recorded as incomplete, so
+// that its bytes are put whatever the target answers. A placement that has changed since it was read is left alone.
+// Where the mark found is spoilt, the push fails with that reason. Repair returns how many placements it made dirty.
 func (s *Store) Repair(ctx context.Context, run state.Run, target string, found []state.Drift) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, "repair drift at "+target, func(tx pgx.Tx) error {
 		n = 0
-		if err := overtake(ctx, tx, generationsOf(found)); err != nil {
+		if err := raiseSequence(ctx, tx, generationsOf(found)); err != nil {
 			return err
 		}
 		k := len(found)
@@ -48,7 +47,7 @@ func (s *Store) Repair(ctx context.Context, run state.Run, target string, found 
 		if err != nil {
 			return err
 		}
-		if err := settleDrift(ctx, tx, run, target, repaired); err != nil {
+		if err := clearDrift(ctx, tx, run, target, repaired); err != nil {
 			return err
 		}
 		n = int64(len(repaired))
@@ -57,22 +56,21 @@ func (s *Store) Repair(ctx context.Context, run state.Run, target string, found 
 	return n, err
 }
 
-// settleDrift takes what is being repaired out of the drift of its target: it is
-// work now.
-func settleDrift(ctx context.Context, tx pgx.Tx, run state.Run, target string, ids []string) error {
+// clearDrift removes what is being repaired from the drift of its target: it has become work.
+func clearDrift(ctx context.Context, tx pgx.Tx, run state.Run, target string, ids []string) error {
 	_, err := tx.Exec(ctx, `
-		WITH settled AS (
+		WITH cleared AS (
 			DELETE FROM damsync.drift WHERE run_id = $1 AND target = $2 AND asset_id = ANY($3) RETURNING kind
 		)
 		UPDATE damsync.verification SET
-			missing = missing - (SELECT count(*) FROM settled WHERE kind = 'missing'),
-			changed = changed - (SELECT count(*) FROM settled WHERE kind = 'changed'),
-			orphaned = orphaned - (SELECT count(*) FROM settled WHERE kind = 'orphaned')
+			missing = missing - (SELECT count(*) FROM cleared WHERE kind = 'missing'),
+			changed = changed - (SELECT count(*) FROM cleared WHERE kind = 'changed'),
+			orphaned = orphaned - (SELECT count(*) FROM cleared WHERE kind = 'orphaned')
 		WHERE run_id = $1 AND target = $2`, run.ID, target, ids)
 	return err
 }
 
-// generationsOf are those that the marks of what was found name.
+// generationsOf returns the generations in the marks of what was found.
 func generationsOf(found []state.Drift) []int64 {
 	generations := make([]int64, len(found))
 	for i, d := range found {
@@ -83,36 +81,36 @@ func generationsOf(found []state.Drift) []int64 {
 
 const retireOrphansSQL = `
 INSERT INTO damsync.placement AS p (target, asset_id, desired_present, desired_path, desired_version, desired_metadata, desired_metadata_hash,
-	desired_reason, desired_generation, desired_at, urgency, gate, next_attempt_at,
+	desired_reason, desired_generation, desired_at, urgency, guard, next_attempt_at,
 	applied_state, applied_path, applied_version, applied_metadata_hash, applied_generation, applied_at, sha256, size, remote_ref, remote_token)
 SELECT $1, asset_id, false, '', '', '{}', '', $2, nextval('damsync.generation'), clock_timestamp(), $3, 'waiting', clock_timestamp(),
 	state, path, version, decode(hash, 'hex'), CASE WHEN generation <= s.last_value THEN generation ELSE 0 END, clock_timestamp(), sha256, size, ref, token
 FROM damsync.generation s, jsonb_to_recordset($4) AS u (asset_id text, state text, path text, version text, hash text, generation bigint, sha256 text, size bigint, ref text, token text)
-WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND l.wanted > l.done)
+WHERE NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = u.asset_id AND damsync.is_pending(l))
 	AND NOT EXISTS (SELECT 1 FROM damsync.decision_failure f WHERE f.asset_id = u.asset_id AND f.target = $1)
 ORDER BY asset_id
 ON CONFLICT (target, asset_id) DO UPDATE SET
 	desired_reason = excluded.desired_reason, desired_generation = excluded.desired_generation, desired_at = excluded.desired_at,
-	urgency = excluded.urgency, gate = excluded.gate, next_attempt_at = excluded.next_attempt_at,
+	urgency = excluded.urgency, guard = excluded.guard, next_attempt_at = excluded.next_attempt_at,
 	applied_state = excluded.applied_state, applied_path = excluded.applied_path, applied_version = excluded.applied_version,
 	applied_metadata_hash = excluded.applied_metadata_hash, applied_generation = excluded.applied_generation, applied_at = excluded.applied_at,
 	sha256 = excluded.sha256, size = excluded.size, remote_ref = excluded.remote_ref, remote_token = excluded.remote_token,
 	intent_generation = NULL, intent_path = '', attempts = 0, error_class = '', error = ''
-WHERE NOT p.desired_present AND p.desired_generation <= p.applied_generation AND p.lease_owner IS NULL
+WHERE NOT p.desired_present AND NOT damsync.is_dirty(p) AND p.lease_owner IS NULL
 RETURNING p.asset_id`
 
-// RetireOrphans makes removals of what no placement wants at target. They wait at
-// the gate like any other removal. What somebody has asked to be read, or a rule
-// fails on, is left for the answer; what moves is left alone. A spoilt mark is no
-// applied generation: the push meets it and says so. It returns how many wait, and
-// how many have a placement by now that wants them there.
+// RetireOrphans plans removals of objects that no placement wants at target. They wait for the removal guard like any
+// other removal. An asset that is still to be read, or on which a rule fails, is left until that is decided; a placement
+// that is dirty or claimed is left alone. A spoilt mark is not taken as the applied generation: the push finds it and
+// fails with that reason. RetireOrphans returns how many removals wait, and how many objects a placement has come to
+// want there.
 func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason string, found []state.Drift) (retired, wanted int64, err error) {
 	rows, ids, err := orphanRows(found)
 	if err != nil {
 		return 0, 0, err
 	}
 	err = s.inTx(ctx, "retire orphans at "+target, func(tx pgx.Tx) error {
-		if err := overtake(ctx, tx, generationsOf(found)); err != nil {
+		if err := raiseSequence(ctx, tx, generationsOf(found)); err != nil {
 			return err
 		}
 		gone, err := columnOf(ctx, tx, retireOrphansSQL, target, reason, grant.Manual.Rank(), rows)
@@ -124,7 +122,7 @@ func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason
 			return err
 		}
 		retired, wanted = int64(len(gone)), int64(len(kept))
-		if err := settleDrift(ctx, tx, run, target, append(gone, kept...)); err != nil {
+		if err := clearDrift(ctx, tx, run, target, append(gone, kept...)); err != nil {
 			return err
 		}
 		return notify(ctx, tx, state.TopicGate)
@@ -132,7 +130,7 @@ func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason
 	return retired, wanted, err
 }
 
-// orphanRows gives what was found as retireOrphansSQL takes it.
+// orphanRows encodes what was found for retireOrphansSQL.
 func orphanRows(found []state.Drift) (rows []byte, ids []string, err error) {
 	type row struct {
 		AssetID    string `json:"asset_id"`
@@ -159,35 +157,4 @@ func orphanRows(found []state.Drift) (rows []byte, ids []string, err error) {
 		return nil, nil, fmt.Errorf("encode orphans: %w", err)
 	}
 	return rows, ids, nil
-}
-
-// columnOf collects the only column of a statement.
-func columnOf(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]string, error) {
-	rows, err := tx.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-// ForgetTarget records that nothing is at target any more: somebody has emptied it
-// and said so. Everything that should be there is put anew. It returns how many
-// placements that are.
-func (s *Store) ForgetTarget(ctx context.Context, target string) (int64, error) {
-	var n int64
-	err := s.inTx(ctx, "forget what is at "+target, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			UPDATE damsync.placement SET applied_state = 'absent', remote_ref = '', remote_token = '', remote_hash = '', sha256 = '', size = 0,
-				gate = CASE WHEN desired_present THEN gate ELSE 'open' END,
-				desired_generation = CASE WHEN desired_present THEN nextval('damsync.generation') ELSE desired_generation END,
-				desired_at = CASE WHEN desired_present THEN clock_timestamp() ELSE desired_at END,
-				intent_generation = NULL, intent_path = '', attempts = 0, next_attempt_at = clock_timestamp(), error_class = '', error = ''
-			WHERE target = $1 AND applied_state <> 'absent' AND (lease_until IS NULL OR lease_until <= clock_timestamp())`, target)
-		if err != nil {
-			return err
-		}
-		n = tag.RowsAffected()
-		return notify(ctx, tx, state.TopicPlacement)
-	})
-	return n, err
 }

@@ -177,8 +177,8 @@ func TestRemovalDuringARepair(t *testing.T) {
 	_, err := s.Repair(t.Context(), run, "brand", []state.Drift{b})
 	must(t, err)
 	apply(t, s, second(1), nothing("brand"), summary("b", modified(second(0))))
-	if gate := query[string](t, s.pool, `SELECT gate FROM damsync.placement WHERE asset_id = 'b'`); gate != "waiting" {
-		t.Errorf("gate %s", gate)
+	if guard := query[string](t, s.pool, `SELECT guard FROM damsync.placement WHERE asset_id = 'b'`); guard != "waiting" {
+		t.Errorf("guard %s", guard)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Failure is one thing that does not work just now, and why.
+// Failure is one thing that does not work at the moment, and why.
 type Failure struct {
 	Kind    string // placement, lookup, decision or target
 	Target  string // empty for a lookup
@@ -16,8 +16,8 @@ type Failure struct {
 	Reason  string
 }
 
-// Failures lists up to limit failures. What the quota defers is none of them, nor
-// what keeps a whole target from being used: that is in its TargetStatus, once.
+// Failures lists up to limit failures. It leaves out what the quota defers, and what makes a whole target unusable:
+// TargetStatus says that once.
 func (s *Store) Failures(ctx context.Context, limit int) ([]Failure, error) {
 	rows, err := s.pool.Query(ctx, `SELECT kind, coalesce(target, ''), coalesce(asset_id, ''), error_class, error
 		FROM report.failures WHERE error_class <> 'deferred'

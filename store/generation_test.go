@@ -54,7 +54,7 @@ func TestSpoiltMark(t *testing.T) {
 		t.Errorf("generation %d, before %d", got, w.Generation)
 	}
 	apply(t, s, second(1), everything("shop"), summary("y"))
-	if got := query[int64](t, pool, `SELECT max(desired_generation) FROM damsync.placement`); got > w.Generation+liftMargin {
+	if got := query[int64](t, pool, `SELECT max(desired_generation) FROM damsync.placement`); got > w.Generation+generationMargin {
 		t.Errorf("planned later with generation %d", got)
 	}
 }

@@ -14,8 +14,7 @@ import (
 // eventAssetRemoved is the CMP's event of an asset that left the library.
 const eventAssetRemoved = "asset_removed"
 
-// maxAssetID bounds an asset's id in bytes. The CMP's have 32; a B-tree takes no
-// key of more than 2.7 KB.
+// maxAssetID bounds an asset's id in bytes. The CMP's ids have 32; a B-tree accepts keys up to 2.7 KB.
 const maxAssetID = 512
 
 // Event is one webhook as received.
@@ -24,13 +23,12 @@ type Event struct {
 	AssetID    string // empty when the event is not about a library asset
 	AssetType  string // empty when the event does not say
 	Self       string // links.self as given; empty when there is none, as in asset_removed
-	SourceTask string // the task that the asset came from; only asset_added tells
+	SourceTask string // the task that the asset came from; only asset_added names it
 	Body       []byte // as received
 }
 
-// StoreEvent makes e durable and its asset wanted, in one transaction; when it
-// returns nil the event may be acknowledged. An event delivered twice costs at
-// most one more reading. Events that come before the asset was read share one
+// StoreEvent stores e and requests its asset, in one transaction; when it returns nil the event may be acknowledged. An
+// event that is delivered twice costs at most one more reading. Events that come before the asset is read share one
 // reading; one that comes while it is being read causes another.
 func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 	e = cleanEvent(e)
@@ -44,32 +42,31 @@ func (s *Store) StoreEvent(ctx context.Context, e Event) error {
 		if err := keepSourceTask(ctx, tx, e); err != nil {
 			return err
 		}
-		return wantReported(ctx, tx, e)
+		return requestReported(ctx, tx, e)
 	})
 }
 
-// wantReported asks for the asset of an event. Only its own 404 tells of a removal; anything
-// else may be held back to be read with others, or because the asset was read just now.
-func wantReported(ctx context.Context, tx pgx.Tx, e Event) error {
-	w := wish{obs: state.Observation{Kind: state.KindWebhook, Class: grant.Webhook}, class: grant.Webhook}
+// requestReported requests the asset of an event. A removal is read at once, since only the asset's own 404 proves it;
+// anything else may be held back, to be read with others or because the asset was read a moment ago.
+func requestReported(ctx context.Context, tx pgx.Tx, e Event) error {
+	r := lookupRequest{obs: state.Observation{Kind: state.KindWebhook, Class: grant.Webhook}, class: grant.Webhook}
 	ref := []state.Ref{{ID: e.AssetID, Type: e.AssetType, Self: e.Self}}
 	if e.Name == eventAssetRemoved {
-		w.gone = true
-		return w.want(ctx, tx, ref)
+		r.gone = true
+		return r.send(ctx, tx, ref)
 	}
 	hold, burst, err := holdBack(ctx, tx, e.AssetID)
 	if err != nil {
 		return err
 	}
-	w.pollable, w.after = true, hold
-	if err := w.want(ctx, tx, ref); err != nil || !burst {
+	r.pollable, r.delay = true, hold
+	if err := r.send(ctx, tx, ref); err != nil || !burst {
 		return err
 	}
 	return notify(ctx, tx, state.TopicBurst)
 }
 
-// cleanEvent makes the texts storable. An id too long to be one is dropped: the
-// body still has it.
+// cleanEvent makes the texts storable. It drops an id that is too long to be one; the body still has it.
 func cleanEvent(e Event) Event {
 	e.Name, e.AssetID, e.AssetType = cleanText(e.Name), cleanText(e.AssetID), cleanText(e.AssetType)
 	e.Self, e.SourceTask = cleanText(e.Self), cleanText(e.SourceTask)
@@ -82,7 +79,7 @@ func cleanEvent(e Event) Event {
 	return e
 }
 
-// insertEvent marks an event without an asset as processed: nobody has to act on it.
+// insertEvent marks an event without an asset as processed: there is nothing to do.
 func insertEvent(ctx context.Context, tx pgx.Tx, e Event) error {
 	const insert = `
 		INSERT INTO damsync.inbox (event_name, asset_id, asset_type, source_task, body, processed_at)
@@ -93,7 +90,7 @@ func insertEvent(ctx context.Context, tx pgx.Tx, e Event) error {
 	return nil
 }
 
-// keepSourceTask records the task at once: no reading of the asset reveals it.
+// keepSourceTask records the task at once, since no reading of the asset reveals it.
 func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
 	if e.SourceTask == "" {
 		return nil
@@ -112,9 +109,22 @@ func keepSourceTask(ctx context.Context, tx pgx.Tx, e Event) error {
 	return nil
 }
 
-// PruneInbox deletes events processed longer than olderThan ago and returns how
-// many. It works in short transactions and may be called by several replicas at
-// once; on an error the count is of what is gone nonetheless.
+// adoptSourceTasks copies the task that created an asset from the event that named it, since no later reading of the
+// library reveals it.
+func adoptSourceTasks(ctx context.Context, tx pgx.Tx, ids []string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE damsync.asset a SET source_task = i.source_task
+		FROM (SELECT DISTINCT ON (asset_id) asset_id, source_task FROM damsync.inbox
+			WHERE asset_id = ANY($1) AND processed_at IS NULL AND source_task <> '' ORDER BY asset_id, id DESC) i
+		WHERE a.id = i.asset_id AND a.source_task <> i.source_task`, ids)
+	if err != nil {
+		return fmt.Errorf("keep source tasks: %w", err)
+	}
+	return nil
+}
+
+// PruneInbox deletes events that were processed longer than olderThan ago and returns their number. It works in short
+// transactions and several replicas may call it at once. On an error it still returns the number deleted so far.
 func (s *Store) PruneInbox(ctx context.Context, olderThan time.Duration) (int64, error) {
 	const batch = 5000
 	const prune = `

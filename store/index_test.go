@@ -62,7 +62,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		"plan assets": func(ctx context.Context) error { return s.PlanAssets(ctx, polled(), some[:3], everything("brand")) },
 		"expired":     func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
 		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled(), time.Second); return err },
-		"gate":        func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", state.Judge{}); return err },
+		"guard":       func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", state.Judge{}); return err },
 		"held":        func(ctx context.Context) error { _, err := s.Held(ctx, "brand", 10); return err },
 		"backlog": func(ctx context.Context) error {
 			_, err := s.Backlog(ctx, state.BacklogScope{Targets: brand, Planned: time.Now(), Wanted: time.Now()})
@@ -130,7 +130,7 @@ func fillLibrary(t tb, pool *pgxpool.Pool, n int) {
 		SELECT id, '', 'alt text of ' || id, '', '{}', CASE WHEN id < '01' THEN clock_timestamp() WHEN id < '02' THEN '2100-01-01' END, false, 1, 1, 7, 1, '', '', '{}', hash, read_at, modified_at, true FROM damsync.asset
 			WHERE $1::int > 0`,
 		`INSERT INTO damsync.placement (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
-			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, gate, applied_state, applied_path, applied_version,
+			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, guard, applied_state, applied_path, applied_version,
 			applied_metadata_hash, applied_generation, next_attempt_at, size, expires_at)
 		SELECT target, id, true, '/' || id, '1', jsonb_build_object('title', title), a.hash, 1, '', now(), 5, 'open', 'present', '/' || id, '1', a.hash, 1, now(), 7, d.expires_at
 		FROM damsync.asset a JOIN damsync.asset_detail d ON d.asset_id = a.id, (VALUES ('brand'), ('shop')) v (target) WHERE $1::int > 0`,

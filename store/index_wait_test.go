@@ -23,7 +23,7 @@ func TestWhatWaitsIsNotWalked(t *testing.T) {
 		`UPDATE damsync.asset_detail SET expires_at = now() - interval '1 year'`,
 		`UPDATE damsync.placement SET expires_at = now() - interval '1 year', desired_present = false, applied_state = 'archived' WHERE target = 'shop'`,
 		`UPDATE damsync.placement SET expires_at = NULL, desired_generation = 2, urgency = 3, next_attempt_at = now() + interval '1 hour' WHERE target = 'brand'`,
-		`UPDATE damsync.placement SET gate = 'waiting' WHERE (target, asset_id) IN (SELECT target, asset_id FROM damsync.placement WHERE target = 'brand' LIMIT 1)`,
+		`UPDATE damsync.placement SET guard = 'waiting' WHERE (target, asset_id) IN (SELECT target, asset_id FROM damsync.placement WHERE target = 'brand' LIMIT 1)`,
 		`VACUUM ANALYZE`,
 	} {
 		exec(t, pool, sql)
@@ -36,7 +36,7 @@ func TestWhatWaitsIsNotWalked(t *testing.T) {
 		"upcoming puts":    func(ctx context.Context) error { _, err := s.UpcomingPuts(ctx, "brand", 100); return err },
 		"expired":          func(ctx context.Context) error { _, _, err := s.Expired(ctx, shop, 500); return err },
 		"expired and kept": func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
-		"gate": func(ctx context.Context) error {
+		"guard": func(ctx context.Context) error {
 			judge := asking(answering(state.GateWait))
 			judge.Enough = func(state.Wave) int { return 1000 }
 			_, _, err := s.JudgeRemovals(ctx, "brand", judge)

@@ -12,7 +12,7 @@ import (
 	"damsync/internal/state"
 )
 
-// KnownAssets reads what the mirror knows of ids, with the database's time.
+// KnownAssets returns what the mirror knows of ids, and the database's time.
 func (s *Store) KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error) {
 	return loadKnown(ctx, s.pool, `a.id = ANY($1)`, ids)
 }
@@ -26,15 +26,14 @@ const knownColumns = `
 	coalesce(d.version_number, 0), coalesce(d.version_id, ''), coalesce(d.owner_id, ''),
 	x.asset_id IS NOT NULL, x.values, clock_timestamp()`
 
-// The asset's own row decides whether what was read before still describes it.
+// knownFrom joins a detail and fields only where they describe the asset as its own row does.
 const knownFrom = `
 	FROM damsync.asset a
 	LEFT JOIN damsync.folder f ON f.id = a.folder_id
 	LEFT JOIN damsync.asset_detail d ON d.asset_id = a.id AND d.of_modified_at = a.modified_at
 	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at`
 
-// loadKnown reads what is known of the assets that where selects, in the order
-// of their ids, with the database's time.
+// loadKnown returns what is known of the assets that where selects, in the order of their ids, and the database's time.
 func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
 	var now time.Time
 	rows, err := q.Query(ctx, `SELECT `+knownColumns+knownFrom+` WHERE `+where+` ORDER BY a.id`, args...)
@@ -52,9 +51,9 @@ func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.
 	return now, known, nil
 }
 
-// loadPlacements adds what should be and what is at the targets. A second
-// query takes half the time of an aggregate in the first, and what is judged
-// without a lock is judged again with one before anything is written.
+// loadPlacements adds what should be and what is at the targets. A second query takes half the time of an aggregate
+// in the first. The two need not agree: what is evaluated without a lock is evaluated again with one before anything
+// is written.
 func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
 	ids := make([]string, len(known))
 	byID := make(map[string]*state.Known, len(known))
@@ -63,7 +62,7 @@ func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
 		k.Desired, k.Applied = map[string]state.Desired{}, map[string]state.Object{}
 		ids[i], byID[k.Asset.ID] = k.Asset.ID, k
 	}
-	rows, err := q.Query(ctx, `SELECT asset_id, target, desired_present, desired_path, desired_version, desired_metadata_hash, gate,
+	rows, err := q.Query(ctx, `SELECT asset_id, target, desired_present, desired_path, desired_version, desired_metadata_hash, guard,
 		applied_state, applied_path, applied_version, applied_metadata_hash FROM damsync.placement WHERE asset_id = ANY($1)`, ids)
 	if err != nil {
 		return err
@@ -82,7 +81,7 @@ func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
 	return err
 }
 
-// labelCache decodes each set of labels once: most assets of a library share a few.
+// labelCache decodes each set of labels once: most assets of a library share a few sets.
 type labelCache map[string][]library.Label
 
 func (c labelCache) decode(text []byte) ([]library.Label, error) {
@@ -95,10 +94,6 @@ func (c labelCache) decode(text []byte) ([]library.Label, error) {
 	}
 	c[string(text)] = labels
 	return labels, nil
-}
-
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 func scanKnown(row pgx.CollectableRow, cache labelCache, now *time.Time) (state.Known, error) {

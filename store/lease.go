@@ -65,18 +65,18 @@ func voidFuture(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(sql, maxLease)
 	}
 	for _, sql := range []string{
-		`UPDATE damsync.placement SET next_attempt_at = clock_timestamp()
-			WHERE desired_generation > applied_generation AND gate = 'open' AND next_attempt_at > clock_timestamp() + $1::interval`,
-		`UPDATE damsync.lookup SET next_attempt_at = clock_timestamp()
-			WHERE wanted > done AND next_attempt_at > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.placement p SET next_attempt_at = clock_timestamp()
+			WHERE damsync.is_dirty(p) AND guard = 'open' AND next_attempt_at > clock_timestamp() + $1::interval`,
+		`UPDATE damsync.lookup l SET next_attempt_at = clock_timestamp()
+			WHERE damsync.is_pending(l) AND next_attempt_at > clock_timestamp() + $1::interval`,
 	} {
 		batch.Queue(sql, state.LongestWait)
 	}
-	// A removal that was planned or let through in the future would be new for ever, and its wave never complete.
-	batch.Queue(`UPDATE damsync.placement SET desired_at = clock_timestamp() WHERE gate = 'waiting' AND desired_at > clock_timestamp()`)
+	// A removal that was planned or released in the future would stay recent, and its wave would never be complete.
+	batch.Queue(`UPDATE damsync.placement SET desired_at = clock_timestamp() WHERE guard = 'waiting' AND desired_at > clock_timestamp()`)
 	batch.Queue(`UPDATE damsync.removal SET at = clock_timestamp() WHERE at > clock_timestamp()`)
 	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
-		batch.Queue(`SELECT pg_notify($1, $2)`, Channel, string(topic))
+		batch.Queue(notifySQL, Channel, string(topic))
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("end what a clock that was set back left in the future: %w", err)
@@ -92,11 +92,6 @@ func (s *Store) ReleaseLease(ctx context.Context, name string) error {
 		return fmt.Errorf("release lease %s: %w", name, err)
 	}
 	return nil
-}
-
-// rowQuerier is what a pool and a transaction have in common here.
-type rowQuerier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // leaseHolder returns who holds the lease called name and until when, by the database's clock. The holder is

@@ -15,15 +15,34 @@ import (
 	"damsync/internal/state"
 )
 
-// Listen calls wake with the topic of every notification until ctx ends; then
-// it returns nil. Each time it has connected, the first time too, it calls wake
-// with every topic, since something may have been missed. wake is called by one
-// goroutine at a time and should return at once; it may be given a topic that
-// this version does not know.
+// Channel is the NOTIFY channel that wakes replicas; its payload is a state.Topic.
+const Channel = "damsync"
+
+const notifySQL = `SELECT pg_notify($1, $2)`
+
+// Notify wakes the replicas.
+func (s *Store) Notify(ctx context.Context, topic state.Topic) error {
+	if _, err := s.pool.Exec(ctx, notifySQL, Channel, string(topic)); err != nil {
+		return fmt.Errorf("notify %s: %w", topic, err)
+	}
+	return nil
+}
+
+// notify wakes the replicas when tx commits.
+func notify(ctx context.Context, tx pgx.Tx, topic state.Topic) error {
+	if _, err := tx.Exec(ctx, notifySQL, Channel, string(topic)); err != nil {
+		return fmt.Errorf("notify %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Listen calls wake with the topic of every notification until ctx ends; then it returns nil. Each time it has
+// connected, the first time included, it calls wake with every topic, since notifications may have been missed.
+// One goroutine at a time calls wake, which should return at once. Its topic may be one that this version does not
+// know.
 //
-// The connection is Listen's own: none of the pool's is held. A lost one is made
-// anew with growing pauses. An error is returned only for what no waiting cures:
-// the server refuses the login or the command.
+// Listen uses a connection of its own, outside the pool. It reconnects with growing pauses. It returns an error only
+// when waiting cannot help: the server refuses the login or the command.
 func (s *Store) Listen(ctx context.Context, wake func(state.Topic)) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = 200 * time.Millisecond
@@ -38,7 +57,7 @@ func (s *Store) Listen(ctx context.Context, wake func(state.Topic)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if refused(err) {
+		if isDenied(err) {
 			return fmt.Errorf("listen on channel %s: %w", Channel, err)
 		}
 		select {
@@ -69,8 +88,8 @@ func (s *Store) listenOnce(ctx context.Context, connected func(), wake func(stat
 	}
 }
 
-// listenConfig is the pool's with TCP keep-alive: whoever only listens would not
-// notice otherwise that the server is gone.
+// listenConfig is the pool's configuration with TCP keep-alive. A connection that only listens does not notice
+// otherwise that the server is gone.
 func (s *Store) listenConfig() *pgx.ConnConfig {
 	cfg := s.pool.Config().ConnConfig
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
@@ -80,15 +99,15 @@ func (s *Store) listenConfig() *pgx.ConnConfig {
 	return cfg
 }
 
-// closeConn says goodbye to the server, briefly: ctx has usually ended.
+// closeConn takes leave of the server, briefly: ctx has usually ended.
 func closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = conn.Close(ctx) // it is given up either way
+	_ = conn.Close(ctx) // the connection is dropped either way
 }
 
-// refused reports whether the server answered that it will not let us listen.
-func refused(err error) bool {
+// isDenied reports whether the server answered that this user may not listen.
+func isDenied(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false

@@ -13,15 +13,15 @@ import (
 	"damsync/internal/state"
 )
 
-// ClaimLookups takes up to n due lookups, most urgent first, for the time of
-// lease; none of the classes except. Where the asset is read is what the mirror says of it: an event is
-// believed only about an asset that the mirror does not have.
+// ClaimLookups leases up to n due lookups, most urgent first, skipping the given classes. Type and Self come from the
+// mirror; an event's values are used only for assets that the mirror does not have. The lease lasts at most an hour.
 func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error) {
+	// The lateral query reads each urgency in the order of its index, however many lookups wait.
 	rows, err := s.pool.Query(ctx, `
-		WITH due AS ( -- urgency by urgency, each in the order of its index, however many wait
+		WITH due AS (
 			SELECT l.asset_id FROM unnest($4::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
-				SELECT asset_id, urgency, priority, next_attempt_at FROM damsync.lookup
-				WHERE urgency = u.urgency AND wanted > done AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+				SELECT asset_id, urgency, priority, next_attempt_at FROM damsync.lookup p
+				WHERE urgency = u.urgency AND damsync.is_pending(p) AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
 				ORDER BY priority, next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) l
 			ORDER BY l.urgency, l.priority, l.next_attempt_at LIMIT $1
 		), claimed AS (
@@ -33,7 +33,8 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
 				ORDER BY id DESC LIMIT 1), a.source_task, '')
-		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`, n, s.id, min(lease, maxLease), urgencies(except))
+		FROM claimed c LEFT JOIN damsync.asset a ON a.id = c.asset_id ORDER BY c.urgency, c.priority, c.next_attempt_at`,
+		n, s.id, min(lease, maxLease), urgencies(except))
 	if err != nil {
 		return nil, fmt.Errorf("claim lookups: %w", err)
 	}
@@ -49,15 +50,14 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 	return claims, nil
 }
 
-// ExtendLookup renews the lease of a reading that takes long. ErrLeaseLost: another
-// worker has it.
+// ExtendLookup renews the lease of a reading that takes long, for at most an hour. ErrLeaseLost: another worker has it.
 func (s *Store) ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error {
 	tag, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_until = clock_timestamp() + $3::interval
 		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, min(lease, maxLease))
 	return oneRow(tag.RowsAffected(), err, "extend lease of "+l.AssetID)
 }
 
-// urgencies are those of all classes, known to this version or not, except some.
+// urgencies returns the ranks of all classes but some, and the rank of classes that this version does not know.
 func urgencies(except []grant.Class) []int16 {
 	var all []int16
 	for i, class := range append(grant.Classes(), "") {
@@ -68,21 +68,29 @@ func urgencies(except []grant.Class) []int16 {
 	return all
 }
 
-// NextLookup tells when the next lookup that waits comes due, none of the classes except: how long from
-// now, and whether there is any.
+// classOf returns the class with this rank; of an unknown rank, sweep.
+func classOf(urgency int) grant.Class {
+	if classes := grant.Classes(); urgency < len(classes) {
+		return classes[urgency]
+	}
+	return grant.Sweep
+}
+
+// NextLookup returns how long it is until the next pending lookup becomes due, skipping the given classes, and
+// whether there is any.
 func (s *Store) NextLookup(ctx context.Context, except ...grant.Class) (time.Duration, bool, error) {
 	return s.nextDue(ctx, `SELECT least(
 		(SELECT min(l.next_attempt_at) FROM unnest($1::smallint[]) AS u (urgency) CROSS JOIN LATERAL (
-			SELECT next_attempt_at FROM damsync.lookup WHERE urgency = u.urgency AND wanted > done AND lease_until IS NULL
+			SELECT next_attempt_at FROM damsync.lookup p WHERE urgency = u.urgency AND damsync.is_pending(p) AND lease_until IS NULL
 			ORDER BY next_attempt_at LIMIT 1) l),
-		(SELECT min(greatest(next_attempt_at, lease_until)) FROM damsync.lookup
-			WHERE lease_until IS NOT NULL AND wanted > done AND urgency = ANY($1))) - clock_timestamp()`, urgencies(except))
+		(SELECT min(greatest(next_attempt_at, lease_until)) FROM damsync.lookup p
+			WHERE lease_until IS NOT NULL AND damsync.is_pending(p) AND urgency = ANY($1))) - clock_timestamp()`, urgencies(except))
 }
 
 func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Duration, bool, error) {
 	var wait *time.Duration
 	if err := s.pool.QueryRow(ctx, sql, args...).Scan(&wait); err != nil {
-		return 0, false, fmt.Errorf("look for the next due work: %w", err)
+		return 0, false, fmt.Errorf("find the next due work: %w", err)
 	}
 	if wait == nil {
 		return 0, false, nil
@@ -90,8 +98,7 @@ func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Dura
 	return max(0, *wait), true, nil
 }
 
-// finishLookup settles what was wanted when the lookup was claimed. What came
-// since keeps it pending.
+// finishLookup finishes what was requested when the lookup was claimed. Later requests keep it pending.
 func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) error {
 	tag, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND wanted = $2`, l.AssetID, l.Wanted)
 	if err != nil {
@@ -99,14 +106,14 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 	}
 	events := l.InboxID
 	if tag.RowsAffected() > 0 {
-		// Every event raises wanted when it is stored, so none that is visible now
-		// came after the claim; the claim may have counted one that it did not see.
+		// Storing an event raises wanted, so no event that is visible here came after the claim. The claim may have
+		// counted an event that it did not see.
 		events = math.MaxInt64
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.inbox SET processed_at = clock_timestamp()
 		WHERE asset_id = $1 AND id <= $2 AND processed_at IS NULL`, l.AssetID, events)
 	if err != nil {
-		return fmt.Errorf("settle inbox: %w", err)
+		return fmt.Errorf("mark events processed: %w", err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
 		wanted_at = last_wanted_at,
@@ -118,13 +125,14 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 		return fmt.Errorf("finish lookup: %w", err)
 	}
 	if l.Gone {
-		return notify(ctx, tx, state.TopicGate) // one suspect fewer may let a wave through
+		return notify(ctx, tx, state.TopicGate) // a wave may have waited for this suspect
 	}
 	return nil
 }
 
-// FailLookup puts a lookup back for after, at most state.LongestWait; its reason is visible meanwhile. counts says whether the
-// failure is the asset's own.
+// FailLookup makes a lookup due again after the given time, at most state.LongestWait, or at once when it was requested
+// again meanwhile. Its class and reason are visible until then. counts says whether the failure is the asset's own and
+// counts as an attempt.
 func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL, error_class = $3, error = $4,
 		next_attempt_at = CASE WHEN wanted > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
@@ -136,18 +144,19 @@ func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason st
 	return nil
 }
 
-// CountOpenLookups counts, up to most, the lookups that may change how many assets the mirror
-// has: of assets that are not in it, and of those that may be gone. One that has failed
-// over and over is none of them.
-func (s *Store) CountOpenLookups(ctx context.Context, most int) (int, error) {
-	var n int
-	err := s.pool.QueryRow(ctx, `
-		SELECT count(*) FROM (
-			SELECT FROM damsync.lookup l WHERE wanted > done AND (error_class = '' OR attempts < 5)
-				AND (gone OR NOT EXISTS (SELECT FROM damsync.asset a WHERE a.id = l.asset_id AND a.removed_at IS NULL))
-			LIMIT $1) open`, most).Scan(&n)
+// RetryLookups makes lookups that failed or wait due at once, as if never tried.
+func (s *Store) RetryLookups(ctx context.Context) error {
+	return s.inTx(ctx, "retry lookups", func(tx pgx.Tx) error {
+		_, err := retryLookups(ctx, tx)
+		return err
+	})
+}
+
+func retryLookups(ctx context.Context, tx pgx.Tx) (int64, error) {
+	tag, err := tx.Exec(ctx, `UPDATE damsync.lookup l SET next_attempt_at = clock_timestamp(), attempts = 0, error_class = '', error = ''
+		WHERE damsync.is_pending(l) AND (error_class <> '' OR next_attempt_at > clock_timestamp())`)
 	if err != nil {
-		return 0, fmt.Errorf("count open lookups: %w", err)
+		return 0, err
 	}
-	return n, nil
+	return tag.RowsAffected(), notify(ctx, tx, state.TopicLookup)
 }

@@ -141,7 +141,7 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
 	l.expect(state.TopicGate, state.TopicPlacement)
-	got := lines(t, pool, `SELECT concat_ws(' ', asset_id, desired_present, gate, desired_reason) FROM damsync.placement`)
+	got := lines(t, pool, `SELECT concat_ws(' ', asset_id, desired_present, guard, desired_reason) FROM damsync.placement`)
 	if want := []string{"x f waiting does not belong there"}; !gocmp.Equal(got, want) {
 		t.Errorf("placements %v, want %v", got, want)
 	}

@@ -277,7 +277,7 @@ func (m *machine) outcome(h workInHand, err error) bool {
 	return !lost
 }
 
-func (m *machine) gate(rt *rapid.T) {
+func (m *machine) guard(rt *rapid.T) {
 	m.judge(rapid.SampledFrom([]state.GateAnswer{state.GateRelease, state.GateHold, state.GateWait}).Draw(rt, "answer"))
 }
 
@@ -301,8 +301,8 @@ func (m *machine) approve(*rapid.T) {
 	}
 }
 
-func (m *machine) release(gate string) {
-	for _, line := range lines(m.t, m.pool, `SELECT asset_id || desired_generation FROM damsync.placement WHERE gate = '`+gate+`'`) {
+func (m *machine) release(guard string) {
+	for _, line := range lines(m.t, m.pool, `SELECT asset_id || desired_generation FROM damsync.placement WHERE guard = '`+guard+`'`) {
 		m.released[line] = true
 	}
 }
@@ -323,7 +323,7 @@ const invariants = `
 	UNION ALL SELECT 'nobody will act on the event of ' || asset_id FROM damsync.inbox i WHERE processed_at IS NULL AND NOT EXISTS (
 		SELECT 1 FROM damsync.lookup l WHERE l.asset_id = i.asset_id AND l.wanted > l.done)
 	UNION ALL SELECT 'at the gate without a removal: ' || asset_id FROM damsync.placement
-		WHERE gate <> 'open' AND (desired_present OR desired_generation = applied_generation)`
+		WHERE guard <> 'open' AND (desired_present OR desired_generation = applied_generation)`
 
 // check is what holds at every moment.
 func (m *machine) check(rt *rapid.T) {
@@ -407,7 +407,7 @@ func (m *machine) checkSettled(rt *rapid.T) {
 // dump tells what keeps placements from arriving.
 func (m *machine) dump() string {
 	return strings.Join(append(
-		lines(m.t, m.pool, `SELECT concat_ws(' ', asset_id, desired_present, desired_path, gate, desired_generation, applied_generation, applied_state, applied_path,
+		lines(m.t, m.pool, `SELECT concat_ws(' ', asset_id, desired_present, desired_path, guard, desired_generation, applied_generation, applied_state, applied_path,
 			'intent', intent_generation, intent_path, error_class, lease_owner, next_attempt_at) FROM damsync.placement ORDER BY 1`),
 		lines(m.t, m.pool, `SELECT concat_ws(' ', path, 'is held by', asset_id) FROM damsync.path_claim ORDER BY 1`)...), "\n")
 }
@@ -433,7 +433,7 @@ func TestHistoriesConverge(t *testing.T) {
 			"read page": m.readPage, "apply page": m.applyPage,
 			"claim placements": m.claimPlacements, "finish placement": m.finishPlacement, "finish another": m.finishPlacement,
 			"observe": m.observe, "push all": m.pushAll,
-			"gate": m.gate, "approve": m.approve, "wait": m.wait,
+			"judge": m.guard, "approve": m.approve, "wait": m.wait,
 			"": m.check,
 		})
 		m.settle(rt)

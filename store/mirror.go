@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,21 +13,10 @@ import (
 	"damsync/internal/state"
 )
 
-// Now returns the database's time, the clock that readings are ordered by.
-func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	var now time.Time
-	if err := s.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
-		return time.Time{}, fmt.Errorf("read database time: %w", err)
-	}
-	return now, nil
-}
-
-// ApplySummaries writes list rows that were asked for at readAt and differ from
-// the mirror, logs what changed, and plans the changed assets, all in one
-// transaction. Rows that do not differ cost one index lookup and write
-// nothing. A row older than what the mirror holds is passed over, so the order
-// of calls does not matter; the call is idempotent. A row that the database
-// refuses is reported and does not keep the others out.
+// ApplySummaries writes list rows that were requested at readAt and differ from the mirror, logs what changed, and
+// plans the changed assets, all in one transaction. Rows that do not differ cost one index lookup and write nothing.
+// A row older than the mirror's is skipped, so calls may come in any order; the call is idempotent. A row that the
+// database rejects is reported and does not keep the others out.
 func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
 	rows, digests := distinct(rows)
 	changed, allNew, err := s.differing(ctx, rows, digests)
@@ -39,13 +26,14 @@ func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readA
 	if len(changed) == 0 {
 		return state.Applied{Seen: len(rows)}, nil
 	}
-	applied, err := s.writeSummaries(ctx, obs, readAt, changed, allNew, decide)
-	if errors.Is(err, errOvertaken) {
-		applied, err = s.writeSummaries(ctx, obs, readAt, changed, false, decide)
+	p := summaryPage{obs: obs, readAt: readAt, rows: changed, decide: decide}
+	applied, err := s.writeSummaries(ctx, p, allNew)
+	if errors.Is(err, errNotNew) {
+		applied, err = s.writeSummaries(ctx, p, false)
 	}
-	if isRefused(err) && len(changed) > 1 {
-		applied, err = s.writeSingly(ctx, obs, readAt, changed, decide)
-	} else if isRefused(err) {
+	if isRejected(err) && len(changed) > 1 {
+		applied, err = s.writeSingly(ctx, p)
+	} else if isRejected(err) {
 		applied = state.Applied{Failed: []state.RowError{{AssetID: changed[0].ID, Err: err}}}
 		err = nil
 	}
@@ -53,83 +41,20 @@ func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readA
 	return applied, err
 }
 
-// distinct drops rows that come twice, as they do in pages of a live list, and
-// makes texts storable. The rows are in the order of their ids, in which all
-// writers insert.
-func distinct(rows []library.Asset) ([]library.Asset, map[string]library.Hash) {
-	digests := make(map[string]library.Hash, len(rows))
-	out := make([]library.Asset, 0, len(rows))
-	for _, a := range rows {
-		a = cleanAsset(a)
-		if _, twice := digests[a.ID]; twice {
-			continue
-		}
-		digests[a.ID] = a.Digest()
-		out = append(out, a)
-	}
-	slices.SortFunc(out, func(a, b library.Asset) int { return strings.Compare(a.ID, b.ID) })
-	return out, digests
+// summaryPage is rows to be written together, requested at readAt by an observation.
+type summaryPage struct {
+	obs    state.Observation
+	readAt time.Time
+	rows   []library.Asset
+	decide state.Decide
 }
 
-// differing compares before any INSERT: ON CONFLICT ... WHERE locks and logs a
-// row even when it changes nothing. allNew says that the mirror knows none of
-// those that differ.
-func (s *Store) differing(ctx context.Context, rows []library.Asset, digests map[string]library.Hash) (changed []library.Asset, allNew bool, err error) {
-	ids := make([]string, len(rows))
-	for i, a := range rows {
-		ids[i] = a.ID
-	}
-	same := make(map[string]bool, len(rows))
-	found, err := s.pool.Query(ctx, `SELECT id, hash FROM damsync.asset WHERE id = ANY($1)`, ids)
-	if err != nil {
-		return nil, false, fmt.Errorf("compare page with mirror: %w", err)
-	}
-	var id string
-	var hash []byte
-	if _, err := pgx.ForEachRow(found, []any{&id, &hash}, func() error {
-		digest := digests[id]
-		same[id] = string(hash) == string(digest[:])
-		return nil
-	}); err != nil {
-		return nil, false, fmt.Errorf("compare page with mirror: %w", err)
-	}
-	allNew = true
-	for _, a := range rows {
-		if unchanged, known := same[a.ID]; !unchanged {
-			a.Hash = digests[a.ID]
-			changed = append(changed, a)
-			allNew = allNew && !known
-		}
-	}
-	return changed, allNew, nil
-}
+// errNotNew rolls a write back: another writer has added a row that was new.
+var errNotNew = errors.New("another writer was faster")
 
-// Differing returns the rows that ApplySummaries would write, and writes nothing.
-func (s *Store) Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error) {
-	rows, digests := distinct(rows)
-	changed, _, err := s.differing(ctx, rows, digests)
-	return changed, err
-}
-
-// FolderPath returns the path of a folder as the mirror has it; empty when it
-// does not know the folder.
-func (s *Store) FolderPath(ctx context.Context, id string) (string, error) {
-	var path string
-	err := s.pool.QueryRow(ctx, `SELECT coalesce((SELECT path FROM damsync.folder WHERE id = $1), '')`, id).Scan(&path)
-	if err != nil {
-		return "", fmt.Errorf("read path of folder %s: %w", id, err)
-	}
-	return path, nil
-}
-
-// errOvertaken rolls a write back: a row that was new has come from another
-// writer meanwhile.
-var errOvertaken = errors.New("another writer was faster")
-
-// writeSummaries writes rows in one transaction, with what follows from them.
-// allNew says that the mirror knew none of them a moment ago, which saves looking
-// for what they replace.
-func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, allNew bool, decide state.Decide) (state.Applied, error) {
+// writeSummaries writes a page in one transaction, with what follows from it. allNew says that the mirror had none of
+// the rows a moment ago, which saves reading what they replace.
+func (s *Store) writeSummaries(ctx context.Context, p summaryPage, allNew bool) (state.Applied, error) {
 	var applied state.Applied
 	write := updateAssets
 	if allNew {
@@ -137,7 +62,7 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 	}
 	err := s.inPlanningTx(ctx, "write mirror", func(tx pgx.Tx) error {
 		applied = state.Applied{}
-		written, err := write(ctx, tx, obs, readAt, rows, &applied)
+		written, err := write(ctx, tx, p, &applied)
 		if err != nil {
 			return err
 		}
@@ -147,7 +72,7 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 				return err
 			}
 		}
-		if err := s.planAssets(ctx, tx, obs, idsOf(written), decide); err != nil {
+		if err := (planning{p.obs, p.decide}).plan(ctx, tx, idsOf(written)); err != nil {
 			return err
 		}
 		applied.FolderUnknown, err = folderUnknown(ctx, tx, written)
@@ -156,32 +81,32 @@ func (s *Store) writeSummaries(ctx context.Context, obs state.Observation, readA
 	return applied, err
 }
 
-// insertAssets writes rows that are new; errOvertaken when one is not.
-func insertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, applied *state.Applied) ([]library.Asset, error) {
-	err := copyAssets(ctx, tx, obs, readAt, rows)
+// insertAssets writes rows that are new; errNotNew when one is not.
+func insertAssets(ctx context.Context, tx pgx.Tx, p summaryPage, applied *state.Applied) ([]library.Asset, error) {
+	err := copyAssets(ctx, tx, p.obs, p.readAt, p.rows)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "23505" { // unique_violation
-		err = errOvertaken
+		err = errNotNew
 	}
-	applied.New = len(rows)
-	return rows, err
+	applied.New = len(p.rows)
+	return p.rows, err
 }
 
-// updateAssets writes the rows that are newer than what there is and say
-// something else, logs what they replace, and returns them.
-func updateAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset, applied *state.Applied) ([]library.Asset, error) {
-	old, err := lockAssets(ctx, tx, rows)
+// updateAssets writes the rows that are newer than the mirror's and differ from them, logs what they replace, and
+// returns them.
+func updateAssets(ctx context.Context, tx pgx.Tx, p summaryPage, applied *state.Applied) ([]library.Asset, error) {
+	old, err := lockAssets(ctx, tx, p.rows)
 	if err != nil {
 		return nil, err
 	}
 	var fresh []library.Asset
 	var log changeLog
-	for _, a := range rows {
+	for _, a := range p.rows {
 		before, known := old[a.ID]
 		switch {
 		case !known:
 			applied.New++
-		case before.readAt.After(readAt), before.is(a.Hash):
+		case before.readAt.After(p.readAt), before.equals(a.Hash):
 			continue
 		default:
 			if before.removed {
@@ -191,18 +116,20 @@ func updateAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt 
 		}
 		fresh = append(fresh, a)
 	}
-	if err := upsertAssets(ctx, tx, obs, readAt, fresh); err != nil {
+	if err := upsertAssets(ctx, tx, p.obs, p.readAt, fresh); err != nil {
 		return nil, err
 	}
-	return fresh, log.write(ctx, tx, obs)
+	return fresh, log.write(ctx, tx, p.obs)
 }
 
-// writeSingly finds the row that the database refuses and keeps the others.
-func (s *Store) writeSingly(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+// writeSingly finds the rows that the database rejects and writes the others.
+func (s *Store) writeSingly(ctx context.Context, p summaryPage) (state.Applied, error) {
 	var sum state.Applied
+	rows := p.rows
 	for i := range rows {
-		one, err := s.writeSummaries(ctx, obs, readAt, rows[i:i+1], false, decide)
-		if isRefused(err) {
+		p.rows = rows[i : i+1]
+		one, err := s.writeSummaries(ctx, p, false)
+		if isRejected(err) {
 			sum.Failed = append(sum.Failed, state.RowError{AssetID: rows[i].ID, Err: err})
 			continue
 		}
@@ -217,28 +144,17 @@ func (s *Store) writeSingly(ctx context.Context, obs state.Observation, readAt t
 	return sum, nil
 }
 
-// isRefused tells bad data (SQLSTATE class 22 and 23, program limits 54) from a
-// database in trouble.
-func isRefused(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	class := pg.Code[:2]
-	return class == "22" || class == "23" || class == "54"
-}
-
+// storedAsset is a row of the mirror, locked for a write.
 type storedAsset struct {
 	library.Asset
 	readAt  time.Time
 	removed bool
 }
 
-// is tells whether the row says what a summary with this digest says.
-func (a storedAsset) is(digest library.Hash) bool { return !a.removed && a.Digest() == digest }
+// equals reports whether the row equals a summary with this digest.
+func (a storedAsset) equals(digest library.Hash) bool { return !a.removed && a.Digest() == digest }
 
-// lockAssets locks the rows in the order of their ids, so that two writers never
-// wait for each other in a circle.
+// lockAssets locks the rows in the order of their ids, so that two writers do not deadlock.
 func lockAssets(ctx context.Context, tx pgx.Tx, rows []library.Asset) (map[string]storedAsset, error) {
 	found, err := tx.Query(ctx, `
 		SELECT id, type, title, mime_type, file_extension, created_at, modified_at, folder_id, file_location,
@@ -262,33 +178,4 @@ func lockAssets(ctx context.Context, tx pgx.Tx, rows []library.Asset) (map[strin
 		return nil, fmt.Errorf("lock assets: %w", err)
 	}
 	return old, nil
-}
-
-func idsOf(rows []library.Asset) []string {
-	ids := make([]string, len(rows))
-	for i, a := range rows {
-		ids[i] = a.ID
-	}
-	return ids
-}
-
-// folderUnknown tells whether a row names a folder that the mirror does not
-// have, or has at another path.
-func folderUnknown(ctx context.Context, tx pgx.Tx, rows []library.Asset) (bool, error) {
-	var folders, locations []string
-	for _, a := range rows {
-		if a.FolderID != "" {
-			folders, locations = append(folders, a.FolderID), append(locations, a.FileLocation)
-		}
-	}
-	if len(folders) == 0 {
-		return false, nil
-	}
-	var unknown bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) AS u (id, location)
-		LEFT JOIN damsync.folder f ON f.id = u.id WHERE f.path IS DISTINCT FROM u.location)`, folders, locations).Scan(&unknown)
-	if err != nil {
-		return false, fmt.Errorf("look for folders: %w", err)
-	}
-	return unknown, nil
 }

@@ -278,7 +278,7 @@ func TestGoneAssetComesBack(t *testing.T) {
 	if diff := gocmp.Diff(want, changes(t, pool)); diff != "" {
 		t.Errorf("change log (-want +got):\n%s", diff)
 	}
-	if got := lines(t, pool, `SELECT concat_ws(' ', desired_present, gate) FROM damsync.placement`); !gocmp.Equal(got, []string{"t open"}) {
+	if got := lines(t, pool, `SELECT concat_ws(' ', desired_present, guard) FROM damsync.placement`); !gocmp.Equal(got, []string{"t open"}) {
 		t.Errorf("placement %v", got)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"damsync/internal/state"
 )
 
-// copyAssets writes rows that the mirror does not have: COPY takes two thirds of
-// the time of an INSERT. It fails with a unique violation when it has one of them.
+// copyAssets writes rows that the mirror does not have. COPY takes two thirds of the time of an INSERT; it fails with
+// a unique violation when the mirror has one of the rows.
 func copyAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset) error {
 	source := pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		a := rows[i]
@@ -50,9 +50,8 @@ ON CONFLICT (id) DO UPDATE SET
 	hash = excluded.hash, read_at = excluded.read_at, removed_at = NULL
 WHERE a.read_at <= excluded.read_at`
 
-// upsertAssets writes a page of which the mirror has rows with one statement: one
-// round trip, no temporary table. JSON travels as text: an array of jsonb is
-// parsed, built and taken apart again, which takes a third longer.
+// upsertAssets writes rows, some of which the mirror may have, in one statement without a temporary table. JSON is sent
+// as text: an array of jsonb would be parsed, built and taken apart again, which takes a third longer.
 func upsertAssets(ctx context.Context, tx pgx.Tx, obs state.Observation, readAt time.Time, rows []library.Asset) error {
 	if len(rows) == 0 {
 		return nil
@@ -94,52 +93,4 @@ func labelsJSON(labels []library.Label) (string, error) {
 		return "", fmt.Errorf("encode labels: %w", err)
 	}
 	return string(text), nil
-}
-
-// upsertDetail keeps the detail of one asset.
-func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
-	d := r.Detail
-	tags := make([]string, len(d.Tags))
-	for i, tag := range d.Tags {
-		tags[i] = cleanText(tag)
-	}
-	_, err := tx.Exec(ctx, `
-		INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height,
-			size, version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-		ON CONFLICT (asset_id) DO UPDATE SET
-			description = excluded.description, alt_text = excluded.alt_text, attribution = excluded.attribution,
-			tags = excluded.tags, expires_at = excluded.expires_at, public = excluded.public, width = excluded.width,
-			height = excluded.height, size = excluded.size, version_number = excluded.version_number,
-			version_id = excluded.version_id, owner_id = excluded.owner_id, raw = excluded.raw, hash = excluded.hash,
-			read_at = excluded.read_at, of_modified_at = excluded.of_modified_at, settled = excluded.settled`,
-		r.Asset.ID, cleanText(d.Description), cleanText(d.AltText), cleanText(d.Attribution), tags, d.ExpiresAt, d.Public,
-		d.Width, d.Height, d.Size, d.VersionNumber, cleanText(d.VersionID), cleanText(d.OwnerID), cleanJSON(d.Raw), d.Hash[:],
-		r.ReadAt, r.Asset.ModifiedAt, r.Settled)
-	if err != nil {
-		return fmt.Errorf("write detail: %w", err)
-	}
-	_, err = tx.Exec(ctx, `UPDATE damsync.placement SET expires_at = $2 WHERE asset_id = $1 AND expires_at IS DISTINCT FROM $2`, r.Asset.ID, d.ExpiresAt)
-	if err != nil {
-		return fmt.Errorf("note expiry: %w", err)
-	}
-	return nil
-}
-
-// upsertFields keeps the field values of one asset.
-func upsertFields(ctx context.Context, tx pgx.Tx, r state.Reading) error {
-	values, err := json.Marshal(r.Fields.Values)
-	if err != nil {
-		return fmt.Errorf("encode fields: %w", err)
-	}
-	_, err = tx.Exec(ctx, `
-		INSERT INTO damsync.asset_fields (asset_id, values, raw, hash, read_at, of_modified_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (asset_id) DO UPDATE SET
-			values = excluded.values, raw = excluded.raw, hash = excluded.hash, read_at = excluded.read_at,
-			of_modified_at = excluded.of_modified_at`,
-		r.Asset.ID, cleanJSON(values), cleanJSON(r.Fields.Raw), r.Fields.Hash[:], r.ReadAt, r.Asset.ModifiedAt)
-	if err != nil {
-		return fmt.Errorf("write fields: %w", err)
-	}
-	return nil
 }

@@ -171,7 +171,7 @@ func TestRemovalFreesThePath(t *testing.T) {
 	placed(t, s, "x")
 	exec(t, pool, `INSERT INTO damsync.path_claim VALUES ('shop', '/x', 'x')`)
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"x"}, nothing("brand")))
-	exec(t, pool, `UPDATE damsync.placement SET gate = 'open'`)
+	exec(t, pool, `UPDATE damsync.placement SET guard = 'open'`)
 	w := claimOneWork(t, s, "brand")
 	must(t, s.FinishPlacement(t.Context(), w, done(w)))
 	if diff := gocmp.Diff([]string{"shop /x x"}, pathClaims(t, pool)); diff != "" {

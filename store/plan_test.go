@@ -17,7 +17,7 @@ import (
 
 func placements(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
-	return lines(t, pool, `SELECT concat_ws(' ', target, asset_id, desired_present, desired_path, desired_metadata, gate)
+	return lines(t, pool, `SELECT concat_ws(' ', target, asset_id, desired_present, desired_path, desired_metadata, guard)
 		FROM damsync.placement ORDER BY target, asset_id`)
 }
 
@@ -54,6 +54,33 @@ func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 	titles := lines(t, pool, `SELECT title || ' ' || (desired_metadata ->> 'title') FROM damsync.asset JOIN damsync.placement ON id = asset_id ORDER BY id`)
 	if want := []string{"Oak Oak", "Ash Ash"}; !gocmp.Equal(titles, want) {
 		t.Errorf("mirror and plan %v, want %v", titles, want)
+	}
+}
+
+// A placement is as urgent as the requests of the observation that planned it, so that what a person asks for does not
+// wait behind a backlog.
+func TestUrgencyByClass(t *testing.T) {
+	for _, class := range grant.Classes() {
+		t.Run(string(class), func(t *testing.T) {
+			s := New(pgtest.Pool(t), "a")
+			apply(t, s, second(1), nil, summary("x"))
+			must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "test", Class: class}, []string{"x"}, everything("brand")))
+			if got := claimOneWork(t, s, "brand").Class; got != class {
+				t.Errorf("class %s, want %s", got, class)
+			}
+		})
+	}
+}
+
+// A refresh that a person's resync overtakes plans with the urgency of the resync.
+func TestUrgencyOfALookupRequestedTwice(t *testing.T) {
+	s := New(pgtest.Pool(t), "a")
+	apply(t, s, second(1), nil, summary("x"))
+	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "x"}}))
+	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindResync}, grant.Manual, false, []state.Ref{{ID: "x"}}))
+	applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), everything("brand"))
+	if got := claimOneWork(t, s, "brand").Class; got != grant.Manual {
+		t.Errorf("class %s", got)
 	}
 }
 
@@ -176,13 +203,13 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 		t.Errorf("claimed %+v", got)
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"there", "working"}, everything("brand")))
-	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE gate <> 'open'`); n != 0 {
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE guard <> 'open'`); n != 0 {
 		t.Errorf("%d placements that are desired again are still at the gate", n)
 	}
 }
 
 // Keeping what no longer belongs there needs no gate.
-func TestUngatedRemoval(t *testing.T) {
+func TestUnguardedRemoval(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), everything("brand"), summary("x"))

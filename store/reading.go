@@ -12,28 +12,24 @@ import (
 	"damsync/internal/state"
 )
 
-// ApplyReading writes what a lookup read and finishes the lookup, all in one
-// transaction. Where the mirror holds something newer, that stays.
+// ApplyReading writes what a lookup read, plans the asset and finishes the lookup, all in one transaction. What the
+// mirror holds stays where it is newer.
 func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error) {
 	var applied state.Applied
 	r.Asset = cleanAsset(r.Asset)
 	err := s.inPlanningTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
 		applied = state.Applied{Seen: 1}
-		old, err := lockAssets(ctx, tx, []library.Asset{r.Asset})
-		if err != nil {
-			return err
-		}
-		before, exists := old[r.Asset.ID]
-		if err := s.writeReading(ctx, tx, l, r, before, exists, &applied); err != nil {
+		if err := writeReading(ctx, tx, l.Observation, r, &applied); err != nil {
 			return err
 		}
 		if err := adoptSourceTasks(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
-		if err := s.planAssets(ctx, tx, l.Observation, []string{r.Asset.ID}, decide); err != nil {
+		if err := (planning{l.Observation, decide}).plan(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
 		if applied.Changed > 0 {
+			var err error
 			if applied.FolderUnknown, err = folderUnknown(ctx, tx, []library.Asset{r.Asset}); err != nil {
 				return err
 			}
@@ -43,10 +39,9 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 	return applied, err
 }
 
-// fillFrom keeps what a list row tells and a detail does not repeat. The type and
-// the link are the list's own: a detail's are how it was found, which may be what
-// an event claims or another host's link rebuilt, and taking turns would write the
-// row at every reading.
+// fillFrom keeps what the list shows and a detail does not repeat. Type and link always come from the list: a detail
+// carries those under which it was found, which may be what an event claims or a link rebuilt for another host, and
+// alternating between the two would write the row at every reading.
 func fillFrom(a, before library.Asset) library.Asset {
 	a.Type = cmp.Or(before.Type, a.Type)
 	a.Self = cmp.Or(before.Self, a.Self)
@@ -55,9 +50,14 @@ func fillFrom(a, before library.Asset) library.Asset {
 	return a
 }
 
-func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r state.Reading, before storedAsset, exists bool, applied *state.Applied) error {
-	overtaken := exists && before.readAt.After(r.ReadAt)
-	if overtaken && (before.removed || !before.ModifiedAt.Equal(r.Asset.ModifiedAt)) {
+func writeReading(ctx context.Context, tx pgx.Tx, obs state.Observation, r state.Reading, applied *state.Applied) error {
+	old, err := lockAssets(ctx, tx, []library.Asset{r.Asset})
+	if err != nil {
+		return err
+	}
+	before, exists := old[r.Asset.ID]
+	older := exists && before.readAt.After(r.ReadAt)
+	if older && (before.removed || !before.ModifiedAt.Equal(r.Asset.ModifiedAt)) {
 		return nil // the whole reading is out of date
 	}
 	if exists {
@@ -65,25 +65,24 @@ func (s *Store) writeReading(ctx context.Context, tx pgx.Tx, l state.Lookup, r s
 	}
 	r.Asset.Hash = r.Asset.Digest()
 	var log changeLog
-	if !exists || !overtaken && !before.is(r.Asset.Hash) {
+	if !exists || !older && !before.equals(r.Asset.Hash) {
 		applied.Changed++
 		if exists {
 			log.summary(before, r.Asset)
 		} else {
 			applied.New++
 		}
-		if err := upsertAssets(ctx, tx, l.Observation, r.ReadAt, []library.Asset{r.Asset}); err != nil {
+		if err := upsertAssets(ctx, tx, obs, r.ReadAt, []library.Asset{r.Asset}); err != nil {
 			return err
 		}
 	}
 	if err := writeLevels(ctx, tx, r, &log); err != nil {
 		return err
 	}
-	return log.write(ctx, tx, l.Observation)
+	return log.write(ctx, tx, obs)
 }
 
-// writeLevels keeps the detail and the fields where they differ and are not
-// older than those there are.
+// writeLevels writes the detail and the fields where they differ from the mirror's and are not older.
 func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog) error {
 	detail, err := storedDetail(ctx, tx, r.Asset.ID)
 	if err != nil {
@@ -97,7 +96,7 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog
 		if err := wakeExpiry(ctx, tx, detail.detail, r.Detail); err != nil {
 			return err
 		}
-	} else if err := confirm(ctx, tx, "asset_detail", r); err != nil {
+	} else if err := touchLevel(ctx, tx, "asset_detail", r); err != nil {
 		return err
 	}
 	if r.Fields == nil {
@@ -108,23 +107,14 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog
 		return err
 	}
 	if !fields.outdatedBy(r.Fields.Hash, r) {
-		return confirm(ctx, tx, "asset_fields", r)
+		return touchLevel(ctx, tx, "asset_fields", r)
 	}
 	log.fields(r.Asset.ID, fields.fields, *r.Fields)
 	return upsertFields(ctx, tx, r)
 }
 
-// confirm keeps when a level was last read, which is all that a reading without news tells.
-func confirm(ctx context.Context, tx pgx.Tx, table string, r state.Reading) error {
-	_, err := tx.Exec(ctx, `UPDATE `+pgx.Identifier{"damsync", table}.Sanitize()+` SET read_at = $2 WHERE asset_id = $1 AND read_at < $2`, r.Asset.ID, r.ReadAt)
-	if err != nil {
-		return fmt.Errorf("keep the time of a reading: %w", err)
-	}
-	return nil
-}
-
-// wakeExpiry lets the wait for the next expiry begin anew: a date that has moved changes no
-// placement until it comes.
+// wakeExpiry wakes the wait for the next expiry when the asset has a new expiry date, which changes no placement
+// until it passes.
 func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after library.Detail) error {
 	if after.ExpiresAt == nil || before != nil && before.ExpiresAt != nil && before.ExpiresAt.Equal(*after.ExpiresAt) {
 		return nil
@@ -132,9 +122,9 @@ func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after li
 	return notify(ctx, tx, state.TopicPlacement)
 }
 
-// ApplyGone marks an asset removed after its own 404, plans it and finishes the
-// lookup. An asset the mirror never had just finishes the lookup; ErrMirrored when it has
-// come to have it since, for what an event said of the asset proves no removal.
+// ApplyGone marks an asset removed after its own 404, plans it and finishes the lookup. For an asset that the mirror
+// never had it only finishes the lookup. It returns ErrMirrored when the mirror has gained the asset since the claim:
+// what an event said of the asset proves no removal.
 func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error {
 	return s.inPlanningTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
 		if !l.Mirrored {
@@ -156,18 +146,18 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 		if err := log.write(ctx, tx, l.Observation); err != nil {
 			return err
 		}
-		if err := s.planAssets(ctx, tx, l.Observation, []string{l.AssetID}, decide); err != nil {
+		if err := (planning{l.Observation, decide}).plan(ctx, tx, []string{l.AssetID}); err != nil {
 			return err
 		}
 		return s.finishLookup(ctx, tx, l)
 	})
 }
 
-// stillUnknown is ErrMirrored when the mirror has a living asset of this id.
+// stillUnknown returns ErrMirrored when the mirror has a living asset of this id.
 func stillUnknown(ctx context.Context, tx pgx.Tx, id string) error {
 	var living bool
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.asset WHERE id = $1 AND removed_at IS NULL)`, id).Scan(&living); err != nil {
-		return fmt.Errorf("look for the asset: %w", err)
+		return fmt.Errorf("find the asset: %w", err)
 	}
 	if living {
 		return state.ErrMirrored

@@ -43,7 +43,7 @@ func TestReportViews(t *testing.T) {
 			`SELECT concat_ws(' ', asset_id, state) FROM report.placements ORDER BY desired_generation`,
 			[]string{
 				"in-sync in_sync", "in-sync-after-trouble in_sync", "removed removed", "pending pending", "pending-removal pending",
-				"at-the-gate pending", "to-be-retried pending", "failed failed", "held held", "conflict conflict", "foreign conflict",
+				"at-the-guard pending", "to-be-retried pending", "failed failed", "held held", "conflict conflict", "foreign conflict",
 			},
 		},
 		{

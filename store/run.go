@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -13,10 +12,11 @@ import (
 	"damsync/internal/state"
 )
 
-// StartRun starts a run of kind, or resumes one that another process left unfinished less than resumable ago (Resumed,
-// with its cursor). An older one is failed. ErrRunning: another process is running it.
+// StartRun starts a run of kind, or resumes at its cursor one that its process left unfinished less than resumable ago. An
+// older one is failed. It holds the run for lease, at most an hour. ErrRunning: another process executes it.
 func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease, resumable time.Duration) (state.Run, error) {
 	run := state.Run{Kind: kind}
+	lease = min(lease, maxLease)
 	err := s.inTx(ctx, "start "+kind, func(tx pgx.Tx) error {
 		if err := s.failAbandoned(ctx, tx, kind, resumable); err != nil {
 			return err
@@ -24,7 +24,7 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease, r
 		err := tx.QueryRow(ctx, `
 			UPDATE damsync.run SET lease_owner = $2, lease_until = clock_timestamp() + $3::interval
 			WHERE kind = $1 AND state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_owner = $2)
-			RETURNING id, started_at, cursor`, kind, s.id, min(lease, maxLease)).Scan(&run.ID, &run.StartedAt, &run.Cursor)
+			RETURNING id, started_at, cursor`, kind, s.id, lease).Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if err == nil {
 			run.Resumed = true
 			return nil
@@ -34,7 +34,7 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease, r
 		}
 		err = tx.QueryRow(ctx, `
 			INSERT INTO damsync.run (kind, requested_by, lease_owner, lease_until) VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
-			ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING id, started_at, cursor`, kind, requestedBy, s.id, min(lease, maxLease)).
+			ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING id, started_at, cursor`, kind, requestedBy, s.id, lease).
 			Scan(&run.ID, &run.StartedAt, &run.Cursor)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return state.ErrRunning
@@ -44,7 +44,8 @@ func (s *Store) StartRun(ctx context.Context, kind, requestedBy string, lease, r
 	return run, err
 }
 
-// failAbandoned fails the unfinished run of kind when no process has its lease and it began longer than resumable ago.
+// failAbandoned fails the unfinished run of kind when no other process has its lease and it began longer than resumable
+// ago.
 func (s *Store) failAbandoned(ctx context.Context, tx pgx.Tx, kind string, resumable time.Duration) error {
 	var id int64
 	err := tx.QueryRow(ctx, `
@@ -64,8 +65,8 @@ func (s *Store) failAbandoned(ctx context.Context, tx pgx.Tx, kind string, resum
 	return nil
 }
 
-// RecordProgress makes durable how far the run got, and renews its lease. ErrLeaseLost: another
-// process has taken the run over.
+// RecordProgress stores how far the run got, and renews its lease for at most an hour. ErrLeaseLost: another process
+// has taken the run over.
 func (s *Store) RecordProgress(ctx context.Context, run state.Run, p state.Progress, lease time.Duration) error {
 	return s.inTx(ctx, "record progress of "+run.Kind, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
@@ -84,7 +85,7 @@ func (s *Store) RecordProgress(ctx context.Context, run state.Run, p state.Progr
 	})
 }
 
-// RunTotals reads the totals of a run.
+// RunTotals returns the totals of a run.
 func (s *Store) RunTotals(ctx context.Context, id int64) (state.RunTotals, error) {
 	var t state.RunTotals
 	err := s.pool.QueryRow(ctx, `SELECT requests, seen, changed, (SELECT count(*) FROM damsync.suspect WHERE run_id = r.id) FROM damsync.run r WHERE id = $1`, id).
@@ -95,8 +96,8 @@ func (s *Store) RunTotals(ctx context.Context, id int64) (state.RunTotals, error
 	return t, nil
 }
 
-// FinishRun completes a run: only now its suspects are looked up one by one,
-// except those that another observation saw since.
+// FinishRun completes a run. It requests lookups of the run's suspects, except those that another observation saw since
+// the run started, and returns their number.
 func (s *Store) FinishRun(ctx context.Context, run state.Run, class grant.Class) (int, error) {
 	n := 0
 	err := s.inTx(ctx, "finish "+run.Kind, func(tx pgx.Tx) error {
@@ -111,7 +112,8 @@ func (s *Store) FinishRun(ctx context.Context, run state.Run, class grant.Class)
 			return err
 		}
 		n = len(refs)
-		if err := want(ctx, tx, state.Observation{Kind: run.Kind, RunID: run.ID, Class: class}, class, true, refs); err != nil {
+		r := lookupRequest{obs: state.Observation{Kind: run.Kind, RunID: run.ID, Class: class}, class: class, gone: true}
+		if err := r.send(ctx, tx, refs); err != nil {
 			return err
 		}
 		return s.endRun(ctx, tx, run, "done", "")
@@ -119,7 +121,7 @@ func (s *Store) FinishRun(ctx context.Context, run state.Run, class grant.Class)
 	return n, err
 }
 
-// FailRun ends a run that cannot go on; nothing is inferred from what it saw.
+// FailRun ends a run that cannot continue. Nothing is inferred from what it saw.
 func (s *Store) FailRun(ctx context.Context, run state.Run, reason string) error {
 	return s.inTx(ctx, "fail "+run.Kind, func(tx pgx.Tx) error { return s.endRun(ctx, tx, run, "failed", reason) })
 }
@@ -133,8 +135,8 @@ func (s *Store) endRun(ctx context.Context, tx pgx.Tx, run state.Run, as, reason
 	return oneRow(tag.RowsAffected(), err, "end run")
 }
 
-// LeaveRun lets another process go on with the run at its cursor, at a
-// shutdown or while the quota defers.
+// LeaveRun gives up the lease of a run, as at a shutdown or while the quota defers, so that another process may resume
+// it at its cursor.
 func (s *Store) LeaveRun(ctx context.Context, run state.Run) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.run SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2`, run.ID, s.id)
 	if err != nil {
@@ -143,83 +145,11 @@ func (s *Store) LeaveRun(ctx context.Context, run state.Run) error {
 	return nil
 }
 
-// HasRunning reports whether a run of kind is unfinished, in this process or
-// another, or left behind.
+// HasRunning reports whether a run of kind is unfinished, whether or not a process executes it.
 func (s *Store) HasRunning(ctx context.Context, kind string) (bool, error) {
 	var has bool
 	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM damsync.run WHERE kind = $1 AND state = 'running')`, kind).Scan(&has); err != nil {
-		return false, fmt.Errorf("look for an unfinished %s: %w", kind, err)
+		return false, fmt.Errorf("find an unfinished %s: %w", kind, err)
 	}
 	return has, nil
-}
-
-// Observation reads what one kind of observation last did.
-func (s *Store) Observation(ctx context.Context, kind string) (state.ObservationState, error) {
-	var o state.ObservationState
-	var attempt, success *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT cursor, last_attempt, last_success FROM damsync.observation WHERE kind = $1`, kind).Scan(&o.Cursor, &attempt, &success)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return o, fmt.Errorf("read observation %s: %w", kind, err)
-	}
-	if attempt != nil {
-		o.LastAttempt = *attempt
-	}
-	if success != nil {
-		o.LastSuccess = *success
-	}
-	return o, nil
-}
-
-// BeginObservation records an attempt.
-func (s *Store) BeginObservation(ctx context.Context, kind string) error {
-	_, err := s.pool.Exec(ctx, `INSERT INTO damsync.observation (kind, last_attempt) VALUES ($1, clock_timestamp())
-		ON CONFLICT (kind) DO UPDATE SET last_attempt = excluded.last_attempt`, kind)
-	if err != nil {
-		return fmt.Errorf("begin observation %s: %w", kind, err)
-	}
-	return nil
-}
-
-// EndObservation records a success with its cursor (nil keeps the one there is), or the reason of a failure.
-func (s *Store) EndObservation(ctx context.Context, kind string, cursor json.RawMessage, failure string) error {
-	_, err := s.pool.Exec(ctx, `
-		UPDATE damsync.observation SET error = $3,
-			last_success = CASE WHEN $3 = '' THEN clock_timestamp() ELSE last_success END,
-			cursor = CASE WHEN $3 = '' THEN coalesce($2, cursor) ELSE cursor END
-		WHERE kind = $1`, kind, cursor, cleanText(failure))
-	if err != nil {
-		return fmt.Errorf("end observation %s: %w", kind, err)
-	}
-	return nil
-}
-
-// CountAssets counts the living assets of the mirror.
-func (s *Store) CountAssets(ctx context.Context) (int, error) {
-	var n int
-	if err := s.pool.QueryRow(ctx, `SELECT coalesce(sum(count), 0)::bigint FROM damsync.asset_hour`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count assets: %w", err)
-	}
-	return n, nil
-}
-
-// Missing names the living mirror assets with modified_at in (above, upTo] that
-// are not among seen and were not read since readAt: what a page of that span should have held.
-// A zero upTo is no upper bound; inclusive counts above in.
-func (s *Store) Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error) {
-	var top *time.Time
-	if !upTo.IsZero() {
-		top = &upTo
-	}
-	rows, err := s.pool.Query(ctx, `
-		SELECT id FROM damsync.asset
-		WHERE removed_at IS NULL AND modified_at >= $1 AND ($5 OR modified_at > $1) AND modified_at <= coalesce($2::timestamptz, 'infinity')
-			AND id <> ALL(coalesce($3::text[], '{}')) AND read_at < $4`, above, top, seen, readAt, inclusive)
-	if err != nil {
-		return nil, fmt.Errorf("look for missing assets: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for missing assets: %w", err)
-	}
-	return ids, nil
 }

@@ -10,9 +10,8 @@ import (
 	"damsync/internal/state"
 )
 
-// Status is what `damsync status --json` prints. Its keys are a fixed interface:
-// keys may be added, none changed. Times are UTC, on the database's clock; one
-// that is not known is null.
+// Status is what `damsync status --json` prints. Its keys are a fixed interface: keys may be added, none changed. Times
+// are UTC by the database's clock; an unknown time is null.
 type Status struct {
 	Mirror       MirrorStatus                 `json:"mirror"`
 	Targets      []TargetStatus               `json:"targets"` // ordered by name
@@ -29,18 +28,16 @@ type MirrorStatus struct {
 	Folders int64 `json:"folders"`
 }
 
-// TargetStatus counts the placements of one target. Desired counts those that
-// should be there. A placement that is done is in InSync when it should be there,
-// and in nothing when it was removed; one that is not done is in exactly one of
-// the last four, removals included.
+// TargetStatus counts the placements of one target. Desired counts those that should be there. Of the others each counts
+// a state that damsync.placement_state names, removals included; removals that are done are not counted.
 type TargetStatus struct {
 	Name        string     `json:"name"`
 	Desired     int64      `json:"desired"`
 	InSync      int64      `json:"in_sync"`
-	Pending     int64      `json:"pending"`   // waits for its turn, or for the gate's
-	Failed      int64      `json:"failed"`    // tried, waits for the next attempt
+	Pending     int64      `json:"pending"`   // wait for a worker or for the removal guard
+	Failed      int64      `json:"failed"`    // wait for the next attempt
 	Held        int64      `json:"held"`      // removals that wait for approval
-	Conflicts   int64      `json:"conflicts"` // something else is in the way at the target
+	Conflicts   int64      `json:"conflicts"` // another object has the path at the target
 	Problem     string     `json:"problem"`   // why the target does not run; empty when it does
 	PausedUntil *time.Time `json:"paused_until"`
 	PauseReason string     `json:"pause_reason"` // of the last pause, until a placement succeeds
@@ -53,7 +50,7 @@ type ObservationStatus struct {
 	Error       string     `json:"error"`
 }
 
-// InboxStatus counts the webhooks that were stored and not acted on.
+// InboxStatus counts the webhooks that were stored and not processed.
 type InboxStatus struct {
 	Pending int64 `json:"pending"`
 }
@@ -61,7 +58,7 @@ type InboxStatus struct {
 // LookupStatus counts the assets that have to be read singly.
 type LookupStatus struct {
 	Pending int64 `json:"pending"` // not tried yet, or deferred by the quota
-	Failed  int64 `json:"failed"`  // tried, wait for the next attempt
+	Failed  int64 `json:"failed"`  // wait for the next attempt
 }
 
 // LeaderStatus says which replica runs the schedule; empty when none does.
@@ -70,15 +67,13 @@ type LeaderStatus struct {
 	Until  *time.Time `json:"until"`
 }
 
-// scheduled are the observations that are reported even before they first ran.
+// scheduled returns the observations that are reported even before they first ran.
 func scheduled() []string { return []string{state.KindIncremental, state.KindAudit, state.KindSweep} }
 
-// Status reads everything from one snapshot. It lists the targets named and all
-// others that have placements.
+// Status reads everything from one snapshot. It lists the given targets and all others that have placements.
 func (s *Store) Status(ctx context.Context, quota LedgerConfig, targets ...string) (Status, error) {
 	var st Status
-	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
+	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
 		for _, read := range []func() error{
 			func() error { return st.readCounts(ctx, tx) },
 			func() error { return st.readTargets(ctx, tx, targets) },
@@ -103,8 +98,8 @@ func (st *Status) readCounts(ctx context.Context, tx pgx.Tx) error {
 		(SELECT count(*) FROM damsync.asset WHERE removed_at IS NULL),
 		(SELECT count(*) FROM damsync.folder),
 		(SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL),
-		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class IN ('', 'deferred')),
-		(SELECT count(*) FROM damsync.lookup WHERE wanted > done AND error_class NOT IN ('', 'deferred'))`
+		(SELECT count(*) FROM damsync.lookup l WHERE damsync.is_pending(l) AND error_class IN ('', 'deferred')),
+		(SELECT count(*) FROM damsync.lookup l WHERE damsync.is_pending(l) AND error_class NOT IN ('', 'deferred'))`
 	err := tx.QueryRow(ctx, counts).Scan(
 		&st.Mirror.Assets, &st.Mirror.Folders, &st.Inbox.Pending, &st.Lookups.Pending, &st.Lookups.Failed)
 	if err != nil {
@@ -113,17 +108,9 @@ func (st *Status) readCounts(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// targetCountsSQL gives each placement exactly one state; a removal that is done has none.
+// targetCountsSQL counts each placement in the one state that it has.
 const targetCountsSQL = `
-	WITH state AS (
-		SELECT target, desired_present, CASE
-			WHEN desired_generation <= applied_generation THEN CASE WHEN desired_present THEN 'in_sync' END
-			WHEN gate = 'held' THEN 'held'
-			WHEN error_class IN ('conflict', 'foreign') THEN 'conflict'
-			WHEN error_class <> '' AND attempts > 0 THEN 'failed'
-			ELSE 'pending' END AS state
-		FROM damsync.placement
-	), counted AS (
+	WITH counted AS (
 		SELECT target AS name,
 			count(*) FILTER (WHERE desired_present) AS desired,
 			count(*) FILTER (WHERE state = 'in_sync') AS in_sync,
@@ -131,7 +118,7 @@ const targetCountsSQL = `
 			count(*) FILTER (WHERE state = 'failed') AS failed,
 			count(*) FILTER (WHERE state = 'held') AS held,
 			count(*) FILTER (WHERE state = 'conflict') AS conflicts
-		FROM state GROUP BY target
+		FROM (SELECT target, desired_present, damsync.placement_state(p) AS state FROM damsync.placement p) states GROUP BY target
 	)
 	SELECT name, coalesce(desired, 0), coalesce(in_sync, 0), coalesce(pending, 0), coalesce(failed, 0), coalesce(held, 0),
 		coalesce(conflicts, 0), coalesce(t.problem, ''), CASE WHEN t.paused_until > now() THEN t.paused_until END, coalesce(t.pause_reason, '')
@@ -188,12 +175,4 @@ func (st *Status) readLeader(ctx context.Context, tx pgx.Tx) error {
 		st.Leader.Until = &until
 	}
 	return nil
-}
-
-func inUTC(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	u := t.UTC()
-	return &u
 }

@@ -18,7 +18,7 @@ type placement struct {
 	target, asset    string
 	present          bool
 	desired, applied int64 // generations
-	gate             string
+	guard            string
 	errorClass       string
 	attempts         int
 }
@@ -27,27 +27,27 @@ func insertPlacement(t *testing.T, pool *pgxpool.Pool, p placement) {
 	t.Helper()
 	exec(t, pool, `
 		INSERT INTO damsync.placement (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,
-			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, applied_generation, gate, error_class,
+			desired_metadata_hash, desired_generation, desired_reason, desired_at, urgency, applied_generation, guard, error_class,
 			error, attempts, next_attempt_at)
 		VALUES ($1, $2, $3, '/' || $2, '1', '{}', '', $4, '', clock_timestamp(), 2, $5, $6, $7, 'what went wrong', $8, clock_timestamp())`,
-		p.target, p.asset, p.present, p.desired, p.applied, p.gate, p.errorClass, p.attempts)
+		p.target, p.asset, p.present, p.desired, p.applied, p.guard, p.errorClass, p.attempts)
 }
 
 // insertPlacements makes one placement of every kind at target brand.
 func insertPlacements(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, p := range []placement{
-		{asset: "in-sync", present: true, desired: 1, applied: 1, gate: "open"},
-		{asset: "in-sync-after-trouble", present: true, desired: 2, applied: 2, gate: "open", errorClass: "temporary", attempts: 2},
-		{asset: "removed", desired: 3, applied: 3, gate: "open"},
-		{asset: "pending", present: true, desired: 4, gate: "open"},
-		{asset: "pending-removal", desired: 5, applied: 1, gate: "open"},
-		{asset: "at-the-gate", desired: 6, applied: 1, gate: "waiting"},
-		{asset: "to-be-retried", present: true, desired: 7, gate: "open", errorClass: "temporary"},
-		{asset: "failed", present: true, desired: 8, gate: "open", errorClass: "temporary", attempts: 1},
-		{asset: "held", desired: 9, applied: 1, gate: "held"},
-		{asset: "conflict", present: true, desired: 10, gate: "open", errorClass: "conflict", attempts: 1},
-		{asset: "foreign", present: true, desired: 11, gate: "open", errorClass: "foreign", attempts: 4},
+		{asset: "in-sync", present: true, desired: 1, applied: 1, guard: "open"},
+		{asset: "in-sync-after-trouble", present: true, desired: 2, applied: 2, guard: "open", errorClass: "temporary", attempts: 2},
+		{asset: "removed", desired: 3, applied: 3, guard: "open"},
+		{asset: "pending", present: true, desired: 4, guard: "open"},
+		{asset: "pending-removal", desired: 5, applied: 1, guard: "open"},
+		{asset: "at-the-guard", desired: 6, applied: 1, guard: "waiting"},
+		{asset: "to-be-retried", present: true, desired: 7, guard: "open", errorClass: "temporary"},
+		{asset: "failed", present: true, desired: 8, guard: "open", errorClass: "temporary", attempts: 1},
+		{asset: "held", desired: 9, applied: 1, guard: "held"},
+		{asset: "conflict", present: true, desired: 10, guard: "open", errorClass: "conflict", attempts: 1},
+		{asset: "foreign", present: true, desired: 11, guard: "open", errorClass: "foreign", attempts: 4},
 	} {
 		p.target = "brand"
 		insertPlacement(t, pool, p)
@@ -67,7 +67,7 @@ func status(t *testing.T, pool *pgxpool.Pool, q LedgerConfig, targets ...string)
 func TestStatusTargets(t *testing.T) {
 	pool := pgtest.Pool(t)
 	insertPlacements(t, pool)
-	insertPlacement(t, pool, placement{target: "no-longer-configured", asset: "x", present: true, desired: 1, applied: 1, gate: "open"})
+	insertPlacement(t, pool, placement{target: "no-longer-configured", asset: "x", present: true, desired: 1, applied: 1, guard: "open"})
 	paused := time.Now().UTC().Add(5 * time.Minute).Truncate(time.Second)
 	exec(t, pool, `INSERT INTO damsync.target (name, problem, paused_until, pause_reason) VALUES
 		('empty', 'folder /Brand does not exist', NULL, ''), ('brand', '', $1, 'full'), ('no-longer-configured', '', NULL, '')`, paused)

@@ -11,26 +11,7 @@ import (
 	"damsync/internal/state"
 )
 
-// Instance returns the id that marks objects as ours. It never changes.
-func (s *Store) Instance(ctx context.Context) (string, error) {
-	var id string
-	if err := s.pool.QueryRow(ctx, `SELECT id FROM damsync.instance`).Scan(&id); err != nil {
-		return "", fmt.Errorf("read instance: %w", err)
-	}
-	return id, nil
-}
-
-// Epoch is the version of what the whole mirror depends on: folders, label
-// groups and fields.
-func (s *Store) Epoch(ctx context.Context) (int64, error) {
-	var epoch int64
-	if err := s.pool.QueryRow(ctx, `SELECT epoch FROM damsync.instance`).Scan(&epoch); err != nil {
-		return 0, fmt.Errorf("read epoch: %w", err)
-	}
-	return epoch, nil
-}
-
-// TargetPlan says how far target is planned; a new target not at all.
+// TargetPlan returns how far target is planned; the zero plan for a new target.
 func (s *Store) TargetPlan(ctx context.Context, target string) (state.TargetPlan, error) {
 	p := state.TargetPlan{Name: target}
 	err := s.pool.QueryRow(ctx, `SELECT fingerprint, epoch, problem FROM damsync.target WHERE name = $1`, target).Scan(&p.Fingerprint, &p.Epoch, &p.Problem)
@@ -40,7 +21,7 @@ func (s *Store) TargetPlan(ctx context.Context, target string) (state.TargetPlan
 	return p, nil
 }
 
-// SetTargetPlanned records that target was planned in full with this rule on this epoch.
+// SetTargetPlanned records that target was planned in full with this rule at this epoch.
 func (s *Store) SetTargetPlanned(ctx context.Context, target string, fingerprint []byte, epoch int64) error {
 	_, err := s.pool.Exec(ctx, `
 		INSERT INTO damsync.target (name, fingerprint, epoch, planned_at) VALUES ($1, $2, $3, clock_timestamp())
@@ -52,7 +33,7 @@ func (s *Store) SetTargetPlanned(ctx context.Context, target string, fingerprint
 	return s.Notify(ctx, state.TopicGate)
 }
 
-// SetTargetProblem records why target does not run; empty lets it run.
+// SetTargetProblem records why target does not run; an empty problem lets it run.
 func (s *Store) SetTargetProblem(ctx context.Context, target, problem string) error {
 	_, err := s.pool.Exec(ctx, `
 		INSERT INTO damsync.target AS t (name, problem) VALUES ($1, $2)
@@ -63,7 +44,7 @@ func (s *Store) SetTargetProblem(ctx context.Context, target, problem string) er
 	return nil
 }
 
-// SetTargetLevels records how deep the rules of targets read; levels that are recorded already cost no write.
+// SetTargetLevels records how deep the rules of targets read. Levels that are recorded already cost no write.
 func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.target t SET level = u.level FROM unnest($1::text[], $2::text[]) AS u (name, level)
 		WHERE t.name = u.name AND t.level <> u.level`, targets, levels)
@@ -73,9 +54,9 @@ func (s *Store) SetTargetLevels(ctx context.Context, targets, levels []string) e
 	return nil
 }
 
-// PauseTarget lets nobody claim placements of target for a while; the next pause is twice as long, up to
-// five minutes, until a placement succeeds. Calls during a pause are of the same trouble. It returns how long.
-// least is the shortest pause the target asked for; of more than an hour it gets an hour.
+// PauseTarget stops claims of target's placements for a while and returns for how long. Each pause is twice as long as
+// the one before, up to five minutes, until a placement succeeds; a call during a pause does not count as another one.
+// least is the shortest pause that the target asked for, at most an hour.
 func (s *Store) PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error) {
 	var pause time.Duration
 	err := s.pool.QueryRow(ctx, `
@@ -93,31 +74,12 @@ func (s *Store) PauseTarget(ctx context.Context, target, reason string, least ti
 	return pause, nil
 }
 
-// resumeTarget makes the next pause a short one again. A pause that lasts is left: what succeeded
-// may have begun before it.
+// resumeTarget makes the next pause a short one again. It leaves a pause in force: what succeeded may have begun before.
 func resumeTarget(ctx context.Context, tx pgx.Tx, target string) error {
 	_, err := tx.Exec(ctx, `UPDATE damsync.target SET attempts = 0, paused_until = NULL, pause_reason = ''
 		WHERE name = $1 AND attempts > 0 AND (paused_until IS NULL OR paused_until <= clock_timestamp())`, target)
 	if err != nil {
 		return fmt.Errorf("resume target %s: %w", target, err)
-	}
-	return nil
-}
-
-// HasPlacements reports whether anything of ours is recorded at target.
-func (s *Store) HasPlacements(ctx context.Context, target string) (bool, error) {
-	var has bool
-	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM damsync.placement WHERE target = $1 AND applied_state <> 'absent')`, target).Scan(&has)
-	if err != nil {
-		return false, fmt.Errorf("look for placements at %s: %w", target, err)
-	}
-	return has, nil
-}
-
-// Notify wakes the replicas.
-func (s *Store) Notify(ctx context.Context, topic state.Topic) error {
-	if _, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, Channel, string(topic)); err != nil {
-		return fmt.Errorf("notify %s: %w", topic, err)
 	}
 	return nil
 }

@@ -13,46 +13,41 @@ import (
 	"damsync/internal/secret"
 )
 
-// updateTimeout bounds how long one token update holds its row, and so how long
-// the other replicas wait for it.
+// updateTimeout bounds how long one token update holds its row, and thereby how long other replicas wait for it.
 const updateTimeout = 60 * time.Second
 
-// saveTimeout bounds storing what an update brought.
+// saveTimeout bounds storing the result of an update.
 const saveTimeout = 10 * time.Second
 
-// frozenAfter is when the server takes the row from a replica that neither
-// works nor dies, such as one that was suspended.
+// frozenAfter is when the server takes the row from a replica that neither works nor ends, such as a suspended one.
 const frozenAfter = updateTimeout + saveTimeout
 
-// ErrUnreadableTokens is the error class of stored tokens that the key does not
-// open: it is another key, or the row was tampered with.
+// ErrUnreadableTokens is the error class of stored tokens that the key does not open: the key is another one, or the
+// row was tampered with.
 var ErrUnreadableTokens = errors.New("stored tokens cannot be opened: the key was changed, or the row was")
 
-// TokenSet is what an OAuth token request brought. The zero value means that
-// there are no tokens yet.
+// TokenSet is the result of an OAuth token request. The zero value means that there are no tokens yet.
 type TokenSet struct {
 	Access  secret.String
 	Refresh secret.String // empty for client credentials
-	// Expires is the wall-clock time after which Access is refused, as computed by
-	// the process that received it. Replicas whose clocks disagree refresh early or
-	// after a refusal; both are safe.
+	// Expires is the wall-clock time after which Access is refused, as computed by the process that received it.
+	// Replicas whose clocks disagree refresh early or after a refusal; both are safe.
 	Expires time.Time
 }
 
-// Sealer encrypts and authenticates. Open fails when associated is not what the
-// text was sealed with.
+// Sealer encrypts and authenticates. Open fails when associated differs from what the text was sealed with.
 type Sealer interface {
 	Seal(plaintext, associated []byte) []byte
 	Open(sealed, associated []byte) ([]byte, error)
 }
 
-// Tokens keeps one named TokenSet, sealed, for all replicas. It is safe for
-// concurrent use; a process should have one for each name.
+// Tokens keeps one named TokenSet, sealed, for all replicas. It is safe for concurrent use; a process should have one
+// for each name.
 type Tokens struct {
 	store  *Store
 	sealer Sealer
 	name   string
-	turn   *semaphore.Weighted // those who wait here hold no connection of the pool
+	turn   *semaphore.Weighted // callers wait here without a connection of the pool
 }
 
 // Tokens returns the tokens called name, which sealer seals.
@@ -60,14 +55,12 @@ func (s *Store) Tokens(sealer Sealer, name string) *Tokens {
 	return &Tokens{store: s, sealer: sealer, name: name, turn: semaphore.NewWeighted(1)}
 }
 
-// Update calls fn with the stored tokens and stores what it returns before it
-// returns it itself. One fn runs at a time among all replicas: who had to wait
-// finds what the one before stored, and fn should return that when it will do.
-// When fn fails nothing is stored and its error is returned.
+// Update calls fn with the stored tokens, stores what fn returns and then returns it. One fn runs at a time among all
+// replicas: a caller that had to wait gets what the one before stored, and fn should return that when it suffices. When
+// fn fails, nothing is stored and its error is returned.
 //
-// Once fn runs, an end of the caller's ctx no longer reaches it or the storing:
-// a refresh token serves once, so an answer that nobody waited for would lock the
-// organization out. fn's own ctx ends after a minute at most.
+// Once fn runs, the end of the caller's ctx reaches neither fn nor the storing: a refresh token serves once, so an answer
+// that is dropped would lock the organization out. fn's ctx ends after a minute at most.
 func (t *Tokens) Update(ctx context.Context, fn func(ctx context.Context, stored TokenSet) (TokenSet, error)) (TokenSet, error) {
 	var set TokenSet
 	err := t.locked(ctx, func(tx pgx.Tx, sealed []byte) error {
@@ -88,7 +81,7 @@ func (t *Tokens) Update(ctx context.Context, fn func(ctx context.Context, stored
 	return set, nil
 }
 
-// Replace stores set whatever is stored, readable or not: a new login.
+// Replace stores set in place of what is stored, readable or not: a new login.
 func (t *Tokens) Replace(ctx context.Context, set TokenSet) error {
 	err := t.locked(ctx, func(tx pgx.Tx, _ []byte) error { return t.save(ctx, tx, set) })
 	if err != nil {
@@ -97,8 +90,7 @@ func (t *Tokens) Replace(ctx context.Context, set TokenSet) error {
 	return nil
 }
 
-// locked runs fn with the row locked, and commits although ctx may have ended
-// meanwhile.
+// locked runs fn with the row locked, and commits even when ctx has ended meanwhile.
 func (t *Tokens) locked(ctx context.Context, fn func(tx pgx.Tx, sealed []byte) error) error {
 	if err := t.turn.Acquire(ctx, 1); err != nil {
 		return err
@@ -121,14 +113,14 @@ func (t *Tokens) locked(ctx context.Context, fn func(tx pgx.Tx, sealed []byte) e
 	return tx.Commit(ctx)
 }
 
-// rollback gives the row free at once; it does nothing after a commit.
+// rollback releases the row at once; after a commit it does nothing.
 func rollback(ctx context.Context, tx pgx.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	_ = tx.Rollback(ctx) // the server does so itself when the connection is broken
+	_ = tx.Rollback(ctx) // the server rolls back by itself when the connection is broken
 }
 
-// lock makes the row if there is none, and waits for its lock.
+// lock creates the row if there is none, and waits for its lock.
 func (t *Tokens) lock(ctx context.Context, tx pgx.Tx) ([]byte, error) {
 	const limit = `SELECT set_config('idle_in_transaction_session_timeout', $1, true)`
 	if _, err := tx.Exec(ctx, limit, fmt.Sprint(frozenAfter.Milliseconds())); err != nil {

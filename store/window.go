@@ -11,30 +11,30 @@ import (
 	"damsync/internal/state"
 )
 
-// stretch is created_at from one time to below another; zero is open. Its whole hours are summed
-// from their counts, and only what is left at its two ends is counted row by row.
-type stretch struct {
+// timeRange is a range of created_at, from a time up to and excluding another; zero is open. Its whole hours are summed
+// from damsync.asset_hour, and only the rows at its two ends are counted one by one.
+type timeRange struct {
 	firstHour, endHour *int64 // hours since 1970; nil is open
 	head, tail         [2]time.Time
 }
 
-func stretchOf(from, to time.Time) stretch {
-	var s stretch
+func timeRangeOf(from, to time.Time) timeRange {
+	var r timeRange
 	if !from.IsZero() {
 		h := hourOf(from.Add(time.Hour - time.Nanosecond))
-		s.firstHour = &h
-		s.head = [2]time.Time{from, hourStart(h)}
+		r.firstHour = &h
+		r.head = [2]time.Time{from, hourStart(h)}
 	}
 	if !to.IsZero() {
 		h := hourOf(to)
-		s.endHour = &h
-		s.tail = [2]time.Time{hourStart(h), to}
+		r.endHour = &h
+		r.tail = [2]time.Time{hourStart(h), to}
 	}
-	if s.firstHour != nil && s.endHour != nil && *s.firstHour > *s.endHour { // within one hour
-		s.endHour = s.firstHour
-		s.head, s.tail = [2]time.Time{from, to}, [2]time.Time{}
+	if r.firstHour != nil && r.endHour != nil && *r.firstHour > *r.endHour { // within one hour
+		r.endHour = r.firstHour
+		r.head, r.tail = [2]time.Time{from, to}, [2]time.Time{}
 	}
-	return s
+	return r
 }
 
 func hourOf(t time.Time) int64 {
@@ -60,12 +60,12 @@ const (
 		WHERE before + count > $3 ORDER BY hour LIMIT 1`
 )
 
-// CountWindow counts the living assets created from a time on and before another; a zero time is
-// open. It costs some milliseconds whatever the window holds.
+// CountWindow counts the living assets created from one time up to and excluding another; a zero time is open. It takes
+// a few milliseconds whatever the window holds.
 func (s *Store) CountWindow(ctx context.Context, from, to time.Time) (int, error) {
 	total := 0
-	err := s.readStill(ctx, func(tx pgx.Tx) error {
-		w := stretchOf(from, to)
+	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
+		w := timeRangeOf(from, to)
 		head, hours, tail, err := w.counts(ctx, tx)
 		total = head + hours + tail
 		return err
@@ -77,7 +77,7 @@ func (s *Store) CountWindow(ctx context.Context, from, to time.Time) (int, error
 }
 
 // counts counts the ends and the whole hours between.
-func (w stretch) counts(ctx context.Context, tx pgx.Tx) (head, hours, tail int, err error) {
+func (w timeRange) counts(ctx context.Context, tx pgx.Tx) (head, hours, tail int, err error) {
 	if head, err = countRange(ctx, tx, w.head); err != nil {
 		return 0, 0, 0, err
 	}
@@ -95,20 +95,15 @@ func countRange(ctx context.Context, tx pgx.Tx, r [2]time.Time) (n int, err erro
 	return n, err
 }
 
-// readStill reads what does not change between its queries.
-func (s *Store) readStill(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
-}
+// errTooFew says that the window has fewer assets than the requested number.
+var errTooFew = errors.New("the window has too few assets")
 
-// errTooFew is a row asked for by number that there is not.
-var errTooFew = errors.New("the window has not so many assets")
-
-// NthCreated is the created_at of the living asset of a window, as CountWindow has it, that n others precede
-// by created_at.
+// NthCreated returns the created_at of the living asset of a window, bounded as in CountWindow, that n others precede by
+// created_at.
 func (s *Store) NthCreated(ctx context.Context, from, to time.Time, n int) (time.Time, error) {
 	var at time.Time
-	err := s.readStill(ctx, func(tx pgx.Tx) error {
-		w := stretchOf(from, to)
+	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
+		w := timeRangeOf(from, to)
 		head, hours, _, err := w.counts(ctx, tx)
 		if err != nil {
 			return err
@@ -137,7 +132,7 @@ func (s *Store) NthCreated(ctx context.Context, from, to time.Time, n int) (time
 	return at, nil
 }
 
-// WindowRows lists the living assets of a window, as CountWindow has it, in no order.
+// WindowRows lists the living assets of a window, bounded as in CountWindow, in no particular order.
 func (s *Store) WindowRows(ctx context.Context, from, to time.Time) ([]state.WindowRow, error) {
 	rows, err := s.pool.Query(ctx, `SELECT id, type, folder_id, created_at, modified_at FROM damsync.asset
 		WHERE removed_at IS NULL AND created_at >= coalesce($1::timestamptz, '-infinity') AND created_at < coalesce($2::timestamptz, 'infinity')`,
@@ -150,11 +145,4 @@ func (s *Store) WindowRows(ctx context.Context, from, to time.Time) ([]state.Win
 		return nil, fmt.Errorf("list assets of a window: %w", err)
 	}
 	return list, nil
-}
-
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -107,7 +107,7 @@ func TestWindowsAreCountedInTheIndex(t *testing.T) {
 			t.Errorf("%s:\n%s", name, plan)
 		}
 	}
-	w := stretchOf(from, to.AddDate(0, 0, 3))
+	w := timeRangeOf(from, to.AddDate(0, 0, 3))
 	if w.head[1].Sub(w.head[0]) >= time.Hour || w.tail[1].Sub(w.tail[0]) >= time.Hour {
 		t.Errorf("the ends are not of an hour: %+v", w)
 	}

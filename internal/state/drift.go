@@ -2,19 +2,19 @@ package state
 
 import "time"
 
-// DriftKind says how a target differs from what was put there.
+// DriftKind says how a target differs from what damsync put there.
 type DriftKind string
 
 // The kinds of drift.
 const (
-	DriftMissing  DriftKind = "missing"  // a placement is in place, and the target does not have it
-	DriftChanged  DriftKind = "changed"  // it is there, but not as we left it
-	DriftOrphaned DriftKind = "orphaned" // it is ours, and no placement wants it there
-	DriftForeign  DriftKind = "foreign"  // it is somebody else's; never touched
-	DriftUnverified DriftKind = "unverified" // the target would not let it be looked at; nothing is inferred
+	DriftMissing    DriftKind = "missing"    // a placement is in place, and the target does not have the object
+	DriftChanged    DriftKind = "changed"    // the object is there, but not as damsync left it
+	DriftOrphaned   DriftKind = "orphaned"   // the object is ours, and no placement wants it there
+	DriftForeign    DriftKind = "foreign"    // the object is not ours; it is never touched
+	DriftUnverified DriftKind = "unverified" // the target does not let the object be examined; nothing is inferred
 )
 
-// DriftKinds lists the kinds in the order in which they are told.
+// DriftKinds lists the kinds in the order in which they are shown.
 func DriftKinds() []DriftKind {
 	return []DriftKind{DriftMissing, DriftChanged, DriftOrphaned, DriftForeign, DriftUnverified}
 }
@@ -22,28 +22,17 @@ func DriftKinds() []DriftKind {
 // Drift is one object at a target that is not as damsync left it.
 type Drift struct {
 	Kind    DriftKind
-	AssetID string // empty for what is foreign
-	Path    string // where it is, or was put
-	Differs string // for people: what is different
+	AssetID string // empty for foreign objects
+	Path    string // where the object is, or was put
+	Differs string // what is different, for people
 
-	// Of is the placement as it was when this was found; zero for what has none.
+	// Of is the placement as it was when the drift was found; zero when there is none.
 	Of Placed
-	// Found is what the target holds, in the words of a placement's outcome.
+	// Found is what the target holds, in the terms of a placement's outcome.
 	Found Object
-	// Unseen says that the target's own answer about the object shows nothing
-	// wrong: only its bytes, their hash or its token do.
+	// Unseen says that the target's own answer about the object shows nothing wrong: only its bytes, their hash or its
+	// token do.
 	Unseen bool
-}
-
-// Placed is a placement at rest or on its way, as a verification reads it.
-type Placed struct {
-	AssetID    string
-	Desired    Desired
-	Generation int64 // desired
-	Applied    Object
-	// Moving says that the placement is dirty, or a worker has it: what the target
-	// holds is about to change and proves nothing.
-	Moving bool
 }
 
 // DriftCounts counts drift by kind.
@@ -58,12 +47,12 @@ func (c DriftCounts) Total() int64 {
 	return n
 }
 
-// Differing counts what is known to be otherwise than damsync left it.
+// Differing counts the objects of ours that are known not to be as damsync left them.
 func (c DriftCounts) Differing() int64 {
 	return c[DriftMissing] + c[DriftChanged] + c[DriftOrphaned]
 }
 
-// Verification says how the last verification of a target that came to its end went.
+// Verification is the result of the last finished verification of a target.
 type Verification struct {
 	Target    string
 	Depth     string

@@ -30,10 +30,10 @@ func judge(t *testing.T, s *Store, admit func(state.Wave) state.GateAnswer) (sta
 	return wave, answer
 }
 
-func gates(t *testing.T, pool *pgxpool.Pool) map[string]int {
+func guards(t *testing.T, pool *pgxpool.Pool) map[string]int {
 	t.Helper()
-	return query[map[string]int](t, pool, `SELECT coalesce(jsonb_object_agg(gate, n), '{}') FROM
-		(SELECT gate, count(*) AS n FROM damsync.placement WHERE target = 'brand' AND NOT desired_present GROUP BY gate) g`)
+	return query[map[string]int](t, pool, `SELECT coalesce(jsonb_object_agg(guard, n), '{}') FROM
+		(SELECT guard, count(*) AS n FROM damsync.placement WHERE target = 'brand' AND NOT desired_present GROUP BY guard) g`)
 }
 
 // removing is a store with assets at target brand, of which the last n wait to be removed.
@@ -68,8 +68,8 @@ func TestWave(t *testing.T) {
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 5 {
 		t.Errorf("%d were let through lately, want 5", wave.Recent)
 	}
-	if diff := gocmp.Diff(map[string]int{"waiting": 3}, gates(t, pool)); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
+		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 }
 
@@ -100,8 +100,8 @@ func TestReleasedWave(t *testing.T) {
 		t.Errorf("answer %s", answer)
 	}
 	l.expect(state.TopicPlacement)
-	if diff := gocmp.Diff(map[string]int{"open": 2}, gates(t, pool)); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(map[string]int{"open": 2}, guards(t, pool)); diff != "" {
+		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 	// With nothing waiting there is nothing to judge.
 	if wave, _ := judge(t, s, func(state.Wave) state.GateAnswer { t.Error("asked about nothing"); return state.GateHold }); wave.Waiting != 0 {
@@ -148,8 +148,8 @@ func TestHeldWave(t *testing.T) {
 	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 0 {
 		t.Errorf("approved %d, %d left, %v", n, left, err)
 	}
-	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, gates(t, pool)); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, guards(t, pool)); diff != "" {
+		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
 		t.Errorf("approved removals count against the next: %+v", wave)
@@ -169,7 +169,7 @@ func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 2 {
 		t.Errorf("approved %d, %d left, %v", n, left, err)
 	}
-	got := lines(t, pool, `SELECT asset_id FROM damsync.placement WHERE gate = 'held' ORDER BY 1`)
+	got := lines(t, pool, `SELECT asset_id FROM damsync.placement WHERE guard = 'held' ORDER BY 1`)
 	if want := []string{"000", "004"}; !gocmp.Equal(got, want) {
 		t.Errorf("held %v, want %v", got, want)
 	}
@@ -186,8 +186,8 @@ func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	if answer != state.GateWait || wave.NewestAge != 0 {
 		t.Errorf("answer %s, wave %+v", answer, wave)
 	}
-	if diff := gocmp.Diff(map[string]int{"waiting": 3}, gates(t, pool)); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
+		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 }
 
@@ -213,8 +213,8 @@ func TestTwoJudges(t *testing.T) {
 	if wave := <-second; wave.Waiting != 0 {
 		t.Errorf("the second judged what the first had let through: %+v", wave)
 	}
-	if diff := gocmp.Diff(map[string]int{"open": 3}, gates(t, pool)); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(map[string]int{"open": 3}, guards(t, pool)); diff != "" {
+		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 }
 
