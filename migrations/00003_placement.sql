@@ -128,7 +128,7 @@ CREATE TABLE damsync.verification (
     changed    bigint NOT NULL,
     orphaned   bigint NOT NULL,
     foreign_objects bigint NOT NULL,
-    unverified   bigint NOT NULL                   -- could not be examined
+    unverified bigint NOT NULL                   -- could not be examined
 );
 
 -- What verifications found. Rows of another run than the one in verification belong to a run that has not finished.

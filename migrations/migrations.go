@@ -1,6 +1,5 @@
-// Package migrations holds the database schema as numbered SQL files and
-// applies them. Tables live in schema damsync; the views others may rely on
-// live in schema report.
+// Package migrations holds the database schema as numbered SQL files and applies them. Tables are in schema damsync, the
+// published views in schema report.
 package migrations
 
 import (
@@ -31,8 +30,7 @@ const versionTable = "damsync.schema_version"
 // ErrBehind is the error class of a database whose schema is not the newest.
 var ErrBehind = errors.New("database schema is not up to date: run damsync migrate")
 
-// ErrMissing is the error class of a database that has no schema yet. It is
-// ErrBehind, too.
+// ErrMissing is the error class of a database that has no schema yet. It is also ErrBehind.
 var ErrMissing error = missing{}
 
 type missing struct{}
@@ -42,13 +40,12 @@ func (missing) Is(target error) bool { return target == ErrBehind }
 
 // Result says what Apply did.
 type Result struct {
-	Applied int   // migrations run by this call; another process may have run them
-	Version int64 // the schema's version now
+	Applied int   // migrations run by this call; another process may have run the rest
+	Version int64 // of the schema afterwards
 }
 
-// Apply brings the database at url to the newest schema. It is idempotent and
-// safe when several processes start at once: one applies, the others wait by
-// polling a try-lock, so that nobody deadlocks.
+// Apply brings the database at url to the newest schema. It is idempotent. Several processes may call it at once: one
+// applies, and the others poll a try-lock, which cannot deadlock.
 func Apply(ctx context.Context, url string) (Result, error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -73,8 +70,7 @@ func Apply(ctx context.Context, url string) (Result, error) {
 	return Result{Applied: len(done), Version: version}, nil
 }
 
-// Check reports ErrBehind when the schema at url is older than this program, and
-// ErrMissing when there is none.
+// Check returns ErrBehind when the schema at url is older than this program, and ErrMissing when there is no schema.
 func Check(ctx context.Context, url string) error {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -83,7 +79,7 @@ func Check(ctx context.Context, url string) error {
 	defer func() { _ = db.Close() }()
 	var exists bool
 	if err := db.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTable).Scan(&exists); err != nil {
-		return fmt.Errorf("look for schema: %w", err)
+		return fmt.Errorf("find schema: %w", err)
 	}
 	if !exists {
 		return ErrMissing
@@ -119,8 +115,8 @@ func Hash() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// createSchema makes the schema that holds goose's own version table. Two
-// processes that do so at once make PostgreSQL report a duplicate to one.
+// createSchema creates the schema that holds goose's version table. When two processes do so at once, PostgreSQL reports
+// a duplicate to one of them, which tries again.
 func createSchema(ctx context.Context, db *sql.DB) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		_, err := db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS damsync`)

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// Replicas that start at once must not hinder each other: one migrates, the
-// others wait, and everybody ends with the same schema.
+// Replicas that start at once must not hinder each other: one migrates, the others wait, and all end with the same
+// schema.
 func TestReplicasMigrateAtOnce(t *testing.T) {
 	ctx, url := t.Context(), pgtest.EmptyURL(t)
 	if err := migrations.Check(ctx, url); !errors.Is(err, migrations.ErrBehind) {
@@ -61,8 +61,7 @@ func TestApplyAgainChangesNothing(t *testing.T) {
 	}
 }
 
-// The views that others may rely on are there, and nobody can write through
-// them.
+// The published views exist, and none can be written through.
 func TestReportIsReadOnly(t *testing.T) {
 	ctx := t.Context()
 	conn, err := pgx.Connect(ctx, pgtest.URL(t))

@@ -11,7 +11,7 @@ import (
 	"damsync/internal/state"
 )
 
-// The backlog is what a waiting resync waits for.
+// The backlog is what a resync waits for.
 func TestBacklog(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -52,7 +52,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// Who waits for one asset waits for nothing else.
+// The backlog of one asset leaves out all other assets.
 func TestBacklogOfOneAsset(t *testing.T) {
 	pool, _, s := planned(t, "x", "y")
 	want1(t, s, "x")
@@ -71,7 +71,7 @@ func TestBacklogOfOneAsset(t *testing.T) {
 	}
 }
 
-// A removal that waits for the word on an asset which cannot be read waits in vain.
+// A removal that waits for a suspect which cannot be read counts as failed.
 func TestBacklogBehindAFailedSuspect(t *testing.T) {
 	pool, _, s := removing(t, 5, 1)
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}}))

@@ -12,7 +12,7 @@ import (
 	"damsync/internal/state"
 )
 
-// detailed is what a rule asks for that reads details of everything.
+// detailed is a rule that reads the details of every asset.
 func detailed(_ time.Time, k state.Known) state.Verdict {
 	if k.Detail == nil {
 		return state.Verdict{Needs: library.LevelDetail}
@@ -36,13 +36,13 @@ func left(t *testing.T, pool *pgxpool.Pool) [2]int {
 	return [2]int{query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`), inboxPending(t, pool)}
 }
 
-// What a page shows answers the events that were stored before it was asked for, and no others.
+// A page answers the events that were stored before it was requested, and no others.
 func TestPageAnswersEvents(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		decide state.Decide
 		before func(t *testing.T, s *Store) // after x was mirrored
-		after  func(t *testing.T, s *Store) // after the page was asked for
+		after  func(t *testing.T, s *Store) // after the page was requested
 		want   state.Answered
 		left   [2]int // lookups, events
 	}{
@@ -77,7 +77,7 @@ func TestPageAnswersEvents(t *testing.T) {
 			},
 		},
 		{
-			name: "somebody asked by hand", decide: summaries, left: [2]int{1, 1},
+			name: "it was also requested by hand", decide: summaries, left: [2]int{1, 1},
 			before: func(t *testing.T, s *Store) {
 				t.Helper()
 				must(t, s.WantLookups(t.Context(), swept(), grant.Manual, false, []state.Ref{{ID: "x"}}))
@@ -119,7 +119,7 @@ func TestPageAnswersAfterTheDetail(t *testing.T) {
 	}
 }
 
-// The task that made an asset is told by its event alone; a page that shows the asset first must not lose it.
+// Only the event names the task that created an asset; a page that shows the asset first must not lose it.
 func TestPageKeepsTheSourceTask(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -134,7 +134,8 @@ func TestPageKeepsTheSourceTask(t *testing.T) {
 	}
 }
 
-// A handful is read at once; what follows waits for the poll, but not for ever, and not when the poll gives up.
+// A handful of assets is read at once. Further ones wait for the poll, but for a bounded time, and no longer once the
+// poll gives up.
 func TestBurstIsHeldBack(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -150,8 +151,8 @@ func TestBurstIsHeldBack(t *testing.T) {
 	if err != nil || held.Lookups != n-state.Handful || held.Oldest > time.Minute || held.Newest > held.Oldest {
 		t.Errorf("held back: %+v, %v", held, err)
 	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait > state.HoldBack {
-		t.Errorf("the next comes due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait > state.HoldBack {
+		t.Errorf("the next comes due in %s, %t, %v", wait, found, err)
 	}
 	asked := now(t, s)
 	if held, err := s.HoldLookups(t.Context(), asked, time.Hour); err != nil || held != n-state.Handful {
@@ -163,8 +164,8 @@ func TestBurstIsHeldBack(t *testing.T) {
 	}
 }
 
-// A person who edits one asset step by step sees each step at once; an asset that is reported
-// over and over is not read each time.
+// A person who edits one asset step by step sees each step at once. An asset that is reported again and again is not
+// read each time.
 func TestAssetIsNotReadOverAndOver(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -177,7 +178,7 @@ func TestAssetIsNotReadOverAndOver(t *testing.T) {
 	if got := claimIDs(t, s, 10); len(got) > 0 {
 		t.Errorf("read again at once: %v", got)
 	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait > state.HoldBack {
-		t.Errorf("the next reading comes in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait > state.HoldBack {
+		t.Errorf("the next reading comes in %s, %t, %v", wait, found, err)
 	}
 }

@@ -9,15 +9,14 @@ import (
 	"damsync/internal/pgtest"
 )
 
-// clock is a database clock that stands still until the test moves it. Its
-// functions shadow clock_timestamp and now in sessions that look there first,
-// within stored functions too, but not in column defaults.
+// clock is a database clock that stands still until the test moves it. Its functions shadow clock_timestamp and now in
+// sessions that have its schema first in their search path, in stored functions too, but not in column defaults.
 type clock struct {
 	t    *testing.T
 	pool *pgxpool.Pool
 }
 
-// fakeClock returns a pool whose sessions see the clock, which shows now.
+// fakeClock returns a pool whose sessions use the clock, set to now.
 func fakeClock(t *testing.T, now time.Time) (*pgxpool.Pool, *clock) {
 	t.Helper()
 	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))

@@ -42,7 +42,7 @@ func (s *Store) ClaimedInMotion(ctx context.Context, run state.Run, target strin
 		WHERE c.target = $1 AND c.path = ANY($2) AND (damsync.is_dirty(p) OR p.lease_owner IS NOT NULL OR p.applied_at >= $3)`,
 		target, paths, run.StartedAt)
 	if err != nil {
-		return nil, fmt.Errorf("find who holds paths at %s: %w", target, err)
+		return nil, fmt.Errorf("find holders of paths at %s: %w", target, err)
 	}
 	moving := make(map[string]bool, len(held))
 	for _, p := range held {

@@ -35,7 +35,7 @@ func driftOf(t *testing.T, s *Store, kind state.DriftKind, id string) state.Drif
 	return state.Drift{Kind: kind, AssetID: id, Path: "/" + id, Of: placed[id]}
 }
 
-// What the list did not name is missing, unless it moves or is not wanted.
+// A placement that the list did not name is missing, unless it is dirty or should not be there.
 func TestUnlisted(t *testing.T) {
 	s, run := placedStore(t)
 	must(t, s.NoteListed(t.Context(), run, "brand", []string{"b", "b"}))
@@ -53,7 +53,7 @@ func TestUnlisted(t *testing.T) {
 	}
 }
 
-// The drift of a target is that of its last verification that came to its end.
+// The drift of a target is that of its last finished verification.
 func TestDriftIsReplacedWhole(t *testing.T) {
 	s, run := placedStore(t)
 	pool := s.pool
@@ -85,7 +85,7 @@ func TestDriftIsReplacedWhole(t *testing.T) {
 	b := driftOf(t, s, state.DriftChanged, "b")
 	must(t, s.AddDrift(t.Context(), next, "brand", []state.Drift{b}))
 	if got := shown(); got != "brand missing a /a Title of a not there" {
-		t.Errorf("while the next goes on it shows %q", got)
+		t.Errorf("during the next run it shows %q", got)
 	}
 	end(next, 0, 1)
 	if got := shown(); got != "brand changed b /b Title of b " && got != "brand changed b /b Title of b" {
@@ -97,9 +97,8 @@ func TestDriftIsReplacedWhole(t *testing.T) {
 	}
 }
 
-// A repair makes work above every generation that was found, which begins with a look or,
-// where looking shows nothing, with bytes that are known to be others. Drift that is
-// work is drift no more.
+// A repair makes placements dirty with a generation above all that were found. The work looks at the target first or,
+// where that would show nothing, takes the object for incomplete. What has become work is removed from the drift.
 func TestRepairMakesWork(t *testing.T) {
 	s, run := placedStore(t)
 	a, b := driftOf(t, s, state.DriftMissing, "a"), driftOf(t, s, state.DriftChanged, "b")
@@ -134,8 +133,8 @@ func TestRepairMakesWork(t *testing.T) {
 	}
 }
 
-// An orphan is removed through the gate, unless the rules want it, somebody waits for
-// the library's word on it, or a rule fails on it.
+// The removal of an orphan waits for the removal guard. An asset that the rules want, that is still to be read, or on
+// which a rule fails is not removed.
 func TestRetireOrphans(t *testing.T) {
 	s, run := placedStore(t)
 	want1(t, s, "asked")
@@ -148,12 +147,12 @@ func TestRetireOrphans(t *testing.T) {
 			Found: state.Object{State: "present", Path: "/" + id, Version: "1", Generation: 7000, SHA256: "00", Size: 3, Ref: "r", Token: "t"},
 		})
 	}
-	retired, wanted, err := s.RetireOrphans(t.Context(), run, "brand", "nobody wants it", found)
+	retired, wanted, err := s.RetireOrphans(t.Context(), run, "brand", "no rule wants it", found)
 	if err != nil || retired != 1 || wanted != 1 {
 		t.Fatalf("%d retired, %d wanted, %v", retired, wanted, err)
 	}
 	if work, err := s.ClaimPlacements(t.Context(), "brand", 10, time.Minute); err != nil || len(work) != 0 {
-		t.Errorf("the gate let %d through, %v", len(work), err)
+		t.Errorf("%d removals passed the removal guard, %v", len(work), err)
 	}
 	release := func(state.Wave) state.GateAnswer { return state.GateRelease }
 	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", asking(release))
@@ -169,7 +168,7 @@ func TestRetireOrphans(t *testing.T) {
 	}
 }
 
-// A removal that is planned while a repair goes on waits at the gate, too.
+// A removal that is planned during a repair also waits for the removal guard.
 func TestRemovalDuringARepair(t *testing.T) {
 	s, run := placedStore(t)
 	b := driftOf(t, s, state.DriftChanged, "b")
@@ -182,7 +181,7 @@ func TestRemovalDuringARepair(t *testing.T) {
 	}
 }
 
-// A token is noted for what rests, and for that only.
+// A token is recorded only for a placement that has not changed.
 func TestNoteToken(t *testing.T) {
 	s, _ := placedStore(t)
 	a := driftOf(t, s, state.DriftChanged, "a").Of

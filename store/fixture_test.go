@@ -22,7 +22,7 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// second n of the day on which the readings of tests were made.
+// second returns a time n seconds after noon of the day on which tests read the library.
 func second(n int) time.Time {
 	return time.Date(2026, 3, 1, 12, 0, n, 0, time.UTC)
 }
@@ -32,7 +32,7 @@ func polled() state.Observation {
 	return state.Observation{Kind: "incremental", Class: grant.Incremental}
 }
 
-// summary is a list row as the library gives it.
+// summary returns a list row of the library.
 func summary(id string, changes ...func(*library.Asset)) library.Asset {
 	a := library.Asset{
 		ID: id, Type: "image", Title: "Title of " + id, MIMEType: "image/png", FileExtension: "png",
@@ -66,8 +66,7 @@ func apply(t tb, s *Store, readAt time.Time, decide state.Decide, rows ...librar
 	return applied
 }
 
-// at is a rule for tests: what belongs at target, and where; an empty path means
-// that the asset does not belong there.
+// at is a rule for tests: path returns where an asset belongs at target; empty when it does not belong there.
 func at(target string, path func(state.Known) string) state.Decide {
 	return func(_ time.Time, k state.Known) state.Verdict {
 		next := state.Desired{}
@@ -86,12 +85,12 @@ func at(target string, path func(state.Known) string) state.Decide {
 	}
 }
 
-// everything belongs at target under its id.
+// everything is a rule by which each asset belongs at target, under its id.
 func everything(target string) state.Decide {
 	return at(target, func(k state.Known) string { return "/" + k.Asset.ID })
 }
 
-// nothing belongs at target.
+// nothing is a rule by which no asset belongs at target.
 func nothing(target string) state.Decide {
 	return at(target, func(state.Known) string { return "" })
 }
@@ -115,8 +114,7 @@ func want1(t *testing.T, s *Store, id string) {
 	must(t, s.WantLookups(t.Context(), swept(), "sweep", false, []state.Ref{{ID: id}}))
 }
 
-// reading is what a lookup of the asset finds: its detail body repeats neither
-// all of the summary nor the fields.
+// reading returns what a lookup of the asset finds. Its detail repeats neither all of the summary nor the fields.
 func reading(a library.Asset, readAt time.Time, changes ...func(*state.Reading)) state.Reading {
 	r := state.Reading{Asset: a, ReadAt: readAt, Settled: true, Detail: library.Detail{
 		Description: "A tree", AltText: "tree", Tags: []string{"green"}, Size: 7, VersionNumber: 1, VersionID: "v1",
@@ -178,7 +176,7 @@ func done(w state.Work) state.Object {
 	}
 }
 
-// place brings everything dirty at target into its place.
+// place carries out all dirty placements at target.
 func place(t tb, s *Store, target string) {
 	t.Helper()
 	for {
@@ -199,14 +197,13 @@ func must(t tb, err error) {
 	}
 }
 
-// versions tells the version of every row of the tables that observations
-// write: who rewrites one changes it.
+// versions returns the version of every row of the tables that observations write. Rewriting a row changes it.
 func versions(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
 	return rowsOf(t, pool, "ctid, xmin")
 }
 
-// touches is versions that locking a row changes too.
+// touches is like versions, but locking a row changes it, too.
 func touches(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
 	return rowsOf(t, pool, "ctid, xmin, xmax")
@@ -221,6 +218,5 @@ func rowsOf(t *testing.T, pool *pgxpool.Pool, columns string) []string {
 	return all
 }
 
-// soon is where a fake clock starts, a little after the times that columns
-// have by default, which it does not rule.
+// soon is where a fake clock starts: a little after the times of column defaults, which it does not control.
 func soon() time.Time { return time.Now().Add(time.Hour).Truncate(time.Second) }

@@ -9,8 +9,8 @@ import (
 	"damsync/internal/state"
 )
 
-// A database restored from an older copy goes on above what its targets hold, for
-// the asset that met it and for those that come later.
+// A database restored from an older copy continues above the generations that its targets hold, for the asset that
+// found one and for later assets.
 func TestRaiseGeneration(t *testing.T) {
 	pool, clock, s := planned(t, "x", "y")
 	w := workOn(t, s, "x")
@@ -40,8 +40,7 @@ func TestRaiseGeneration(t *testing.T) {
 	}
 }
 
-// A mark that names a generation nobody has given out uses up no numbers: the
-// other assets and targets go on.
+// A mark with a generation that was never issued does not use up numbers: other assets and targets are unaffected.
 func TestSpoiltMark(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	w := workOn(t, s, "x")
@@ -59,8 +58,7 @@ func TestSpoiltMark(t *testing.T) {
 	}
 }
 
-// What a verification finds with a spoilt mark is work like any other, above the
-// marks that are sound.
+// An object with a spoilt mark becomes work like any other, above the sound marks.
 func TestSpoiltMarkInARepair(t *testing.T) {
 	s, run := placedStore(t)
 	a, b := driftOf(t, s, state.DriftChanged, "a"), driftOf(t, s, state.DriftChanged, "b")
@@ -69,7 +67,7 @@ func TestSpoiltMarkInARepair(t *testing.T) {
 		t.Fatalf("repaired %d, %v", n, err)
 	}
 	orphan := state.Drift{Kind: state.DriftOrphaned, AssetID: "gone", Found: state.Object{State: "present", Generation: math.MaxInt64}}
-	if n, _, err := s.RetireOrphans(t.Context(), run, "brand", "nobody wants it", []state.Drift{orphan}); err != nil || n != 1 {
+	if n, _, err := s.RetireOrphans(t.Context(), run, "brand", "no rule wants it", []state.Drift{orphan}); err != nil || n != 1 {
 		t.Fatalf("retired %d, %v", n, err)
 	}
 	const dirty = `SELECT count(*) FROM damsync.placement WHERE desired_generation > greatest(applied_generation, 5000) AND desired_generation < 1 << 30`

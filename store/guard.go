@@ -61,7 +61,7 @@ func lockGuard(ctx context.Context, tx pgx.Tx, target string) error {
 	return nil
 }
 
-// countWave counts the removals at target. It counts objects at the target only as far as enough asks.
+// countWave counts the removals at target, and the objects there up to the number that enough returns.
 func countWave(ctx context.Context, tx pgx.Tx, target string, enough func(state.Wave) int) (state.Wave, error) {
 	var w state.Wave
 	err := tx.QueryRow(ctx, `

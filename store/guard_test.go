@@ -18,7 +18,7 @@ func answering(a state.GateAnswer) func(state.Wave) state.GateAnswer {
 	return func(state.Wave) state.GateAnswer { return a }
 }
 
-// asking counts everything at the target.
+// asking returns a Judge that counts everything at the target.
 func asking(admit func(state.Wave) state.GateAnswer) state.Judge {
 	return state.Judge{Enough: func(state.Wave) int { return math.MaxInt32 }, Admit: admit}
 }
@@ -36,7 +36,7 @@ func guards(t *testing.T, pool *pgxpool.Pool) map[string]int {
 		(SELECT guard, count(*) AS n FROM damsync.placement WHERE target = 'brand' AND NOT desired_present GROUP BY guard) g`)
 }
 
-// removing is a store with assets at target brand, of which the last n wait to be removed.
+// removing returns a store with assets at target brand, of which the last n wait to be removed.
 func removing(t *testing.T, total, n int) (*pgxpool.Pool, *clock, *Store) {
 	t.Helper()
 	var ids []string
@@ -66,21 +66,21 @@ func TestWave(t *testing.T) {
 	}
 	clock.advance(-time.Second)
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 5 {
-		t.Errorf("%d were let through lately, want 5", wave.Recent)
+		t.Errorf("%d were released recently, want 5", wave.Recent)
 	}
 	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 }
 
-// What is at the target is counted up to what the judge asks for.
+// Objects at the target are counted up to the number that the judge returns.
 func TestEnoughIsCounted(t *testing.T) {
 	_, _, s := removing(t, 10, 3)
 	for enough, want := range map[int]int{0: 0, 4: 4, 10: 10, 11: 10} {
 		wave, _, err := s.JudgeRemovals(t.Context(), "brand", state.Judge{
 			Enough: func(w state.Wave) int {
 				if w.Waiting != 3 {
-					t.Errorf("asked about %+v", w)
+					t.Errorf("called with %+v", w)
 				}
 				return enough
 			},
@@ -103,8 +103,8 @@ func TestReleasedWave(t *testing.T) {
 	if diff := gocmp.Diff(map[string]int{"open": 2}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
-	// With nothing waiting there is nothing to judge.
-	if wave, _ := judge(t, s, func(state.Wave) state.GateAnswer { t.Error("asked about nothing"); return state.GateHold }); wave.Waiting != 0 {
+	// With nothing waiting, the judge is not called.
+	if wave, _ := judge(t, s, func(state.Wave) state.GateAnswer { t.Error("called with nothing"); return state.GateHold }); wave.Waiting != 0 {
 		t.Errorf("wave %+v", wave)
 	}
 	place(t, s, "brand")
@@ -119,7 +119,7 @@ func TestReleasedWave(t *testing.T) {
 	}
 }
 
-// A wave over the limit is held whole, shown, and goes on when somebody says so.
+// A wave over the limit is held whole, shown, and released when a person approves it.
 func TestHeldWave(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
 	if _, answer := judge(t, s, answering(state.GateHold)); answer != state.GateHold {
@@ -140,7 +140,7 @@ func TestHeldWave(t *testing.T) {
 	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Held != 3 || wave.Waiting != 1 {
 		t.Errorf("wave %+v", wave)
 	}
-	// What belongs there again is not held any longer.
+	// A placement that should be there again is not held.
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
 	if n, left, err := s.Approve(t.Context(), "shop", wave); err != nil || n != 0 || left != 0 {
 		t.Errorf("approved %d at another target, %d left, %v", n, left, err)
@@ -156,8 +156,8 @@ func TestHeldWave(t *testing.T) {
 	}
 }
 
-// What a person approves is what was listed: neither what has come to be held since,
-// nor what was planned anew for another reason, goes with it.
+// Approval covers what was listed: neither removals that have come to be held since, nor those that were planned again
+// for another reason.
 func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
 	judge(t, s, answering(state.GateHold))
@@ -175,8 +175,7 @@ func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	}
 }
 
-// Promise 4: what came while a wave was judged was not counted, so it does not
-// slip through with it.
+// Promise 4: a removal that came while the wave was judged was not counted and is not released with it.
 func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	pool, _, s := removing(t, 5, 1)
 	wave, answer := judge(t, s, func(state.Wave) state.GateAnswer {
@@ -191,34 +190,33 @@ func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	}
 }
 
-// Two replicas judge one after the other, so that together they let through no
-// more than one would.
+// Two replicas judge one after the other, so that together they release no more than one would.
 func TestTwoJudges(t *testing.T) {
 	pool, _, s := removing(t, 6, 3)
 	b := New(pool, "b")
-	asked, second := make(chan struct{}), make(chan state.Wave, 1)
+	asked, judged := make(chan struct{}), make(chan state.Wave, 1)
 	go func() {
 		<-asked
 		wave, _, err := b.JudgeRemovals(t.Context(), "brand", asking(answering(state.GateHold)))
 		if err != nil {
 			t.Error(err)
 		}
-		second <- wave
+		judged <- wave
 	}()
 	judge(t, s, func(state.Wave) state.GateAnswer {
 		close(asked)
 		awaitLock(t, pool)
 		return state.GateRelease
 	})
-	if wave := <-second; wave.Waiting != 0 {
-		t.Errorf("the second judged what the first had let through: %+v", wave)
+	if wave := <-judged; wave.Waiting != 0 {
+		t.Errorf("the second judged what the first had released: %+v", wave)
 	}
 	if diff := gocmp.Diff(map[string]int{"open": 3}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 }
 
-// awaitLock waits until somebody waits for an advisory lock of this database.
+// awaitLock returns when a session waits for an advisory lock of this database.
 func awaitLock(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -21,7 +21,7 @@ func storeEvent(t *testing.T, s *Store, e Event) {
 	}
 }
 
-// wanted is what a test looks at in damsync.lookup.
+// wanted is what tests compare of a row of damsync.lookup.
 type wanted struct {
 	Type, Self, Class, Observation string
 	Urgency                        int
@@ -53,8 +53,7 @@ func insertAsset(t *testing.T, pool *pgxpool.Pool, id string) {
 			'{}', '', '2026-01-03', 'sweep')`, id)
 }
 
-// What the CMP sends for one asset before it is read costs one reading; the body
-// is kept as it came.
+// All events for one asset before it is read cost one reading; their bodies are kept as received.
 func TestStoreEvent(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -81,8 +80,7 @@ func TestStoreEvent(t *testing.T) {
 	l.expect(state.TopicLookup)
 }
 
-// A waiting lookup of bulk work becomes urgent and is due, but keeps who asked
-// first.
+// An event makes a waiting bulk lookup urgent and due; the observation that requested it first stays.
 func TestStoreEventMakesALookupUrgent(t *testing.T) {
 	pool := pgtest.Pool(t)
 	exec(t, pool, `
@@ -95,8 +93,7 @@ func TestStoreEventMakesALookupUrgent(t *testing.T) {
 	}
 }
 
-// Promise 9: an event that arrives while its asset is being read is not
-// swallowed, and the reader's lease is not touched.
+// Promise 9: an event that arrives while its asset is being read is not lost, and the reader's lease stays.
 func TestStoreEventDuringAReading(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -115,15 +112,15 @@ func TestStoreEventDuringAReading(t *testing.T) {
 	if got := lookupOf(t, pool, "x"); got.Wanted <= got.Done {
 		t.Errorf("the second event is lost: %+v", got)
 	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait > state.HoldBack {
-		t.Errorf("the second event is acted on in %s, %t, %v; want within %s", wait, any, err, state.HoldBack)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait > state.HoldBack {
+		t.Errorf("the second event is acted on in %s, %t, %v; want within %s", wait, found, err, state.HoldBack)
 	}
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL`); n != 1 {
 		t.Errorf("%d events pending, want the second", n)
 	}
 }
 
-// PostgreSQL's text takes neither NUL nor broken UTF-8; the webhook still counts.
+// PostgreSQL's text accepts neither NUL nor broken UTF-8; the webhook still counts.
 func TestStoreEventOddBytes(t *testing.T) {
 	pool := pgtest.Pool(t)
 	odd := "a\x00b\xffc"
@@ -133,7 +130,7 @@ func TestStoreEventOddBytes(t *testing.T) {
 	}
 }
 
-// What is not about an asset, or has an id that cannot be one, is kept and done.
+// An event that is not about an asset, or whose id cannot be one, is kept and needs no processing.
 func TestStoreEventWithoutAsset(t *testing.T) {
 	for name, id := range map[string]string{"none": "", "absurd": strings.Repeat("0123456789", 20_000)} {
 		t.Run(name, func(t *testing.T) {
@@ -149,8 +146,7 @@ func TestStoreEventWithoutAsset(t *testing.T) {
 	}
 }
 
-// The task an asset came from is said once, by the event: it is kept at once,
-// and the change is on record.
+// Only the event names the task that an asset came from: it is stored at once, and the change is logged.
 func TestStoreEventKeepsTheSourceTask(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")

@@ -10,12 +10,11 @@ import (
 	"damsync/internal/state"
 )
 
-// What waits costs nothing while it waits: placements of a target that is down, assets that
-// expired long ago, and what a target holds beside a removal to be judged are not walked
-// at each wake-up, whatever their number.
+// Waiting work costs nothing: placements of a target that is down, assets that expired long ago, and the objects at a
+// target with a waiting removal are not read at each wake-up, whatever their number.
 func TestWhatWaitsIsNotWalked(t *testing.T) {
 	pool := oneSession(t)
-	exec(t, pool, `ALTER TABLE damsync.placement SET (autovacuum_enabled = false)`) // it would be counted, too
+	exec(t, pool, `ALTER TABLE damsync.placement SET (autovacuum_enabled = false)`) // its reads would count, too
 	exec(t, pool, `ALTER TABLE damsync.asset_detail SET (autovacuum_enabled = false)`)
 	const n = 20_000
 	fillLibrary(t, pool, n)
@@ -43,7 +42,7 @@ func TestWhatWaitsIsNotWalked(t *testing.T) {
 			return err
 		},
 	} {
-		const calls, most = 8, 60 // from the sixth on, a plan may be kept
+		const calls, most = 8, 60 // from the sixth on, the plan may be generic
 		before := blocks(t, pool)
 		for range calls {
 			must(t, call(t.Context()))
@@ -54,7 +53,7 @@ func TestWhatWaitsIsNotWalked(t *testing.T) {
 	}
 }
 
-// blocks tells how many blocks of the large tables and of their indexes were read.
+// blocks returns how many blocks of the large tables and of their indexes were read.
 func blocks(t *testing.T, pool *pgxpool.Pool) int {
 	t.Helper()
 	exec(t, pool, `SELECT pg_stat_force_next_flush()`)

@@ -94,8 +94,8 @@ func (s *Store) ReleaseLease(ctx context.Context, name string) error {
 	return nil
 }
 
-// leaseHolder returns who holds the lease called name and until when, by the database's clock. The holder is
-// empty when no process does.
+// leaseHolder returns the process that holds the lease called name and until when, by the database's clock. The
+// holder is empty when no process holds it.
 func leaseHolder(ctx context.Context, q rowQuerier, name string) (holder string, until time.Time, err error) {
 	const read = `SELECT holder, until FROM damsync.lease l WHERE name = $1 AND ` + leaseLasts
 	err = q.QueryRow(ctx, read, name).Scan(&holder, &until)

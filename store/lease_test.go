@@ -13,8 +13,8 @@ import (
 	"damsync/internal/state"
 )
 
-// A lease has one holder at a time, from whenever it is acquired until it ends
-// or is given back, and somebody who asks after that gets it.
+// A lease has one holder at a time, from its acquisition until it ends or is released. After that, the next process that
+// asks gets it.
 func TestLeaseHasOneHolder(t *testing.T) {
 	const ttl = 10 * time.Second
 	pool, clock := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))

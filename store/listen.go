@@ -99,7 +99,7 @@ func (s *Store) listenConfig() *pgx.ConnConfig {
 	return cfg
 }
 
-// closeConn takes leave of the server, briefly: ctx has usually ended.
+// closeConn ends the session properly, but briefly: ctx has usually ended.
 func closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -60,7 +60,7 @@ func TestListen(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	l := listen(t, s)
-	l.expect(state.Topics()...) // what came before is not known
+	l.expect(state.Topics()...) // earlier notifications are not known
 
 	send := func(topic state.Topic) {
 		t.Helper()
@@ -92,7 +92,7 @@ func TestListenGivesItsConnectionBack(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	l.done <- nil                                // for the clean-up
-	deadline := time.Now().Add(30 * time.Second) // the server takes note in its own time
+	deadline := time.Now().Add(30 * time.Second) // the server notices a little later
 	for query[int](t, pool, `SELECT count(*) `+listeners) > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection is still open")
@@ -100,7 +100,7 @@ func TestListenGivesItsConnectionBack(t *testing.T) {
 	}
 }
 
-// Waiting does not make the server accept a login that it refuses.
+// Listen returns an error when the server refuses the login, since waiting does not help.
 func TestListenReturnsWhatTheServerRefuses(t *testing.T) {
 	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))
 	if err != nil {

@@ -46,8 +46,8 @@ type lookupRequest struct {
 	priority map[string]int64 // by asset; 0 for those that it lacks
 }
 
-// send requests that assets be read; an asset that is being read is read once more. Only news of the asset, or a more
-// urgent request, ends the back-off of a lookup that failed: a poll that misses an asset each time must not spend a
+// send requests that assets be read; an asset that is being read is read once more. Only an event, a person or a more
+// urgent request ends the back-off of a lookup that failed: a poll that misses an asset each time must not spend a
 // request each time.
 func (r lookupRequest) send(ctx context.Context, tx pgx.Tx, refs []state.Ref) error {
 	if len(refs) == 0 {
@@ -60,8 +60,8 @@ func (r lookupRequest) send(ctx context.Context, tx pgx.Tx, refs []state.Ref) er
 		id[i], typ[i], self[i] = cleanText(ref.ID), cleanText(ref.Type), cleanText(ref.Self)
 		priority[i] = r.priority[ref.ID]
 	}
-	news := r.class == grant.Webhook || r.class == grant.Manual
-	_, err := tx.Exec(ctx, requestLookupSQL, id, typ, self, string(r.class), r.class.Rank(), r.obs.Kind, r.obs.RunID, r.gone, news, r.pollable, r.delay, priority)
+	atOnce := r.class == grant.Webhook || r.class == grant.Manual
+	_, err := tx.Exec(ctx, requestLookupSQL, id, typ, self, string(r.class), r.class.Rank(), r.obs.Kind, r.obs.RunID, r.gone, atOnce, r.pollable, r.delay, priority)
 	if err != nil {
 		return fmt.Errorf("request lookups: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"damsync/internal/state"
 )
 
-// ids in the order in which they were claimed.
+// claimIDs claims lookups and returns their ids in that order.
 func claimIDs(t *testing.T, s *Store, n int) []string {
 	t.Helper()
 	claims, err := s.ClaimLookups(t.Context(), n, time.Minute)
@@ -47,8 +47,8 @@ func TestLookupsAreClaimedByUrgencyOnce(t *testing.T) {
 	if got, want := claimIDs(t, b, 9), []string{"backfill"}; !gocmp.Equal(got, want) {
 		t.Errorf("while the leases last, claimed %v, want %v", got, want)
 	}
-	if wait, any, err := b.NextLookup(t.Context()); err != nil || !any || wait != time.Second {
-		t.Errorf("the next lookup comes due in %s, %t, %v; want when the first lease ends", wait, any, err)
+	if wait, found, err := b.NextLookup(t.Context()); err != nil || !found || wait != time.Second {
+		t.Errorf("the next lookup comes due in %s, %t, %v; want when the first lease ends", wait, found, err)
 	}
 	clock.advance(2 * time.Second)
 	got := claimIDs(t, b, 9)
@@ -60,14 +60,14 @@ func TestLookupsAreClaimedByUrgencyOnce(t *testing.T) {
 
 func TestNothingToLookUp(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
-	if _, any, err := s.NextLookup(t.Context()); err != nil || any {
+	if _, found, err := s.NextLookup(t.Context()); err != nil || found {
 		t.Errorf("something is due: %v", err)
 	}
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, nil))
 }
 
-// Where an asset is read is what the mirror says; an event is believed about an asset that the
-// mirror does not have. The task is what the inbox says.
+// Type and link of a lookup come from the mirror; those of an event are used only for an asset that the mirror does not
+// have. The task comes from the inbox.
 func TestLookupIsFilled(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -91,8 +91,7 @@ func TestLookupIsFilled(t *testing.T) {
 	}
 }
 
-// Promise 9 at its narrowest: an event stored while the claim runs is counted by
-// it, though the claim does not see the event.
+// Promise 9 at its narrowest: the claim counts an event that was stored while it runs, though it does not see the event.
 func TestEventDuringTheClaimIsSettled(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -106,8 +105,8 @@ func TestEventDuringTheClaimIsSettled(t *testing.T) {
 	}
 }
 
-// Promise 9: a reading that comes after its lease, when another has done its work, does not
-// finish what was asked for since.
+// Promise 9: a reading that comes after its lease, when another worker has finished the lookup, does not finish later
+// requests.
 func TestLateReadingFinishesNoLaterRequest(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s, other := New(pool, "a"), New(pool, "b")
@@ -148,10 +147,10 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "never-known"}}))
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
-	l.expect(state.TopicGate) // a suspect less may let a wave through
+	l.expect(state.TopicGate) // a wave may have waited for the suspect
 }
 
-// What an event says of an unknown asset proves no removal of one that a page has brought meanwhile.
+// A 404 at the address that an event gave proves no removal of an asset that a page has added meanwhile.
 func TestGoneOfAnAssetThatHasCome(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -171,7 +170,7 @@ func TestGoneOfAnAssetThatHasCome(t *testing.T) {
 	}
 }
 
-// The longest wait is one, and no longer one is made.
+// No lookup is put back for longer than the longest wait.
 func TestLongestWait(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	s := New(pool, "a")
@@ -182,8 +181,8 @@ func TestLongestWait(t *testing.T) {
 			t.Errorf("claimed %v before it is due", got)
 		}
 	}
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != state.LongestWait {
-		t.Errorf("the lookup comes due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait != state.LongestWait {
+		t.Errorf("the lookup comes due in %s, %t, %v", wait, found, err)
 	}
 	clock.advance(state.LongestWait)
 	claimOne(t, s)
@@ -202,21 +201,21 @@ func TestFailedLookup(t *testing.T) {
 	}
 	// A poll that misses the asset again does not spend a request each time.
 	must(t, s.WantLookups(t.Context(), polled(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != time.Minute {
-		t.Errorf("due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait != time.Minute {
+		t.Errorf("due in %s, %t, %v", wait, found, err)
 	}
 	clock.advance(time.Minute)
 	l := claimOne(t, s)
 	if l.Attempts != 2 {
 		t.Errorf("attempt %d", l.Attempts)
 	}
-	// The quota deferring it is not the asset's failure; news of it is worth a request now.
+	// A deferral by the quota is not the asset's failure; an event makes the lookup due at once.
 	must(t, s.FailLookup(t.Context(), l, "deferred", "", time.Hour, false))
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	if l = claimOne(t, s); l.Attempts != 2 {
 		t.Errorf("attempt %d after one that does not count", l.Attempts)
 	}
-	// News during the attempt makes the next one due at once.
+	// An event during the attempt makes the next one due at once.
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	must(t, s.FailLookup(t.Context(), l, "temporary", "", time.Hour, true))
 	l = claimOne(t, s)
@@ -230,7 +229,7 @@ func TestFailedLookup(t *testing.T) {
 	}
 }
 
-// What was read in the second of its last change is read once more.
+// An asset that was read within the second of its last change is read once more.
 func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 	now := soon()
 	pool, clock := fakeClock(t, now)
@@ -240,12 +239,12 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 	unsettled := func(want int) {
 		t.Helper()
 		if n, err := s.WantUnsettled(t.Context(), polled(), 2*time.Second); err != nil || n != want {
-			t.Errorf("asked for %d, %v, want %d", n, err, want)
+			t.Errorf("requested %d, %v, want %d", n, err, want)
 		}
 	}
 	unsettled(0)
 	if n, err := s.WantUnsettled(t.Context(), polled(), 4*time.Second); err != nil || n != 0 {
-		t.Errorf("asked for %d that are too new, %v", n, err)
+		t.Errorf("requested %d that are too new, %v", n, err)
 	}
 	clock.advance(3 * time.Second)
 	unsettled(1)
@@ -257,7 +256,7 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 	}
 }
 
-// An expiry date that comes or moves changes no placement now, yet somebody has to wait for it.
+// A new expiry date changes no placement until it passes, but wakes the wait for it.
 func TestNewExpiryWakes(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	l := listen(t, s)
@@ -273,7 +272,7 @@ func TestNewExpiryWakes(t *testing.T) {
 	}
 }
 
-// What waits to be read deeper explains no difference of counts, however long it waits.
+// A lookup for a deeper level explains no difference of counts, however long it waits.
 func TestOpenLookupsAreThoseThatCount(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")

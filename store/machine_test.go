@@ -15,24 +15,22 @@ import (
 	"damsync/internal/state"
 )
 
-// machine plays a library that changes, two replicas that read it and push to
-// one target, and everything that may happen in between: claims that are dropped
-// as by a kill, leases that end, readings and pages that are applied late and in
-// any order.
+// machine simulates a changing library, two replicas that read it and push to one target, and everything that may happen
+// in between: claims that are dropped as by a kill, leases that end, readings and pages applied late and in any order.
 type machine struct {
 	t     *rapid.T
 	pool  *pgxpool.Pool
 	clock *clock
 	ids   []string
 
-	holds    map[string]string // the library: id to title, which tells path and version
+	holds    map[string]string // the library: id to title, which determines path and version
 	version  int
 	readings []readingInHand
 	pages    []pageInHand
 	work     []workInHand
 	claims   int
 	owner    map[string]int  // which claim a placement was last given to
-	released map[string]bool // generations that the gate has let through
+	released map[string]bool // generations that the removal guard has released
 	files    map[string]string
 }
 
@@ -150,7 +148,7 @@ func (m *machine) finishReading(r readingInHand) {
 	must(m.t, err)
 }
 
-// observe reads what is wanted without anything in between.
+// observe reads the pending lookups without anything in between.
 func (m *machine) observe(rt *rapid.T) {
 	s := m.replica(rt)
 	m.clock.advance(time.Millisecond)
@@ -161,7 +159,7 @@ func (m *machine) observe(rt *rapid.T) {
 	}
 }
 
-// pushAll does what is dirty without anything in between.
+// pushAll carries out the dirty placements without anything in between.
 func (m *machine) pushAll(rt *rapid.T) {
 	inHand := len(m.work)
 	m.claim(m.replica(rt), 9)
@@ -199,7 +197,7 @@ func (m *machine) claimPlacements(rt *rapid.T) {
 func (m *machine) claim(s *Store, n int) {
 	for _, w := range claimWork(m.t, s, "brand", n) {
 		if !w.Desired.Present && w.Applied.State == "present" && !m.released[fmt.Sprint(w.AssetID, w.Generation)] {
-			m.t.Fatalf("%s is removed though the gate did not let generation %d through", w.AssetID, w.Generation)
+			m.t.Fatalf("%s is removed though the removal guard did not release generation %d", w.AssetID, w.Generation)
 		}
 		m.claims++
 		m.owner[w.AssetID] = m.claims
@@ -224,13 +222,13 @@ func (m *machine) finishPlacement(rt *rapid.T) {
 	}
 }
 
-// push does the work as the engine does it.
+// push carries out work as the engine does.
 func (m *machine) push(h workInHand) {
 	if h.w.Desired.Present {
 		holder, leaving, err := h.s.ClaimPath(m.t.Context(), h.w, h.w.Desired.Path)
 		must(m.t, err)
 		if holder != "" {
-			m.refused(h, leaving)
+			m.stepAside(h, leaving)
 			return
 		}
 	}
@@ -248,8 +246,8 @@ func (m *machine) push(h workInHand) {
 	}
 }
 
-// refused steps aside when the holder of the path waits for ours.
-func (m *machine) refused(h workInHand, leaving bool) {
+// stepAside handles a path that another asset holds: it moves aside when the holder waits for ours.
+func (m *machine) stepAside(h workInHand, leaving bool) {
 	if leaving && h.w.Applied.State == "present" {
 		wanted, err := h.s.PathWanted(m.t.Context(), h.w)
 		must(m.t, err)
@@ -265,7 +263,7 @@ func (m *machine) refused(h workInHand, leaving bool) {
 	m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, "conflict", "held", time.Second, false))
 }
 
-// outcome checks that exactly who lost the placement is told so.
+// outcome checks that a worker gets ErrLeaseLost exactly when it lost the placement.
 func (m *machine) outcome(h workInHand, err error) bool {
 	lost := m.owner[h.w.AssetID] != h.claim
 	if errors.Is(err, state.ErrLeaseLost) != lost {
@@ -317,12 +315,12 @@ const invariants = `
 	UNION ALL SELECT 'looked up more than was wanted: ' || asset_id FROM damsync.lookup WHERE done > wanted
 	UNION ALL SELECT 'two assets are recorded at ' || applied_path FROM damsync.placement WHERE applied_state = 'present'
 		GROUP BY applied_path HAVING count(*) > 1
-	UNION ALL SELECT 'not reserved by who is there: ' || applied_path FROM damsync.placement p
+	UNION ALL SELECT 'not reserved by the asset there: ' || applied_path FROM damsync.placement p
 		WHERE applied_state = 'present' AND applied_path NOT LIKE '/aside/%' AND NOT EXISTS (
 			SELECT 1 FROM damsync.path_claim c WHERE c.path = p.applied_path AND c.asset_id = p.asset_id)
-	UNION ALL SELECT 'nobody will act on the event of ' || asset_id FROM damsync.inbox i WHERE processed_at IS NULL AND NOT EXISTS (
-		SELECT 1 FROM damsync.lookup l WHERE l.asset_id = i.asset_id AND l.wanted > l.done)
-	UNION ALL SELECT 'at the gate without a removal: ' || asset_id FROM damsync.placement
+	UNION ALL SELECT 'no lookup for the event of ' || asset_id FROM damsync.inbox i WHERE processed_at IS NULL AND NOT EXISTS (
+		SELECT 1 FROM damsync.lookup l WHERE l.asset_id = i.asset_id AND damsync.is_pending(l))
+	UNION ALL SELECT 'guarded without a removal: ' || asset_id FROM damsync.placement
 		WHERE guard <> 'open' AND (desired_present OR desired_generation = applied_generation)`
 
 // check is what holds at every moment.
@@ -339,12 +337,11 @@ func (m *machine) check(rt *rapid.T) {
 	}
 }
 
-// settle lets everything in hand go, as after a kill of all replicas, and
-// works until there is nothing to do.
-func (m *machine) settle(rt *rapid.T) {
+// converge drops all claims, as after a kill of all replicas, and works until nothing is left to do.
+func (m *machine) converge(rt *rapid.T) {
 	m.readings, m.pages, m.work = nil, nil, nil
 	s := New(m.pool, "c")
-	m.lookForLost(s)
+	m.findRemoved(s)
 	for idle := 0; idle < 2; idle++ {
 		m.clock.advance(time.Hour)
 		claims, err := s.ClaimLookups(m.t.Context(), 100, time.Minute)
@@ -364,12 +361,12 @@ func (m *machine) settle(rt *rapid.T) {
 		}
 		m.work = nil
 	}
-	m.checkSettled(rt)
+	m.checkConverged(rt)
 }
 
-// lookForLost is what a sweep does: a page that came after the news of a
-// removal may have brought an asset back that the mirror had not known.
-func (m *machine) lookForLost(s *Store) {
+// findRemoved does what a sweep does: a page that was applied after the removal of an unknown asset may have added the
+// asset.
+func (m *machine) findRemoved(s *Store) {
 	var refs []state.Ref
 	for _, id := range lines(m.t, m.pool, `SELECT id FROM damsync.asset WHERE removed_at IS NULL`) {
 		if m.holds[id] == "" {
@@ -379,7 +376,7 @@ func (m *machine) lookForLost(s *Store) {
 	must(m.t, s.WantLookups(m.t.Context(), swept(), "sweep", true, refs))
 }
 
-func (m *machine) checkSettled(rt *rapid.T) {
+func (m *machine) checkConverged(rt *rapid.T) {
 	if n := query[int](m.t, m.pool, `SELECT (SELECT count(*) FROM damsync.lookup) + (SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL)`); n != 0 {
 		rt.Fatalf("%d lookups and events are left", n)
 	}
@@ -392,9 +389,9 @@ func (m *machine) checkSettled(rt *rapid.T) {
 			WHERE id = $1 AND removed_at IS NULL AND of_modified_at = modified_at), '')`, id); got != title+" "+title {
 			rt.Fatalf("the mirror has %q of %s, the library %q", got, id, title)
 		}
-		// Who is not where it belongs waits for somebody who is there.
+		// An asset that is not at its path waits for another asset there.
 		if path := pathOf(title); path != "" && m.files[id] != path && !occupied[path] {
-			rt.Fatalf("%s is at %q, and nobody is at %s\n%s", id, m.files[id], path, m.dump())
+			rt.Fatalf("%s is at %q, and nothing is at %s\n%s", id, m.files[id], path, m.dump())
 		}
 	}
 	for id, path := range m.files {
@@ -404,7 +401,7 @@ func (m *machine) checkSettled(rt *rapid.T) {
 	}
 }
 
-// dump tells what keeps placements from arriving.
+// dump returns what keeps placements from arriving.
 func (m *machine) dump() string {
 	return strings.Join(append(
 		lines(m.t, m.pool, `SELECT concat_ws(' ', asset_id, desired_present, desired_path, guard, desired_generation, applied_generation, applied_state, applied_path,
@@ -412,7 +409,7 @@ func (m *machine) dump() string {
 		lines(m.t, m.pool, `SELECT concat_ws(' ', path, 'is held by', asset_id) FROM damsync.path_claim ORDER BY 1`)...), "\n")
 }
 
-// pick draws one of what is in hand, if anything is.
+// pick draws the index of one element, if there is any.
 func pick[T any](rt *rapid.T, in []T) (int, bool) {
 	if len(in) == 0 {
 		return 0, false
@@ -420,9 +417,8 @@ func pick[T any](rt *rapid.T, in []T) (int, bool) {
 	return rapid.IntRange(0, len(in)-1).Draw(rt, "which"), true
 }
 
-// Whatever is lost, doubled, late, reordered or killed: nothing is recorded
-// twice or by who lost it, nothing is removed that the gate did not let through,
-// and in the end mirror and target are what the library says.
+// Whatever is lost, doubled, late, reordered or killed: nothing is recorded twice or by a worker that lost its lease,
+// nothing is removed that the removal guard did not release, and in the end mirror and target equal the library.
 func TestHistoriesConverge(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	rapid.Check(t, func(rt *rapid.T) {
@@ -436,6 +432,6 @@ func TestHistoriesConverge(t *testing.T) {
 			"judge": m.guard, "approve": m.approve, "wait": m.wait,
 			"": m.check,
 		})
-		m.settle(rt)
+		m.converge(rt)
 	})
 }

@@ -38,7 +38,7 @@ func TestSummariesAreMirrored(t *testing.T) {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
 	if got := changes(t, pool); len(got) != 0 {
-		t.Errorf("a new asset is told by first_seen_by, not by %v", got)
+		t.Errorf("a new asset shows in first_seen_by, not in %v", got)
 	}
 	n, err := s.CountAssets(t.Context())
 	if err != nil || n != 2 {
@@ -78,8 +78,7 @@ func TestChangesAreLoggedFieldByField(t *testing.T) {
 	}
 }
 
-// Promise 7: a page without changes locks and writes nothing, whatever the
-// order of labels, and asks the rules nothing.
+// Promise 7: a page without changes locks and writes nothing, whatever the order of labels, and calls no rule.
 func TestUnchangedPageWritesNothing(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -91,7 +90,7 @@ func TestUnchangedPageWritesNothing(t *testing.T) {
 		a.Raw = json.RawMessage(`{"id": "x", "thumbnail_url": "another each time"}`)
 	})
 	asked := func(time.Time, state.Known) state.Verdict {
-		t.Error("the rules are asked about an unchanged asset")
+		t.Error("the rules are called for an unchanged asset")
 		return state.Verdict{}
 	}
 	if got := apply(t, s, second(2), asked, reordered, summary("y")); got.Changed != 0 || got.Seen != 2 {
@@ -106,8 +105,7 @@ func TestUnchangedPageWritesNothing(t *testing.T) {
 	}
 }
 
-// Promise 7 in bytes. The server counts for all its databases, so that a pass
-// counts only while nothing else is written.
+// Promise 7 in bytes. The server counts WAL of all its databases, so a pass is valid only while nothing else writes.
 func TestUnchangedPassWritesNoWAL(t *testing.T) {
 	const rows, page = 20_000, 1000
 	pool := pgtest.Pool(t)
@@ -134,7 +132,7 @@ func TestUnchangedPassWritesNoWAL(t *testing.T) {
 	if quiet >= 5 { // a checkpoint may fall into one, not into each
 		t.Fatalf("%d unchanged rows write WAL, each time", rows)
 	}
-	t.Skip("the server is written to by others all the time: WAL cannot be told apart")
+	t.Skip("other sessions write to the server all the time: their WAL cannot be separated")
 }
 
 type walCount struct{ bytes, others int64 }
@@ -148,7 +146,7 @@ func walOf(t *testing.T, pool *pgxpool.Pool) walCount {
 	}
 }
 
-// pages is a library of n rows in pages.
+// pages returns a library of n rows in pages.
 func pages(n, page int) [][]library.Asset {
 	var out [][]library.Asset
 	for i := 0; i < n; i += page {
@@ -176,7 +174,7 @@ func TestOlderReadingDoesNotOverwrite(t *testing.T) {
 	}
 }
 
-// Promise 11: what the database refuses fails alone and is told.
+// Promise 11: a row that the database rejects fails alone and is reported.
 func TestRefusedRowDoesNotStopThePage(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -200,7 +198,7 @@ func TestRefusedRowDoesNotStopThePage(t *testing.T) {
 	}
 }
 
-// incompressible is a text of n characters that no compression makes a key of.
+// incompressible returns a text of n characters that stays too long for a key even when compressed.
 func incompressible(n int) string {
 	var b strings.Builder
 	for x := uint64(1); b.Len() < n; x = x*6364136223846793005 + 1442695040888963407 {
@@ -209,8 +207,7 @@ func incompressible(n int) string {
 	return b.String()
 }
 
-// Odd text is stored as far as PostgreSQL can hold it, and read again it is no
-// change.
+// Odd text is stored as far as PostgreSQL can hold it, and reading it again is no change.
 func TestOddTextIsStored(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -249,7 +246,7 @@ func TestOddTextIsStored(t *testing.T) {
 	}
 }
 
-// The caller's rows are its own.
+// ApplySummaries leaves the caller's rows alone.
 func TestRowsOfTheCallerAreLeft(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	row := summary("x", func(a *library.Asset) { a.Labels[0].Group.Name = "Sta\x00tus" })
@@ -283,8 +280,7 @@ func TestGoneAssetComesBack(t *testing.T) {
 	}
 }
 
-// Two replicas that read the same new assets in different orders do not stop
-// each other.
+// Two replicas that read the same new assets in different orders do not block each other.
 func TestWritersDoNotDeadlock(t *testing.T) {
 	pool := pgtest.Pool(t)
 	const n = 40

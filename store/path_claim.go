@@ -89,7 +89,7 @@ func (s *Store) PathWanted(ctx context.Context, w state.Work) (bool, error) {
 			WHERE p.target = $1 AND p.asset_id <> $2 AND p.error_class = 'conflict' AND damsync.is_dirty(p) AND c.asset_id = $2
 		) OR EXISTS (SELECT 1 FROM holder WHERE asset_id = $2)`, w.Target, w.AssetID, w.Desired.Path, maxCycle).Scan(&wanted)
 	if err != nil {
-		return false, fmt.Errorf("find who waits for the path: %w", err)
+		return false, fmt.Errorf("find assets that wait for the path: %w", err)
 	}
 	return wanted, nil
 }

@@ -39,7 +39,7 @@ func workOn(t *testing.T, s *Store, id string) (found state.Work) {
 	return found
 }
 
-// placed brings an asset to its path as the engine does.
+// placed puts an asset at its path as the engine does.
 func placed(t *testing.T, s *Store, id string) {
 	t.Helper()
 	w := workOn(t, s, id)
@@ -47,8 +47,7 @@ func placed(t *testing.T, s *Store, id string) {
 	must(t, s.FinishPlacement(t.Context(), w, done(w)))
 }
 
-// Two assets that ask for one path never both get it, and the second gets it
-// when the first has gone.
+// Of two assets with the same path only one gets it; the other gets it once the first has left.
 func TestPathGoesToOne(t *testing.T) {
 	pool, _, s := planned(t, "x", "y")
 	replan(t, s, "y", "/x")
@@ -73,7 +72,7 @@ func TestPathGoesToOne(t *testing.T) {
 	}
 }
 
-// A holder lets go between the refusal and its record: who waits is due at once.
+// When the holder releases the path between the refusal and its record, the waiting asset is due at once.
 func TestPathReleasedMeanwhile(t *testing.T) {
 	_, _, s := planned(t, "x", "y")
 	replan(t, s, "y", "/x")
@@ -84,7 +83,7 @@ func TestPathReleasedMeanwhile(t *testing.T) {
 	placed(t, s, "x")
 	must(t, s.FailPlacement(t.Context(), y, "conflict", "x is there", time.Hour, true))
 	placed(t, s, "y")
-	// What the target itself refuses is ours to wait for.
+	// A conflict at the target itself waits for its back-off.
 	replan(t, s, "y", "/foreign")
 	y = workOn(t, s, "y")
 	claimPath(t, s, y, "/foreign", "", false)
@@ -94,7 +93,7 @@ func TestPathReleasedMeanwhile(t *testing.T) {
 	}
 }
 
-// Two assets that want each other's path: one steps aside, and both arrive.
+// Of two assets that need each other's path one moves aside, and both arrive.
 func TestSwappedPaths(t *testing.T) {
 	pool, clock, s := planned(t, "x", "y")
 	placed(t, s, "x")
@@ -125,8 +124,8 @@ func TestSwappedPaths(t *testing.T) {
 	}
 }
 
-// A circle whose members are all in work at the same time, each refused before another's
-// refusal is recorded: nobody waits for a back-off to end.
+// In a circle of assets that are worked on at the same time, each refused before another's refusal is recorded, none
+// waits for a back-off.
 func TestCircleOfPaths(t *testing.T) {
 	_, _, s := planned(t, "x", "y", "z", "other")
 	next := map[string]string{"x": "y", "y": "z", "z": "x"}
@@ -134,14 +133,14 @@ func TestCircleOfPaths(t *testing.T) {
 		placed(t, s, id)
 	}
 	placed(t, s, "other")
-	replan(t, s, "other", "/x") // waits for one of them, and is in nobody's way
+	replan(t, s, "other", "/x") // waits for one of them and blocks none
 	for id, to := range next {
 		replan(t, s, id, "/"+to)
 	}
 	other := workOn(t, s, "other")
 	claimPath(t, s, other, "/x", "x", true)
 	if wanted, err := s.PathWanted(t.Context(), other); err != nil || wanted {
-		t.Errorf("the path of who only waits is wanted: %t, %v", wanted, err)
+		t.Errorf("an asset that blocks none should move aside: %t, %v", wanted, err)
 	}
 	work := map[string]state.Work{}
 	for id, to := range next {
@@ -165,7 +164,7 @@ func TestCircleOfPaths(t *testing.T) {
 	}
 }
 
-// Removing an asset frees its path; an asset of another target is not concerned.
+// Removing an asset frees its path; assets of other targets are unaffected.
 func TestRemovalFreesThePath(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	placed(t, s, "x")

@@ -18,7 +18,7 @@ import (
 	"damsync/internal/state"
 )
 
-// planned is a store on a fake clock with ids planned at target brand.
+// planned returns a store on a fake clock with ids planned at target brand.
 func planned(t *testing.T, ids ...string) (*pgxpool.Pool, *clock, *Store) {
 	t.Helper()
 	pool, clock := fakeClock(t, soon())
@@ -75,7 +75,7 @@ func TestWork(t *testing.T) {
 		AND remote_token = 'token-x' AND remote_hash = 'md5:00ff'`); n != 1 {
 		t.Error("the intent is left open")
 	}
-	if _, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+	if _, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || found {
 		t.Errorf("there is still work: %v", err)
 	}
 	if has, err := s.HasPlacements(t.Context(), "brand"); err != nil || !has {
@@ -119,7 +119,7 @@ func TestPlacementsAreClaimedOnce(t *testing.T) {
 	if got := len(slices.Compact(claimed)); len(claimed) != got || got < n-27 {
 		t.Errorf("%d claims of %d placements, want each of %d once", len(claimed), got, n)
 	}
-	// What was locked by another at the moment may be left for later, but not lost.
+	// A row that another replica had locked may be left for later, but is not lost.
 	left := len(claimWork(t, s, "brand", n))
 	if len(claimed)+left != n {
 		t.Errorf("%d claimed and %d left of %d", len(claimed), left, n)
@@ -136,7 +136,7 @@ func TestUrgentPlacementsGoFirst(t *testing.T) {
 	}
 }
 
-// What is planned while the work goes on stays to be done, at once.
+// A placement that is planned again during the work stays dirty and is due at once.
 func TestPlannedMeanwhileStaysDirty(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	w := claimOneWork(t, s, "brand")
@@ -170,8 +170,8 @@ func TestFailedPlacementWaits(t *testing.T) {
 	if want := []string{"placement brand x temporary bad �gateway 1"}; !gocmp.Equal(got, want) || placementState(t, pool, "x") != "failed" {
 		t.Errorf("failures %v, want %v", got, want)
 	}
-	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || !any || wait != time.Minute {
-		t.Errorf("due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || !found || wait != time.Minute {
+		t.Errorf("due in %s, %t, %v", wait, found, err)
 	}
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed at once: %+v", got)
@@ -193,15 +193,15 @@ func TestFailedPlacementWaits(t *testing.T) {
 	}
 }
 
-// Promise 2: after an attempt whose outcome nobody knows, each attempt looks at
-// the target until one has; a failure before looking must not hide it.
+// Promise 2: after an attempt of unknown outcome, each attempt looks at the target first until one has succeeded in
+// looking; a failure before that must not hide it.
 func TestOpenIntentIsLookedAt(t *testing.T) {
 	_, clock, s := planned(t, "x")
 	claimOneWork(t, s, "brand") // killed: nothing is recorded
 	clock.advance(2 * time.Minute)
 	w := claimOneWork(t, s, "brand")
 	if !w.IntentWasOpen || w.IntentPath != "/x" {
-		t.Fatalf("the intent of the killed attempt is not told: %+v", w)
+		t.Fatalf("the intent of the killed attempt is not shown: %+v", w)
 	}
 	must(t, s.FailPlacement(t.Context(), w, "unavailable", "no route to host", 0, true))
 	w = claimOneWork(t, s, "brand")
@@ -223,8 +223,7 @@ func TestOpenIntentIsLookedAt(t *testing.T) {
 	}
 }
 
-// Whoever lost the lease records nothing, also when this process took the
-// placement over from itself.
+// A worker that lost the lease records nothing, also when its own process claimed the placement again.
 func TestLeaseLost(t *testing.T) {
 	for _, by := range []string{"a", "b"} {
 		t.Run("taken over by "+by, func(t *testing.T) {
@@ -273,8 +272,8 @@ func TestRecordedStep(t *testing.T) {
 	}
 }
 
-// Where an upload stands outlives the process and a failure, also when the asset
-// has changed meanwhile, until the placement is done.
+// The progress of an upload survives the process and a failure, also when the asset has changed meanwhile, until the
+// placement is finished.
 func TestUpload(t *testing.T) {
 	pool, clock, s := planned(t, "x")
 	other := New(pool, "b")
@@ -322,8 +321,8 @@ func TestPausedTarget(t *testing.T) {
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed at a paused target: %+v", got)
 	}
-	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || !any || wait != 3*time.Second {
-		t.Errorf("due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || !found || wait != 3*time.Second {
+		t.Errorf("due in %s, %t, %v", wait, found, err)
 	}
 	for _, seconds := range []int{2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
 		clock.advance(5 * time.Minute)
@@ -332,7 +331,7 @@ func TestPausedTarget(t *testing.T) {
 	clock.advance(5 * time.Minute)
 	w := claimOneWork(t, s, "brand")
 	must(t, s.FinishPlacement(t.Context(), w, done(w)))
-	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+	if wait, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || found {
 		t.Errorf("nothing is dirty, yet something is due in %s, %v", wait, err)
 	}
 	pause(0, time.Second) // a success has ended the growth
@@ -344,7 +343,7 @@ func TestPausedTarget(t *testing.T) {
 	}
 }
 
-// A success of work begun before a pause does not end it.
+// The success of work that began before a pause does not end the pause.
 func TestSuccessDuringAPauseLeavesIt(t *testing.T) {
 	_, _, s := planned(t, "x", "y")
 	w := claimWork(t, s, "brand", 1)[0]
@@ -365,7 +364,7 @@ func TestTargetWithAProblemDoesNotRun(t *testing.T) {
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed %+v", got)
 	}
-	if _, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || any {
+	if _, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || found {
 		t.Errorf("a target that does not run has work due: %v", err)
 	}
 	p, err := s.TargetPlan(t.Context(), "brand")
@@ -401,7 +400,7 @@ func TestTargetPlan(t *testing.T) {
 	}
 }
 
-// What waits for a quota that somebody has raised since is due when they say so.
+// Retry makes work due that waits for a quota which has been raised since.
 func TestRetryOfWhatWasDeferred(t *testing.T) {
 	_, _, s := planned(t, "x")
 	must(t, s.ReturnPlacement(t.Context(), workOn(t, s, "x"), 5*time.Minute))

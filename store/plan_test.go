@@ -21,8 +21,7 @@ func placements(t *testing.T, pool *pgxpool.Pool) []string {
 		FROM damsync.placement ORDER BY target, asset_id`)
 }
 
-// A change of the mirror and its placements are one transaction, whose
-// generations only rise.
+// A change of the mirror and its placements are one transaction; generations only rise.
 func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -39,7 +38,7 @@ func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 	if next := query[int64](t, pool, `SELECT desired_generation FROM damsync.placement WHERE asset_id = 'x'`); next <= first {
 		t.Errorf("generation %d after %d", next, first)
 	}
-	// A rule that cannot be written takes the mirror's row with it, and only that.
+	// A decision that cannot be written rolls back the mirror's row, and only that row.
 	broken := func(now time.Time, k state.Known) state.Verdict {
 		v := everything("brand")(now, k)
 		if k.Asset.ID == "x" {
@@ -72,7 +71,7 @@ func TestUrgencyByClass(t *testing.T) {
 	}
 }
 
-// A refresh that a person's resync overtakes plans with the urgency of the resync.
+// A refresh of an asset that a person resyncs meanwhile plans with the urgency of the resync.
 func TestUrgencyOfALookupRequestedTwice(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	apply(t, s, second(1), nil, summary("x"))
@@ -103,7 +102,7 @@ func TestPlanningAgainWritesNothing(t *testing.T) {
 		after = last
 	}
 	if seen != 3 {
-		t.Errorf("judged %d assets, want 3", seen)
+		t.Errorf("evaluated %d assets, want 3", seen)
 	}
 	if diff := gocmp.Diff(before, touches(t, pool)); diff != "" {
 		t.Errorf("rows were touched (-before +after):\n%s", diff)
@@ -139,8 +138,7 @@ func TestPreviewWritesNothing(t *testing.T) {
 	}
 }
 
-// What the rules are told of an asset is all that the mirror knows, as long as
-// it describes the asset as it is now.
+// The rules get everything that the mirror knows of an asset, as long as it describes the asset as it is now.
 func TestKnown(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -174,7 +172,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// Promise 4: what is there is not removed before the gate has let it through.
+// Promise 4: an object is not removed before the removal guard has released its removal.
 func TestRemovalsWaitAtTheGate(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -204,11 +202,11 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"there", "working"}, everything("brand")))
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.placement WHERE guard <> 'open'`); n != 0 {
-		t.Errorf("%d placements that are desired again are still at the gate", n)
+		t.Errorf("%d placements that are desired again are still guarded", n)
 	}
 }
 
-// Keeping what no longer belongs there needs no gate.
+// Keeping an object that no longer belongs there does not wait for the removal guard.
 func TestUnguardedRemoval(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -243,7 +241,7 @@ func TestUrgencyOfAPendingPlacementIsKept(t *testing.T) {
 	}
 }
 
-// What a rule has to know is asked for once, also while it is asked again.
+// What a rule has to know is requested once, even when the rule needs it again meanwhile.
 func TestNeedsAskForOneLookup(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -254,17 +252,17 @@ func TestNeedsAskForOneLookup(t *testing.T) {
 	if diff := gocmp.Diff(want, lookupOf(t, pool, "x")); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
 	}
-	// What changes while the asset is being read makes it read again.
+	// A change while the asset is being read makes it read again.
 	l := claimOne(t, s)
 	apply(t, s, second(3), details, summary("x", modified(second(3))))
 	applyReading(t, s, l, reading(summary("x"), second(2)), details)
 	l = claimOne(t, s)
-	// A rule that asks for what it has been given does not make an endless loop.
+	// A rule that needs what it has been given does not cause an endless loop.
 	applyReading(t, s, l, reading(summary("x", modified(second(3))), second(4)), details)
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 {
 		t.Errorf("%d lookups for a detail that is known", n)
 	}
-	// One that reads deeper than was read asks again.
+	// A rule that reads deeper than was read requests the asset again.
 	if _, err := s.PlanNext(t.Context(), polled(), "", 10, fields); err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// A file whose size the library does not say has no size, so that none is promised of its bytes.
+// A file whose size the library does not say has no size, so that nothing is promised of its bytes.
 func TestReadingWithoutASize(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -103,8 +103,7 @@ func TestReadingWithoutASize(t *testing.T) {
 	}
 }
 
-// unread is the rows that a reading without news leaves alone, and what the levels hold but for the
-// time.
+// unread returns the rows that a reading without changes leaves alone, and the levels without their times.
 func unread(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
 	rows := slices.DeleteFunc(versions(t, pool), func(row string) bool { return strings.HasPrefix(row, "asset_") })
@@ -112,8 +111,8 @@ func unread(t *testing.T, pool *pgxpool.Pool) []string {
 		UNION ALL SELECT (to_jsonb(f) - 'read_at')::text FROM damsync.asset_fields f`)...)
 }
 
-// A detail is read by a link, and as a type, that may be others than the list gives. They
-// must not take turns in the mirror: each sweep would write every such row.
+// A detail may be read by another link, and as another type, than the list gives. The mirror must not alternate between
+// them: each sweep would write every such row.
 func TestReadingKeepsTheLinkAndTypeOfTheList(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -153,9 +152,8 @@ func TestReadingOfAnUnknownAsset(t *testing.T) {
 	}
 }
 
-// A list page read later than the detail, but written first, keeps its summary;
-// what only the detail tells is kept all the same, and so is the task that
-// the event told.
+// A list page that was read after the detail but written first keeps its summary. What only the detail contains is
+// written all the same, and so is the task that the event named.
 func TestOvertakenReadingKeepsItsDetail(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -168,8 +166,7 @@ func TestOvertakenReadingKeepsItsDetail(t *testing.T) {
 		t.Errorf("mirror %v, want %v", got, want)
 	}
 
-	// Of a reading that a change has overtaken nothing is worth keeping, and an
-	// older detail never replaces a newer one.
+	// Of a reading that is older than a change nothing is kept, and an older detail never replaces a newer one.
 	want1(t, s, "x")
 	applyReading(t, s, claimOne(t, s), reading(summary("x", modified(second(-900)), titled("older still")), second(6), described("before the change")), nil)
 	want1(t, s, "x")

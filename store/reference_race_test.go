@@ -29,7 +29,7 @@ func byFolder() state.Decide {
 	return at("brand", func(k state.Known) string { return k.Folder + "/" + k.Asset.ID })
 }
 
-// writers are those that judge the asset in the transaction that writes it.
+// writers returns the calls that plan the asset in the transaction that writes it.
 func writers() map[string]func(ctx context.Context, s *Store, decide state.Decide) error {
 	return map[string]func(ctx context.Context, s *Store, decide state.Decide) error{
 		"page": func(ctx context.Context, s *Store, decide state.Decide) error {
@@ -53,8 +53,8 @@ func paths(t *testing.T, pool *pgxpool.Pool) []string {
 	return lines(t, pool, `SELECT desired_path FROM damsync.placement`)
 }
 
-// What was judged by the old path of a folder is committed before the epoch is raised, so that the
-// planner, which starts then, meets it.
+// A plan made with the old path of a folder is committed before the epoch rises, so that the planner, which starts then,
+// finds it.
 func TestFolderIsRenamedWhileAnAssetIsJudged(t *testing.T) {
 	for name, write := range writers() {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestFolderIsRenamedWhileAnAssetIsJudged(t *testing.T) {
 	}
 }
 
-// An asset that comes while a folder's new path is being committed is judged by it.
+// An asset that is written while a folder's new path is being committed is planned with the new path.
 func TestAssetIsJudgedWhileAFolderIsRenamed(t *testing.T) {
 	for name, write := range writers() {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestAssetIsJudgedWhileAFolderIsRenamed(t *testing.T) {
 	}
 }
 
-// mustWait returns when somebody waits for an advisory lock of the database; the test fails when
-// ended brings something first, which is put back.
+// mustWait returns when a session waits for an advisory lock of the database. The test fails when ended delivers first;
+// what it delivers is put back.
 func mustWait(t *testing.T, pool *pgxpool.Pool, ended chan error) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -134,7 +134,7 @@ func mustWait(t *testing.T, pool *pgxpool.Pool, ended chan error) {
 	for {
 		select {
 		case err := <-ended:
-			t.Error("nobody was waited for")
+			t.Error("it did not wait")
 			ended <- err
 			return
 		case <-tick.C:

@@ -63,14 +63,14 @@ func TestReferences(t *testing.T) {
 		t.Errorf("names (-want +got):\n%s%v", diff, err)
 	}
 
-	// Another order, and a modified_at that moves with every asset, are no change.
+	// A different order, and a modified_at that moves with every asset, are no changes.
 	same := references()
 	same.Folders[0], same.Folders[1] = same.Folders[1], same.Folders[0]
 	same.Folders[0].ModifiedAt = second(9)
 	v := same.LabelGroups[0].Values
 	same.LabelGroups[0].Values = []library.Named{v[1], v[0]}
 	if applyReferences(t, s, same) || epoch() != first+1 {
-		t.Error("what has not changed is planned anew")
+		t.Error("unchanged references cause planning")
 	}
 
 	// A folder that is renamed changes the folder of its assets without touching them.
@@ -112,14 +112,13 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// A set that is listed empty is kept while assets refer to it, and what comes with it is taken: an
-// upstream in trouble lists nothing, and so does a library whose last folder was deleted. When no
-// asset refers to any, it is believed.
+// A set that is listed empty is kept while assets refer to it, and the other sets are written: a failing upstream lists
+// nothing, and so does a library whose last folder was deleted. When no asset refers to its kind, the set is emptied.
 func TestEmptyListing(t *testing.T) {
 	for entity, c := range map[string]struct {
 		empty func(*state.References)
 		count string
-		leave func(*library.Asset) // how the asset comes to refer to none
+		leave func(*library.Asset) // how the asset stops referring to any
 	}{
 		"folders": {
 			func(r *state.References) { r.Folders = nil },
@@ -171,7 +170,7 @@ func TestEmptyListing(t *testing.T) {
 	}
 }
 
-// What a removed asset referred to keeps nothing, and a library without anything changes nothing.
+// References of removed assets keep no set, and an empty library changes nothing.
 func TestEmptyListingOfAnEmptyLibrary(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	nothing := state.References{Fields: []library.FieldDefinition{}}

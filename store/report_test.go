@@ -25,7 +25,7 @@ func lines(t tb, pool *pgxpool.Pool, sql string) []string {
 	return got
 }
 
-// The reporting views are a fixed interface: what a report may ask of each.
+// The reporting views are a fixed interface: each gives what reports may query.
 func TestReportViews(t *testing.T) {
 	pool := pgtest.Pool(t)
 	insertReportScenario(t, pool)
@@ -109,7 +109,7 @@ func TestReportViews(t *testing.T) {
 	}
 }
 
-// Only what a target relies on, at the level that it reads, has an age.
+// Only details that a target relies on, at the level that it reads, have an age.
 func TestReportDetailAge(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -135,7 +135,7 @@ func TestReportDetailAge(t *testing.T) {
 	}
 }
 
-// A view that nobody tests is one that may break.
+// An untested view may break unnoticed.
 func TestReportViewsAreAllTested(t *testing.T) {
 	want := []string{"assets", "audits", "changes", "completeness", "detail_age", "drift", "failures", "freshness", "placements", "quota_daily", "quota_month", "runs", "verifications"}
 	got := lines(t, pgtest.Pool(t), `SELECT table_name::text FROM information_schema.views WHERE table_schema = 'report' ORDER BY 1`)
@@ -169,7 +169,7 @@ func insertReportScenario(t *testing.T, pool *pgxpool.Pool) {
 			('-infinity', '2026-01-01', '2026-03-01 00:00Z', '2026-02-01'), ('2026-01-02', 'infinity', '2026-03-02', NULL)`,
 		`INSERT INTO damsync.verification VALUES ('brand', 7, 'token', '2026-03-01', '2026-03-01', 9, 1, 0, 0, 1, 0)`,
 		`INSERT INTO damsync.drift (run_id, target, kind, asset_id, path, differs) VALUES
-			(7, 'brand', 'missing', 'x', 'a.png', 'not there'), (7, 'brand', 'foreign', '', 'b.png', 'no mark'), (8, 'brand', 'foreign', '', 'c.png', 'not yet told')`,
+			(7, 'brand', 'missing', 'x', 'a.png', 'not there'), (7, 'brand', 'foreign', '', 'b.png', 'no mark'), (8, 'brand', 'foreign', '', 'c.png', 'not finished')`,
 		`INSERT INTO damsync.quota_day VALUES ('2026-02-28', 'sweep', 5), ('2026-03-01', 'sweep', 7), ('2026-03-01', 'webhook', 1), ('2026-03-02', 'sweep', 8)`,
 		`INSERT INTO damsync.observation (kind, last_success, error)
 			VALUES ('incremental', clock_timestamp() - interval '90 minutes', ''), ('audit', NULL, 'never')`,

@@ -20,8 +20,7 @@ func startRun(t *testing.T, s *Store) state.Run {
 	return run
 }
 
-// A run has one process at a time; another goes on at its cursor when that one
-// is gone.
+// A run has one process at a time. When that one is gone, another resumes at its cursor.
 func TestRunIsContinued(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	a, b := New(pool, "a"), New(pool, "b")
@@ -48,13 +47,13 @@ func TestRunIsContinued(t *testing.T) {
 		"fail":     a.FailRun(t.Context(), run, "too late"),
 	} {
 		if !errors.Is(err, state.ErrLeaseLost) {
-			t.Errorf("%s by who lost the run: %v", name, err)
+			t.Errorf("%s by a process that lost the run: %v", name, err)
 		}
 	}
 	if _, err := a.FinishRun(t.Context(), run, grant.Sweep); !errors.Is(err, state.ErrLeaseLost) {
-		t.Errorf("finish by who lost the run: %v", err)
+		t.Errorf("finish by a process that lost the run: %v", err)
 	}
-	must(t, a.LeaveRun(t.Context(), run)) // not its own any more
+	must(t, a.LeaveRun(t.Context(), run)) // another process has taken it over
 	totals, err := b.RunTotals(t.Context(), run.ID)
 	if want := (state.RunTotals{Requests: 4, Seen: 200, Changed: 7, Suspects: 2}); err != nil || totals != want {
 		t.Errorf("totals %+v, %v, want %+v", totals, err, want)
@@ -69,7 +68,7 @@ func TestRunIsContinued(t *testing.T) {
 }
 
 // A run that its process left unfinished for longer than it may be resumed fails, and a new one starts.
-func TestAbandonedRunIsStartedAnew(t *testing.T) {
+func TestAbandonedRunIsReplaced(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	a, b := New(pool, "a"), New(pool, "b")
 	run := startRun(t, a)
@@ -91,8 +90,7 @@ func TestAbandonedRunIsStartedAnew(t *testing.T) {
 	}
 }
 
-// Promise 4: suspects become lookups only when the whole run is complete, and
-// not those that were seen since.
+// Promise 4: suspects become lookups only when the whole run is complete, except those that were seen since.
 func TestSuspectsAreLookedUpWhenTheRunIsComplete(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")

@@ -32,8 +32,8 @@ func TestClockSetBackStrandsNothing(t *testing.T) {
 	}
 	clock.advance(-30 * 24 * time.Hour)
 	takeOver(t, s)
-	if wait, any, err := s.NextPlacement(t.Context(), "brand"); err != nil || !any || wait != 0 {
-		t.Errorf("due in %s, %t, %v", wait, any, err)
+	if wait, found, err := s.NextPlacement(t.Context(), "brand"); err != nil || !found || wait != 0 {
+		t.Errorf("due in %s, %t, %v", wait, found, err)
 	}
 	if upcoming, err := s.UpcomingPuts(t.Context(), "brand", 9); err != nil || len(upcoming) != 2 {
 		t.Errorf("upcoming %v, %v", upcoming, err)
@@ -129,8 +129,8 @@ func TestLookupsOfAClockThatWasAhead(t *testing.T) {
 	clock.set(right)
 	must(t, killed.ExtendLookup(t.Context(), extended, time.Minute))
 	takeOver(t, s)
-	if wait, any, err := s.NextLookup(t.Context()); err != nil || !any || wait != 0 {
-		t.Errorf("the next lookup comes due in %s, %t, %v; want at once", wait, any, err)
+	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait != 0 {
+		t.Errorf("the next lookup comes due in %s, %t, %v; want at once", wait, found, err)
 	}
 	got := claimIDs(t, s, 9)
 	slices.Sort(got)

@@ -13,7 +13,7 @@ import (
 	"damsync/internal/state"
 )
 
-// placement is a row of damsync.placement as far as a scenario varies it.
+// placement is a row of damsync.placement as far as scenarios vary it.
 type placement struct {
 	target, asset    string
 	present          bool
@@ -33,7 +33,7 @@ func insertPlacement(t *testing.T, pool *pgxpool.Pool, p placement) {
 		p.target, p.asset, p.present, p.desired, p.applied, p.guard, p.errorClass, p.attempts)
 }
 
-// insertPlacements makes one placement of every kind at target brand.
+// insertPlacements inserts one placement of every kind at target brand.
 func insertPlacements(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, p := range []placement{
@@ -150,7 +150,7 @@ func TestStatusQuota(t *testing.T) {
 	}
 }
 
-// The status agrees with what the ledger does about a pause.
+// Status shows a pause exactly as long as the ledger obeys it.
 func TestStatusPause(t *testing.T) {
 	pool, clock := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))
 	if err := New(pool, "a").Ledger(LedgerConfig{PerSecond: 1, PerMonth: 1}).Pause(t.Context(), time.Minute, "429"); err != nil {
@@ -209,7 +209,7 @@ func decode(t *testing.T, text string) any {
 	return v
 }
 
-// What keeps a whole target from being used is no failure of its placements.
+// What makes a whole target unusable is not listed as failures of its placements.
 func TestFailuresOfAPausedTarget(t *testing.T) {
 	_, _, s := planned(t, "x", "y")
 	for i, w := range claimWork(t, s, "brand", 2) {

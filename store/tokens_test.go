@@ -40,7 +40,7 @@ var someTokens = TokenSet{
 	Access: secret.New("access-4711"), Refresh: secret.New("refresh-4712"), Expires: time.Unix(1_800_000_000, 0).UTC(),
 }
 
-// Load reads past the lock what a replica would find: the stored tokens, the zero TokenSet when there are none, or
+// Load reads without the lock what a replica would find: the stored tokens, the zero TokenSet when there are none, or
 // ErrUnreadableTokens.
 func (t *Tokens) Load(ctx context.Context) (TokenSet, error) {
 	var sealed []byte
@@ -67,7 +67,7 @@ func replace(t *testing.T, tokens *Tokens, set TokenSet) {
 	}
 }
 
-// A refresh token serves once: of many callers in two replicas one refreshes.
+// A refresh token serves once: of many callers in two replicas only one refreshes.
 func TestTokensAreRefreshedOnce(t *testing.T) {
 	url := pgtest.URL(t)
 	var refreshed atomic.Int32
@@ -117,8 +117,7 @@ func TestTokensFailedUpdateStoresNothing(t *testing.T) {
 	}
 }
 
-// The caller's end while the answer is on its way must not lose the only valid
-// refresh token.
+// A caller that ends while the answer is under way must not lose the only valid refresh token.
 func TestTokensAreStoredAlthoughTheCallerGaveUp(t *testing.T) {
 	tokens := testTokens(t, pgtest.Pool(t), "cmp")
 	ctx, giveUp := context.WithCancel(t.Context())
@@ -137,7 +136,7 @@ func TestTokensAreStoredAlthoughTheCallerGaveUp(t *testing.T) {
 	}
 }
 
-// Whoever waits for another replica's refresh can give up.
+// A caller that waits for another replica's refresh can give up.
 func TestTokensWaitEndsWithTheCaller(t *testing.T) {
 	pool := pgtest.Pool(t)
 	tokens := testTokens(t, pool, "cmp")
@@ -158,8 +157,7 @@ func TestTokensWaitEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-// Callers that wait for a refresh leave the connections to the others, and to
-// the refresh itself.
+// Callers that wait for a refresh leave the pool's connections to others, and to the refresh itself.
 func TestTokensWaitWithoutAConnection(t *testing.T) {
 	cfg, err := pgxpool.ParseConfig(pgtest.URL(t))
 	if err != nil {
@@ -188,8 +186,7 @@ func TestTokensWaitWithoutAConnection(t *testing.T) {
 	wg.Wait()
 }
 
-// Promise 8: what is stored does not show the tokens, opens with the same key
-// only, and in its own row only.
+// Promise 8: the stored text does not show the tokens and opens only with the same key and in its own row.
 func TestTokensAtRest(t *testing.T) {
 	pool := pgtest.Pool(t)
 	a, b := testTokens(t, pool, "a"), testTokens(t, pool, "b")

@@ -16,8 +16,7 @@ import (
 	"damsync/internal/state"
 )
 
-// Whatever is written, restored, moved and removed: windows count what the table has, and the n-th asset is
-// the n-th.
+// Whatever is written, restored, moved and removed: windows count what the table has, and NthCreated finds the n-th asset.
 func TestWindowsCountTheMirror(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -76,7 +75,7 @@ func checkWindow(rt *rapid.T, s *Store, from, to time.Time) {
 	}
 }
 
-// manyAssets fills the mirror by SQL; the triggers count it.
+// manyAssets fills the mirror by SQL; the triggers count the assets.
 func manyAssets(t *testing.T, pool *pgxpool.Pool, n int) {
 	t.Helper()
 	for _, sql := range []string{
@@ -92,7 +91,7 @@ func manyAssets(t *testing.T, pool *pgxpool.Pool, n int) {
 	}
 }
 
-// Counting and splitting windows touches the index alone, and of it what a window's two ends hold.
+// Counting and splitting windows reads the index alone, and only what the two ends of a window hold.
 func TestWindowsAreCountedInTheIndex(t *testing.T) {
 	pool := pgtest.Pool(t)
 	manyAssets(t, pool, 30_000)
@@ -126,7 +125,7 @@ func explain(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []string
 	return plan
 }
 
-// What changes no count writes none.
+// A write that changes no count writes no count.
 func TestUnchangedCountsAreNotWritten(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
@@ -138,7 +137,7 @@ func TestUnchangedCountsAreNotWritten(t *testing.T) {
 	}
 }
 
-// The windows of audits are kept as they are, open ends and times not yet set too.
+// The windows of audits are stored as they are, including open ends and unset times.
 func TestAuditWindowsAreKept(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	first := state.AuditWindow{To: second(9)}
