@@ -91,11 +91,16 @@ func (c *Client) do(req *http.Request, one *call) (reply, error) {
 	if err := resp.Body.Close(); err != nil { // the stack has read it
 		return reply{}, fmt.Errorf("%s: close body: %w", one.op, err)
 	}
-	served, err := http.ParseTime(resp.Header.Get("Date"))
-	if err == nil {
-		served = served.UTC()
+	return reply{header: resp.Header, sent: one.sent, served: dateOf(resp.Header, time.Time{})}, nil
+}
+
+// dateOf returns the Date of a response, or otherwise when it has none.
+func dateOf(header http.Header, otherwise time.Time) time.Time {
+	at, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return otherwise
 	}
-	return reply{header: resp.Header, sent: one.sent, served: served}, nil
+	return at.UTC()
 }
 
 // endpoint builds a URL under the API root; parts are path segments, escaped.

@@ -193,6 +193,7 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 	}{
 		{"seconds", []string{"Retry-After", "7"}, 429, 1, []time.Duration{7 * time.Second}},
 		{"date", []string{"Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"}, 429, 1, []time.Duration{9 * time.Second}},
+		{"date by the server's clock", []string{"Retry-After", "Thu, 01 Jan 2015 00:00:09 GMT", "Date", "Thu, 01 Jan 2015 00:00:00 GMT"}, 429, 1, []time.Duration{9 * time.Second}},
 		{"past date", []string{"Retry-After", "Sat, 01 Jan 1999 00:00:09 GMT"}, 429, 1, []time.Duration{time.Second}},
 		{"503", []string{"Retry-After", "3"}, 503, 1, []time.Duration{3 * time.Second}},
 		{"503 without", nil, 503, 1, nil},

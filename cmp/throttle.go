@@ -1,19 +1,13 @@
 package cmp
 
 import (
-	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	minPause = time.Second
-	// maxSelfPause bounds the pauses chosen here, maxToldPause those the API asks for:
-	// a wrong date must not silence us for ever, one request a day finds out.
-	maxSelfPause = time.Minute
-	maxToldPause = 24 * time.Hour
+	minPause     = time.Second
+	maxSelfPause = time.Minute // bounds the pauses chosen here, not those the API asks for
 )
 
 // throttle chooses how long to pause after a 429 without Retry-After: twice as long
@@ -43,24 +37,4 @@ func (t *throttle) pass(now time.Time) {
 	if !now.Before(t.until) {
 		t.last = 0
 	}
-}
-
-// retryAfter reads Retry-After, in seconds or as an HTTP date, bounded to
-// [minPause, maxToldPause].
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
-		return 0, false
-	}
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		if !(s >= 0) {
-			return 0, false
-		}
-		s = min(s, maxToldPause.Seconds())
-		return max(time.Duration(s*float64(time.Second)), minPause), true
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return min(max(at.Sub(now), minPause), maxToldPause), true
-	}
-	return 0, false
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/rs/zerolog"
+
+	"damsync/internal/retryafter"
 )
 
 const (
@@ -81,7 +83,8 @@ func (t *retry) attempt(req *http.Request) (*http.Response, error) {
 // error with what is known of the wait.
 func (t *retry) pause(ctx context.Context, resp *http.Response, err error) error {
 	throttled := resp.StatusCode == http.StatusTooManyRequests
-	d, told := retryAfter(resp.Header, time.Now())
+	d, told := retryafter.Parse(resp.Header.Get("Retry-After"), dateOf(resp.Header, time.Now()))
+	d = max(d, minPause)
 	switch {
 	case !throttled && resp.StatusCode != http.StatusServiceUnavailable, !throttled && !told:
 		return err
