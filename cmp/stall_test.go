@@ -13,8 +13,8 @@ import (
 	"damsync/internal/library"
 )
 
-// slowHost sends a byte each pause, total times, and then nothing until the request
-// is given up.
+// slowHost sends a byte after each pause, total times, and then nothing until the request
+// is cancelled.
 type slowHost struct {
 	pause time.Duration
 	total int
@@ -49,11 +49,11 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
-// A slow download goes on for hours; a silent one ends after the stall time.
+// A slow download continues for hours; a silent one ends after the stall timeout.
 func TestDownloadEndsOnlyWhenItStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		host := &slowHost{pause: 50 * time.Second, total: 200}
-		client, err := cmp.New(cmp.Options{APIURL: "https://api.test", Tokens: &numbered{}, Grants: &openGrants{}, Transport: host})
+		client, err := cmp.New(cmp.Options{APIURL: "https://api.test", Tokens: &numberedTokens{}, Grants: &openGrants{}, Transport: host})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestDownloadEndsOnlyWhenItStalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Body.Close()
-		time.Sleep(time.Hour) // the reader's own pause is no stall
+		time.Sleep(time.Hour) // a pause of the reader is no stall
 		start := time.Now()
 		n, err := io.Copy(io.Discard, d.Body)
 		if n != 200 || !errors.Is(err, cmp.ErrTemporary) || strings.Contains(err.Error(), "SECRET") {
@@ -72,7 +72,7 @@ func TestDownloadEndsOnlyWhenItStalls(t *testing.T) {
 			t.Errorf("took %s", took)
 		}
 		if host.urls[0] != "https://files.test/x?token=SECRET" {
-			t.Errorf("asked for %s: http must become https, all else stay", host.urls[0])
+			t.Errorf("requested %s: only http must become https", host.urls[0])
 		}
 	})
 }
