@@ -11,7 +11,7 @@ import (
 	"damsync/internal/library"
 )
 
-// maxPageSize is the most rows the API gives per request.
+// maxPageSize is the largest page of the API, in rows.
 const maxPageSize = 100
 
 // AssetQuery selects a page of GET /assets. Zero fields are not sent.

@@ -188,9 +188,9 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	return e, nil
 }
 
-// decodeRow decodes one row of a list into row, whose id must not be empty.
-func decodeRow(b json.RawMessage, what string, row any, id *text) error {
-	if err := json.Unmarshal(b, row); err != nil {
+// decodeRow decodes one row of a list into v. id, a field of v, must not be empty.
+func decodeRow(b json.RawMessage, what string, v any, id *text) error {
+	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("decode %s: %w", what, err)
 	}
 	if *id == "" {

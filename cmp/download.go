@@ -76,7 +76,7 @@ func (c *Client) download(ctx context.Context, target *url.URL, from int64) (d *
 	return &Download{Body: body, Size: size, ETag: resp.Header.Get("ETag"), ContentType: resp.Header.Get("Content-Type")}, at, nil
 }
 
-// errNoRange says that the host answered a request for a range with neither that range
+// errNoRange means that the host answered a request for a range with neither that range
 // nor the whole file.
 var errNoRange = fmt.Errorf("%w: not the requested range", ErrBadResponse)
 
@@ -147,8 +147,8 @@ func downloadFailure(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: connection closed", ErrTemporary)
 	}
-	text, _, _ := strings.Cut(err.Error(), "?")
-	return fmt.Errorf("%w: %s", ErrTemporary, printable(text))
+	reason, _, _ := strings.Cut(err.Error(), "?")
+	return fmt.Errorf("%w: %s", ErrTemporary, printable(reason))
 }
 
 // stallTimer cancels a download unless it is reset within limit.

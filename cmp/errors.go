@@ -14,42 +14,42 @@ var (
 	// ErrTemporary covers all failures that may pass when the same call is made again
 	// later: ErrThrottled, ErrServer, ErrBadResponse, ErrExpiredURL, timeouts and dropped
 	// connections.
-	ErrTemporary error = &class{text: "temporary failure"}
+	ErrTemporary error = &errorClass{text: "temporary failure"}
 	// ErrNotFound is a 404 or 410 of the API itself, in JSON. One in HTML proves nothing
 	// and is ErrBadResponse.
-	ErrNotFound error = &class{text: "not found"}
+	ErrNotFound error = &errorClass{text: "not found"}
 	// ErrBareNotFound is a 404 or 410 with an empty or plain body, which may come from a
 	// proxy in front of the API. It proves nothing by itself.
-	ErrBareNotFound error = &class{text: "not found, without an answer of the API"}
+	ErrBareNotFound error = &errorClass{text: "not found, without an answer of the API"}
 	// ErrForbidden is a 403, an answer of the CMP's access control.
-	ErrForbidden error = &class{text: "forbidden"}
-	// ErrAuth says that the login or the bearer was rejected.
-	ErrAuth error = &class{text: "not authorized"}
-	// ErrBadRequest says that the API does not accept the request: 400, 422 and other 4xx.
-	ErrBadRequest error = &class{text: "bad request"}
+	ErrForbidden error = &errorClass{text: "forbidden"}
+	// ErrAuth means that the login or the bearer was rejected.
+	ErrAuth error = &errorClass{text: "not authorized"}
+	// ErrBadRequest means that the API does not accept the request: 400, 422 and other 4xx.
+	ErrBadRequest error = &errorClass{text: "bad request"}
 	// ErrThrottled is a 429.
-	ErrThrottled error = &class{text: "throttled", temporary: true}
+	ErrThrottled error = &errorClass{text: "throttled", temporary: true}
 	// ErrServer is a 5xx.
-	ErrServer error = &class{text: "server error", temporary: true}
+	ErrServer error = &errorClass{text: "server error", temporary: true}
 	// ErrBadResponse is a response that is no answer of the API: truncated, HTML, not JSON,
 	// or without its required parts. Infer nothing from it.
-	ErrBadResponse error = &class{text: "bad response", temporary: true}
-	// ErrExpiredURL says that the download host rejected the URL; a fresh one may work.
-	ErrExpiredURL error = &class{text: "download URL expired", temporary: true}
+	ErrBadResponse error = &errorClass{text: "bad response", temporary: true}
+	// ErrExpiredURL means that the download host rejected the URL; a fresh one may work.
+	ErrExpiredURL error = &errorClass{text: "download URL expired", temporary: true}
 	// ErrForeignHost is a link to another host than the configured API host. It was not
 	// followed, since the bearer goes to no other host.
-	ErrForeignHost error = &class{text: "link to a foreign host"}
+	ErrForeignHost error = &errorClass{text: "link to a foreign host"}
 )
 
-type class struct {
+type errorClass struct {
 	text      string
 	temporary bool
 }
 
-func (c *class) Error() string { return c.text }
+func (c *errorClass) Error() string { return c.text }
 
 // Is makes the temporary classes match ErrTemporary.
-func (c *class) Is(target error) bool { return c.temporary && target == ErrTemporary }
+func (c *errorClass) Is(target error) bool { return c.temporary && target == ErrTemporary }
 
 // APIError is an answer that is not a success, from the API or from a proxy in front
 // of it. errors.Is finds its class.

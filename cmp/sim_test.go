@@ -85,7 +85,7 @@ func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test fu
 		}
 		login, err := cmp.NewOAuth(cmp.OAuthOptions{
 			Grant: cmp.GrantClientCredentials, ClientID: at.ClientID, ClientSecret: secret.New(at.ClientSecret),
-			TokenURL: at.TokenURL, Store: newShelf(), Transport: transport,
+			TokenURL: at.TokenURL, Store: newMemoryStore(), Transport: transport,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -246,7 +246,7 @@ func TestLedgerReserveIsForTheOthers(t *testing.T) {
 	}
 }
 
-func TestLedgerPauseStopsEverybody(t *testing.T) {
+func TestLedgerPauseStopsAllProcesses(t *testing.T) {
 	pool, clock := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))
 	cfg := LedgerConfig{PerSecond: 10, PerMonth: plenty}
 	a, b := New(pool, "a").Ledger(cfg), New(pool, "b").Ledger(cfg)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Max is the longest wait that Parse returns. A wrong date must not silence a
-// client for ever; one request a day finds out.
+// Max is the longest wait that Parse returns. A wrong date must not stop a client for
+// years; one request a day finds out.
 const Max = 24 * time.Hour
 
 // Parse returns the wait that a Retry-After header asks for: a number of seconds,
