@@ -64,10 +64,8 @@ func (noTokens) Update(
 // unlimited grants at once.
 type unlimited struct{}
 
-func (unlimited) Take(context.Context, grant.Class) (grant.Grant, error) { return unlimited{}, nil }
-func (unlimited) Sent(context.Context, time.Time) error                  { return nil }
-func (unlimited) Left(context.Context, time.Time) error                  { return nil }
-func (unlimited) Pause(context.Context, time.Duration, string) error     { return nil }
+func (unlimited) Take(context.Context, grant.Class) error            { return nil }
+func (unlimited) Pause(context.Context, time.Duration, string) error { return nil }
 
 func (unlimited) Throttled(context.Context, time.Duration, string) (grant.Throttle, error) {
 	return grant.Throttle{}, nil

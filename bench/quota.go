@@ -92,8 +92,8 @@ func (o *quotaOptions) run(ctx context.Context, d *database, s *sheet) error {
 	s.atMost(quotaPerSecond, "most arrivals in a sliding second", float64(mostWithin(arrived, time.Second)), "")
 	s.atMost(float64(o.requests), "requests that arrived", float64(len(arrived)), "")
 	s.exactly(float64(o.requests), "requests counted", float64(counted), "")
-	// A kill loses what is under way, and a machine that stands still the grants that become stale meanwhile.
-	s.seen("counted, and lost to a kill or as stale", float64(counted)-float64(len(arrived)), fmt.Sprintf("of %d kills with %d workers", o.kills, spendWorkers))
+	// A kill loses the requests under way.
+	s.seen("counted, and lost to a kill", float64(counted)-float64(len(arrived)), fmt.Sprintf("of %d kills with %d workers", o.kills, spendWorkers))
 	if n := len(arrived); n > 1 {
 		s.seen("pace in use, kills included", float64(n-1)/arrived[n-1].Sub(arrived[0]).Seconds(), "requests/s")
 	}
@@ -161,7 +161,9 @@ func playSpend(ctx context.Context, raw []byte, _ io.Reader, _ io.Writer) error 
 	}
 	defer pool.Close()
 	ledger := store.New(pool, "spender").Ledger(store.LedgerConfig{PerSecond: job.PerSecond, PerMonth: job.Budget})
-	client, err := cmp.New(cmp.Options{APIURL: job.API, Tokens: anyToken{}, Grants: grant.NewDispatcher(ledger)})
+	client, err := cmp.New(cmp.Options{
+		APIURL: job.API, Tokens: anyToken{}, Grants: grant.NewDispatcher(ledger), RequestsPerSecond: job.PerSecond,
+	})
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (l *lifetime) take(ctx context.Context, class grant.Class, n int64) error {
 			}
 			continue
 		}
-		at := time.UnixMicro(int64(decision.Slot)).UTC()
+		at := decision.At
 		l.slots = append(l.slots, at)
 		l.spent[at.Format("2006-01")]++
 		n--

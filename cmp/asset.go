@@ -10,15 +10,15 @@ import (
 	"damsync/internal/library"
 )
 
-// Ref points at one asset. ID is required; Type and Self spare requests when they
-// are known, from a row or a webhook.
+// Ref identifies one asset. ID is required; Type and Self, known from a row or a
+// webhook, save requests.
 type Ref struct{ ID, Type, Self string }
 
-// AssetDetail is one asset with everything its type's endpoint reveals.
+// AssetDetail is one asset with everything that its type's endpoint reveals.
 type AssetDetail struct {
-	// Asset is the summary as the detail body tells it. Type and Self, which detail
-	// bodies do not repeat, come from how the asset was found. Its Raw is that
-	// of the detail body and not comparable with a list row's; Digest is.
+	// Asset is the summary in the detail body. Type and Self, which detail bodies lack,
+	// come from how the asset was found. Raw is the detail body and not comparable with a
+	// list row's Raw; Digest is comparable.
 	Asset  library.Asset
 	Detail library.Detail
 	URL    library.DownloadURL // empty for types without a file
@@ -50,7 +50,7 @@ type tag struct {
 	Name text `json:"name"`
 }
 
-// UnmarshalJSON takes {"name": …} and also a bare string.
+// UnmarshalJSON accepts {"name": …} and a bare string.
 func (t *tag) UnmarshalJSON(b []byte) error {
 	if isObject(b) {
 		type plainTag tag
@@ -59,9 +59,10 @@ func (t *tag) UnmarshalJSON(b []byte) error {
 	return t.Name.UnmarshalJSON(b)
 }
 
-// Asset reads one asset: by ref.Self when that is on the API host, else by its
-// type's path, else (one request more) by asking where the asset is. ErrNotFound
-// means that the API itself said 404: deleted or hidden from us.
+// Asset reads one asset: at ref.Self when that is on the API host, otherwise at its
+// type's path, otherwise where the API says it is, which costs one more request.
+// ErrNotFound means that the API itself answered 404: the asset is deleted, or hidden
+// from this app.
 func (c *Client) Asset(ctx context.Context, ref Ref) (AssetDetail, error) {
 	op := fmt.Sprintf("read asset %s", ref.ID)
 	if err := checkID(op, ref.ID); err != nil {
@@ -86,7 +87,7 @@ func (c *Client) Asset(ctx context.Context, ref Ref) (AssetDetail, error) {
 	return d, nil
 }
 
-// checkID refuses ids that are no path segment. All others are opaque.
+// checkID rejects ids that cannot be a path segment. All others are opaque.
 func checkID(op, id string) error {
 	if id == "" || id == "." || id == ".." {
 		return fmt.Errorf("%s: %w: not an id: %q", op, ErrBadRequest, id)
@@ -113,12 +114,16 @@ func decodeDetail(b []byte, kind string) (AssetDetail, error) {
 	} else if body.MIMEType == "" {
 		body.MIMEType = mimeOf(string(body.Type))
 	}
-	raw := stable(b, volatile...)
+	raw, err := stable(b, volatile...)
+	if err != nil {
+		return AssetDetail{}, fmt.Errorf("decode detail: %w", err)
+	}
 	d.Asset, d.Detail = body.asset(raw), body.detail(raw)
 	return d, nil
 }
 
-// mimeOf is what list rows say of the types whose detail bodies have no mime_type.
+// mimeOf returns the mime_type that list rows have for the types whose detail bodies
+// have none.
 func mimeOf(kind string) text {
 	if kind == library.TypeArticle {
 		return "application/x-article"
@@ -154,7 +159,8 @@ func (b *detailBody) detail(raw json.RawMessage) library.Detail {
 	return d
 }
 
-// sizeOf is -1 where the API does not say a size: a promise of no bytes would be one that no file keeps.
+// sizeOf returns library.UnknownSize where the API names no size. Zero would be a size,
+// and no download would match it.
 func sizeOf(n *integer) int64 {
 	if n == nil || *n < 0 {
 		return library.UnknownSize
@@ -162,8 +168,8 @@ func sizeOf(n *integer) int64 {
 	return int64(*n)
 }
 
-// hasFile reports whether a detail's url is a file. An article's is the place it
-// was published.
+// hasFile reports whether a detail's url is a file. An article's url is where it was
+// published.
 func hasFile(kind string) bool {
 	return kind != library.TypeArticle && kind != library.TypeStructuredContent
 }

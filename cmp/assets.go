@@ -3,7 +3,6 @@ package cmp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -12,36 +11,35 @@ import (
 	"damsync/internal/library"
 )
 
-// maxPageSize is the most rows the API gives per request.
+// maxPageSize is the largest page of the API, in rows.
 const maxPageSize = 100
 
-// AssetQuery selects a page of GET /assets. A zero member is not sent.
+// AssetQuery selects a page of GET /assets. Zero fields are not sent.
 //
-// Whether the time bounds are inclusive is not documented, and they are sent with
-// the precision given: overlap them.
+// Time bounds are sent with the precision given. Whether they are inclusive is not
+// documented, so overlap them.
 type AssetQuery struct {
 	ModifiedFrom, ModifiedTo time.Time
 	CreatedFrom, CreatedTo   time.Time
 	Types                    []string
 	FolderID                 string
-	// IncludeSubfolders false without a FolderID selects the assets in no folder.
+	// IncludeSubfolders set to false without a FolderID selects the assets in no folder.
 	IncludeSubfolders *bool
 	Offset            int
 	PageSize          int // at most 100; the API's own default is 10
 }
 
-// AssetPage is one page of the library, by modified_at, newest first.
+// AssetPage is one page of the library, sorted by modified_at, newest first.
 type AssetPage struct {
 	Items     []Item
 	Total     int        // matches of the query; -1 when the answer had no total_count
-	More      bool       // the API names a next page
-	Bad       []RowError // rows that could not be read: with any, the page is not complete
+	More      bool       // there is a next page
+	Bad       []RowError // rows that could not be read; with any, the page is not complete
 	Requested time.Time  // local time just before the answered request was sent
 	Served    time.Time  // the server's Date header, whole seconds; zero when absent
 }
 
-// Item is one row of a page with the download URL it came with, empty for types
-// without a file.
+// Item is one row of a page. URL is its download URL, empty for types without a file.
 type Item struct {
 	library.Asset
 	URL library.DownloadURL
@@ -92,26 +90,15 @@ func (q AssetQuery) values() url.Values {
 	return v
 }
 
-type assetEnvelope struct {
-	Data       *rows `json:"data"`
-	Pagination struct {
-		Next *string `json:"next"`
-	} `json:"pagination"`
-	Total *json.Number `json:"total_count"`
-}
-
-// decodePage reads one page of GET /assets. Its error means that the page as a
-// whole is no answer; a row that cannot be read goes to Bad.
+// decodePage decodes one page of GET /assets, row by row, so that one malformed row
+// does not lose the others: it goes to Bad. An error means that the page as a whole is
+// no answer.
 func decodePage(b []byte) (AssetPage, error) {
-	var e assetEnvelope
-	if err := json.Unmarshal(b, &e); err != nil {
-		return AssetPage{}, fmt.Errorf("decode page: %w", err)
+	e, err := decodeEnvelope(b)
+	if err != nil {
+		return AssetPage{}, err
 	}
-	if e.Data == nil {
-		return AssetPage{}, errors.New("decode page: no data array")
-	}
-	page := AssetPage{Items: e.Data.items, Bad: e.Data.bad, Total: -1}
-	page.More = e.Pagination.Next != nil && *e.Pagination.Next != ""
+	page := AssetPage{Total: -1, More: e.next() != ""}
 	if e.Total != nil {
 		total, err := e.Total.Float64()
 		if err != nil || total < 0 || total != float64(int(total)) {
@@ -119,5 +106,36 @@ func decodePage(b []byte) (AssetPage, error) {
 		}
 		page.Total = int(total)
 	}
+	for i, raw := range *e.Data {
+		item, err := decodeItem(raw)
+		if err != nil {
+			page.Bad = append(page.Bad, RowError{Index: i, ID: textOf(members(raw)["id"]), Reason: err.Error()})
+			continue
+		}
+		page.Items = append(page.Items, item)
+	}
 	return page, nil
+}
+
+// decodeItem decodes one row of GET /assets.
+func decodeItem(raw json.RawMessage) (Item, error) {
+	var r row
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return Item{}, err
+	}
+	if err := r.check(); err != nil {
+		return Item{}, err
+	}
+	item := Item{}
+	volatile := []string{"thumbnail_url"}
+	if r.Content.Type == "url" {
+		item.URL = library.NewDownloadURL(string(r.Content.Value))
+		volatile = append(volatile, "content.value")
+	}
+	kept, err := stable(raw, volatile...)
+	if err != nil {
+		return Item{}, err
+	}
+	item.Asset = r.asset(kept)
+	return item, nil
 }

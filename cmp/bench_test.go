@@ -36,6 +36,8 @@ func BenchmarkStable(b *testing.B) {
 	row := []byte(rowJSON(1))
 	b.SetBytes(int64(len(row)))
 	for b.Loop() {
-		stable(row, "thumbnail_url", "content.value")
+		if _, err := stable(row, "thumbnail_url", "content.value"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// maxPages bounds a walk along pagination.next.
+// maxPages bounds the pages that list follows.
 const maxPages = 10_000
 
-// call goes with one API call through the stack, in the request's context.
+// call is the state of one API call. The request's context carries it through the stack.
 type call struct {
 	op       string
 	attempts int       // requests sent so far
-	sent     time.Time // when the last of them was
-	// accept decodes a 2xx body. Its error makes the attempt one to be repeated, so
-	// that half an answer is treated as a dropped connection is.
+	sent     time.Time // when the last one was sent
+	granted  bool      // a grant was taken for the next request
+	// accept decodes a 2xx body. After an error the attempt is repeated, so that a
+	// truncated answer is treated like a dropped connection.
 	accept func(body []byte) error
-	// redirect says that a 3xx is the answer wanted. It is never followed.
+	// redirect makes a 3xx the expected answer. It is never followed.
 	redirect bool
 }
 
@@ -36,10 +37,10 @@ func callOf(ctx context.Context) *call {
 	return &call{op: "call", accept: func([]byte) error { return nil }}
 }
 
-// reply is what remains of an accepted answer besides its body.
+// reply is an accepted answer without its body.
 type reply struct {
 	header http.Header
-	sent   time.Time // when the request left that was answered
+	sent   time.Time // when the answered request was sent
 	served time.Time // the server's Date, zero when absent
 }
 
@@ -52,19 +53,19 @@ func (c *Client) get(ctx context.Context, op string, u *url.URL, accept func([]b
 	return c.do(req, &call{op: op, accept: accept})
 }
 
-// redirect reads the redirect that u answers.
+// redirect reads the redirect at u.
 func (c *Client) redirect(ctx context.Context, op string, u *url.URL) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return reply{}, fmt.Errorf("%s: build request: %w", op, err)
 	}
 	return c.do(req, &call{op: op, redirect: true, accept: func([]byte) error {
-		return errors.New("no redirect")
+		return errors.New("not a redirect")
 	}})
 }
 
-// post sends body as JSON. It is repeated as a GET is: use it only where that does
-// no harm.
+// post sends body as JSON. It is repeated like a GET: use it only for idempotent
+// operations.
 func (c *Client) post(ctx context.Context, op string, u *url.URL, body any, accept func([]byte) error) (reply, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -78,8 +79,8 @@ func (c *Client) post(ctx context.Context, op string, u *url.URL, body any, acce
 	return c.do(req, &call{op: op, accept: accept})
 }
 
-// do passes req through the stack itself, not through an http.Client: redirects
-// are answers here, and no *url.Error carries the query away.
+// do sends req through the stack directly, not through an http.Client: redirects are
+// answers here, and no *url.Error exposes the query.
 func (c *Client) do(req *http.Request, one *call) (reply, error) {
 	req = req.WithContext(context.WithValue(req.Context(), callKey{}, one))
 	req.Header.Set("Accept", "application/json")
@@ -88,17 +89,22 @@ func (c *Client) do(req *http.Request, one *call) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("%s: %w", one.op, err)
 	}
-	if err := resp.Body.Close(); err != nil { // the stack has read it
+	if err := resp.Body.Close(); err != nil { // already read by the stack
 		return reply{}, fmt.Errorf("%s: close body: %w", one.op, err)
 	}
-	served, err := http.ParseTime(resp.Header.Get("Date"))
-	if err == nil {
-		served = served.UTC()
-	}
-	return reply{header: resp.Header, sent: one.sent, served: served}, nil
+	return reply{header: resp.Header, sent: one.sent, served: dateOf(resp.Header, time.Time{})}, nil
 }
 
-// endpoint builds a URL under the API root; parts are path segments, escaped.
+// dateOf returns the Date of a response, or fallback when it has none.
+func dateOf(header http.Header, fallback time.Time) time.Time {
+	at, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return fallback
+	}
+	return at.UTC()
+}
+
+// endpoint returns a URL under the API root; it escapes parts as path segments.
 func (c *Client) endpoint(parts ...string) *url.URL { return c.api.JoinPath(escaped(parts)...) }
 
 func escaped(parts []string) []string {
@@ -109,7 +115,7 @@ func escaped(parts []string) []string {
 	return out
 }
 
-// link reads a URL that the API gave. One to another origin is ErrForeignHost.
+// link parses a URL from the API. The error for one of another origin is ErrForeignHost.
 func (c *Client) link(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -122,16 +128,25 @@ func (c *Client) link(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// envelope is the frame of every list.
+// envelope is one page of any list.
 type envelope struct {
 	Data       *[]json.RawMessage `json:"data"`
 	Pagination struct {
 		Next *string `json:"next"`
 	} `json:"pagination"`
+	Total *json.Number `json:"total_count"` // only of GET /assets
 }
 
-// list reads all pages from u along pagination.next and hands every row to each.
-// Rows given before a failure have been handed over: the caller drops them.
+// next returns the URL of the next page, "" on the last one.
+func (e *envelope) next() string {
+	if e.Pagination.Next == nil {
+		return ""
+	}
+	return *e.Pagination.Next
+}
+
+// list reads all pages from u along pagination.next and calls each for every row. After
+// an error the rows before it have been passed on; the caller discards them.
 func (c *Client) list(ctx context.Context, op string, u *url.URL, each func(json.RawMessage) error) error {
 	q := u.Query()
 	q.Set("page_size", strconv.Itoa(maxPageSize))
@@ -140,7 +155,11 @@ func (c *Client) list(ctx context.Context, op string, u *url.URL, each func(json
 	for len(seen) < maxPages && !seen[u.String()] {
 		seen[u.String()] = true
 		var page envelope
-		if _, err := c.get(ctx, op, u, func(b []byte) error { return decodeEnvelope(b, &page) }); err != nil {
+		_, err := c.get(ctx, op, u, func(b []byte) (err error) {
+			page, err = decodeEnvelope(b)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		for _, row := range *page.Data {
@@ -148,25 +167,34 @@ func (c *Client) list(ctx context.Context, op string, u *url.URL, each func(json
 				return fmt.Errorf("%s: %w: %w", op, ErrBadResponse, err)
 			}
 		}
-		if page.Pagination.Next == nil || *page.Pagination.Next == "" {
+		if page.next() == "" {
 			return nil
 		}
-		next, err := c.link(*page.Pagination.Next)
-		if err != nil {
+		if u, err = c.link(page.next()); err != nil {
 			return fmt.Errorf("%s: next page: %w", op, err)
 		}
-		u = next
 	}
 	return fmt.Errorf("%s: %w: pagination does not end", op, ErrBadResponse)
 }
 
-func decodeEnvelope(b []byte, into *envelope) error {
-	*into = envelope{}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("decode page: %w", err)
+func decodeEnvelope(b []byte) (envelope, error) {
+	var e envelope
+	if err := json.Unmarshal(b, &e); err != nil {
+		return envelope{}, fmt.Errorf("decode page: %w", err)
 	}
-	if into.Data == nil {
-		return errors.New("decode page: no data array")
+	if e.Data == nil {
+		return envelope{}, errors.New("decode page: no data array")
+	}
+	return e, nil
+}
+
+// decodeRow decodes one row of a list into v. id, a field of v, must not be empty.
+func decodeRow(b json.RawMessage, what string, v any, id *text) error {
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("decode %s: %w", what, err)
+	}
+	if *id == "" {
+		return fmt.Errorf("decode %s: no id", what)
 	}
 	return nil
 }

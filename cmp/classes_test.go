@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,8 +18,8 @@ import (
 	"damsync/internal/grant"
 )
 
-// wire answers requests from a handler inside the calling goroutine, so that fake
-// time runs. It cuts a body where the handler panics.
+// wire answers requests from a handler in the calling goroutine, so that fake time
+// runs. It truncates the body where the handler panics.
 type wire struct{ handle http.HandlerFunc }
 
 func (w wire) RoundTrip(req *http.Request) (resp *http.Response, err error) {
@@ -39,7 +40,7 @@ func (cut) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func offline(t *testing.T, handle http.HandlerFunc) fixture {
 	t.Helper()
-	f := fixture{grants: &openGrants{}, tokens: &numbered{}}
+	f := fixture{grants: &openGrants{}, tokens: &numberedTokens{}}
 	client, err := cmp.New(cmp.Options{APIURL: "http://api.test/v3", Tokens: f.tokens, Grants: f.grants, Transport: wire{handle}})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAPIErrorTellsStatusAndMessage(t *testing.T) {
+func TestAPIErrorHasStatusAndMessage(t *testing.T) {
 	f := newFixture(t, answer(400, `{"message":"Unsupported arguments: a\u0007,b","errors":{"x":1}}`))
 	_, err := f.Assets(t.Context(), cmp.AssetQuery{})
 	var api *cmp.APIError
@@ -171,7 +172,7 @@ func TestRecoversFromEachFault(t *testing.T) {
 	}
 }
 
-func TestGzipIsUnpacked(t *testing.T) {
+func TestGzipIsDecompressed(t *testing.T) {
 	f := newFixture(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
@@ -183,16 +184,17 @@ func TestGzipIsUnpacked(t *testing.T) {
 	}
 }
 
-func TestThrottlingPausesEverybody(t *testing.T) {
+func TestThrottlingPausesAllCallers(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		header  []string
 		status  int
-		refused int // answers before the good one
+		failing int // answers before the good one
 		want    []time.Duration
 	}{
 		{"seconds", []string{"Retry-After", "7"}, 429, 1, []time.Duration{7 * time.Second}},
 		{"date", []string{"Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"}, 429, 1, []time.Duration{9 * time.Second}},
+		{"date by the server's clock", []string{"Retry-After", "Thu, 01 Jan 2015 00:00:09 GMT", "Date", "Thu, 01 Jan 2015 00:00:00 GMT"}, 429, 1, []time.Duration{9 * time.Second}},
 		{"past date", []string{"Retry-After", "Sat, 01 Jan 1999 00:00:09 GMT"}, 429, 1, []time.Duration{time.Second}},
 		{"503", []string{"Retry-After", "3"}, 503, 1, []time.Duration{3 * time.Second}},
 		{"503 without", nil, 503, 1, nil},
@@ -202,7 +204,7 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // the bubble's clock starts at 2000-01-01
 				handlers := []http.HandlerFunc{}
-				for range c.refused {
+				for range c.failing {
 					handlers = append(handlers, answer(c.status, "", c.header...))
 				}
 				f := offline(t, script(append(handlers, answer(200, emptyPage))...))
@@ -224,7 +226,7 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 	}
 }
 
-// A pause of an hour is not waited out by a call: it returns, and everybody is paused.
+// A call does not wait for a pause of an hour: it returns, and all callers are paused.
 func TestLongPauseReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := offline(t, answer(429, "", "Retry-After", "3600"))
@@ -239,7 +241,7 @@ func TestLongPauseReturns(t *testing.T) {
 	})
 }
 
-// Ten requests in flight are throttled together: that is one step, not ten.
+// Ten requests that are throttled together lengthen the pause by one step, not ten.
 func TestThrottledTogetherIsOneStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := offline(t, script(append(repeat(answer(429, ""), 10), answer(200, emptyPage))...))
@@ -268,9 +270,9 @@ func repeat(h http.HandlerFunc, n int) []http.HandlerFunc {
 	return out
 }
 
-func TestDeferredComesThrough(t *testing.T) {
+func TestDeferredReachesTheCaller(t *testing.T) {
 	f := newFixture(t, answer(200, emptyPage))
-	f.grants.refuse = &grant.Deferred{Until: time.Unix(1, 0), Reason: "month"}
+	f.grants.err = &grant.Deferred{Until: time.Unix(1, 0), Reason: "month"}
 	_, err := f.Assets(t.Context(), cmp.AssetQuery{})
 	var deferred *grant.Deferred
 	if !errors.As(err, &deferred) || errors.Is(err, cmp.ErrTemporary) {
@@ -289,7 +291,7 @@ func TestCanceledCallStops(t *testing.T) {
 	})
 }
 
-func TestClassOfTheContextIsSpent(t *testing.T) {
+func TestGrantIsOfTheContextsClass(t *testing.T) {
 	f := newFixture(t, answer(200, emptyPage))
 	if _, err := f.Assets(grant.WithClass(t.Context(), grant.Audit), cmp.AssetQuery{}); err != nil {
 		t.Fatal(err)
@@ -299,76 +301,30 @@ func TestClassOfTheContextIsSpent(t *testing.T) {
 	}
 }
 
-// net/http repeats a GET by itself when the kept-alive connection is gone. That is
-// one more arrival at the API and must be granted.
-func TestReplayedRequestTakesAGrantOfItsOwn(t *testing.T) {
-	arrivals := make(chan struct{}, 10)
-	first := true
+// When a kept-alive connection breaks, net/http would send a GET again by itself. That
+// would be one more arrival at the API without a grant.
+func TestEveryArrivalHasAGrant(t *testing.T) {
+	var arrivals atomic.Int32
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
-		arrivals <- struct{}{}
-		if first {
-			first = false
-			answer(200, emptyPage)(w, r)
-			return
-		}
-		if len(arrivals) == 2 { // the second request: read, then dropped without an answer
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err == nil {
-				_ = conn.Close()
-			}
-			return
+		if arrivals.Add(1) == 2 { // read, then dropped without an answer
+			panic(http.ErrAbortHandler)
 		}
 		answer(200, emptyPage)(w, r)
-	})
+	}, func(o *cmp.Options) { o.Transport = nil })
 	for range 2 {
 		if _, err := f.Assets(t.Context(), cmp.AssetQuery{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := f.grants.count(); n != len(arrivals) || n != 3 {
-		t.Errorf("%d grants for %d arrivals", n, len(arrivals))
+	if n := f.grants.count(); n != int(arrivals.Load()) || n != 3 {
+		t.Errorf("%d grants for %d arrivals", n, arrivals.Load())
+	}
+	if seen := len(*f.seen); seen != 3 {
+		t.Errorf("%d requests were observed", seen)
 	}
 }
 
-// A grant that went stale while a connection was made, with none to be had after
-// it, keeps the request from leaving.
-func TestStaleGrantKeepsTheRequestBack(t *testing.T) {
-	arrived := false
-	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) { arrived = true })
-	refusal := &grant.Deferred{Reason: "month"}
-	g := &staleGrants{openGrants: openGrants{}, then: refusal}
-	client, err := cmp.New(cmp.Options{APIURL: f.server.URL, Tokens: f.tokens, Grants: g, Transport: http.DefaultTransport.(*http.Transport).Clone()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Assets(t.Context(), cmp.AssetQuery{}); !errors.Is(err, refusal) {
-		t.Errorf("got %v", err)
-	}
-	f.server.Close()
-	if arrived {
-		t.Error("the request left without a grant")
-	}
-}
-
-type staleGrants struct {
-	openGrants
-	then error
-}
-
-func (g *staleGrants) Take(ctx context.Context, class grant.Class) (grant.Grant, error) {
-	if g.count() > 0 {
-		return nil, g.then
-	}
-	_, err := g.openGrants.Take(ctx, class)
-	return stale{}, err
-}
-
-type stale struct{}
-
-func (stale) Sent(context.Context, time.Time) error { return grant.ErrStale }
-func (stale) Left(context.Context, time.Time) error { return nil }
-
-// Requested is when the page was asked for that came, not when the call began.
+// Requested is the time of the attempt that was answered, not of the call.
 func TestRequestedIsTheAnsweredAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := offline(t, script(answer(429, "", "Retry-After", "50"), answer(200, emptyPage)))

@@ -1,7 +1,7 @@
 package cmp
 
 import (
-	"crypto/tls"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,29 +10,48 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"damsync/internal/grant"
 )
+
+// Grants gives permission to send requests. *grant.Dispatcher implements it.
+type Grants interface {
+	// Take blocks until one request of class may be sent now. It returns *grant.Deferred
+	// when the quota defers the class.
+	Take(ctx context.Context, class grant.Class) error
+	// Pause stops the requests of all processes for d.
+	Pause(ctx context.Context, d time.Duration, reason string) error
+	// Throttled does what Pause does and lowers the pace of all processes for a while. It
+	// is called after a 429: the pace was kept, so another client spends the organization's
+	// requests.
+	Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error)
+}
+
+var _ Grants = (*grant.Dispatcher)(nil)
 
 // Options configures a Client. APIURL, Tokens and Grants are required.
 type Options struct {
-	// APIURL is the root of the API, such as https://api.cmp.optimizely.com/v3. Its
-	// scheme, host and port are the only ones that ever get the bearer.
+	// APIURL is the root of the API, such as https://api.cmp.optimizely.com/v3. Only its
+	// scheme, host and port ever get the bearer.
 	APIURL string
 	Tokens TokenSource
 	Grants Grants
-	// Transport carries API calls and downloads; nil means a transport of its own
-	// with sensible limits. It must not follow redirects or retry by itself, and has to speak
-	// HTTP/1.1 to the API: a request that lost its grant is held back by closing its connection.
+	// RequestsPerSecond spaces the requests of this process where they leave, in addition to
+	// the pace that Grants keeps for all processes. 0 does not.
+	RequestsPerSecond int
+	// Transport carries API calls and downloads; nil means a transport of the client's own
+	// with sensible limits. It must neither follow redirects nor send a request twice.
 	Transport http.RoundTripper
 	UserAgent string // "damsync" when empty
-	// Log gets a debug line a request, and a warning when the API throttles; never a
-	// query or a secret.
+	// Log gets a debug line per request and a warning when the API throttles. It never
+	// gets a query or a secret.
 	Log zerolog.Logger
-	// Observer is told of every request sent to the API. It must not block.
+	// Observer is called after every request to the API. It must not block.
 	Observer func(Observation)
-	// AttemptTimeout limits one API request from sending to the last byte; 30 s
-	// when zero. The wait for a grant is not part of it.
+	// AttemptTimeout limits one API request from sending to the last byte; 30 s when
+	// zero. It does not include the wait for a grant.
 	AttemptTimeout time.Duration
-	// StallTimeout ends a download that brings no byte for so long; 60 s when zero.
+	// StallTimeout ends a download that receives no byte for this long; 60 s when zero.
 	StallTimeout time.Duration
 }
 
@@ -71,29 +90,6 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// newStack builds the picture in the package comment, innermost first.
-func newStack(api *url.URL, o Options) http.RoundTripper {
-	var t http.RoundTripper = &whole{next: o.Transport, timeout: o.AttemptTimeout}
-	t = &observe{next: t, log: o.Log, observer: o.Observer}
-	t = &granting{next: t, grants: o.Grants}
-	t = &authorize{next: t, tokens: o.Tokens, origin: origin(api)}
-	return &retry{next: t, grants: o.Grants, log: o.Log}
-}
-
-// newTransport gives each request in flight a connection of its own. Over HTTP/2 they would share one:
-// closing it to hold back the one request whose grant went stale would break all others, each of
-// which would cost a grant again. At ten requests a second there is nothing to gain by sharing.
-func newTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	// The default transport's own configuration offers HTTP/2 whatever Protocols says.
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	t.MaxIdleConnsPerHost = 32
-	t.ResponseHeaderTimeout = 60 * time.Second
-	return t
-}
-
 func parseAPIURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
@@ -104,7 +100,7 @@ func parseAPIURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// origin is scheme, host and port in one comparable form.
+// origin returns scheme, host and port of u in one comparable form.
 func origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -113,13 +109,19 @@ func origin(u *url.URL) string {
 	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// redactURL keeps of a URL what can be shown: no user, query or fragment.
+// redactURL returns the parts of a URL that may be shown: no user, query or fragment.
 func redactURL(s string) string {
-	if i := strings.IndexAny(s, "?#"); i >= 0 {
-		s = s[:i]
-	}
+	s = redactQuery(s)
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		s = "…" + s[at:]
+	}
+	return s
+}
+
+// redactQuery removes query and fragment from a URL.
+func redactQuery(s string) string {
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		return s[:i]
 	}
 	return s
 }

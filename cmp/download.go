@@ -15,20 +15,18 @@ import (
 	"damsync/internal/library"
 )
 
-const maxRedirects = 10
-
-// Download is an asset's bytes on their way. Size and ETag are what the host says of the whole.
+// Download is an open download. Size and ETag describe the whole file.
 type Download struct {
-	Body        io.ReadCloser // must be closed; a read fails with ErrTemporary when the bytes stop coming
+	Body        io.ReadCloser // must be closed; reads fail with ErrTemporary when the download stalls
 	Size        int64         // bytes; -1 when unknown
 	ETag        string
 	ContentType string
 }
 
-// Download opens u at byte from, which must not be behind the end. Where the host
-// gives no ranges, the bytes before it are read and dropped. The request carries no
-// bearer and no cookie. ErrExpiredURL asks for a fresh URL; errors hold nothing of
-// the URL but its host.
+// Download opens u at byte from, which must not be behind the end. When the host does
+// not serve ranges, Download reads the bytes before it and drops them. The request
+// carries no bearer and no cookie. ErrExpiredURL means that a fresh URL is needed.
+// Errors contain no part of the URL but its host.
 func (c *Client) Download(ctx context.Context, u library.DownloadURL, from int64) (*Download, error) {
 	target, err := c.downloadTarget(u)
 	if err != nil {
@@ -47,7 +45,7 @@ func (c *Client) Download(ctx context.Context, u library.DownloadURL, from int64
 	return d, nil
 }
 
-// download sends one request, and tells at which byte the body of its answer begins: from or 0.
+// download sends one request. The body of its answer begins at byte at: from or 0.
 func (c *Client) download(ctx context.Context, target *url.URL, from int64) (d *Download, at int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
@@ -56,117 +54,84 @@ func (c *Client) download(ctx context.Context, target *url.URL, from int64) (d *
 		return nil, 0, fmt.Errorf("%w: the URL cannot be requested", ErrBadResponse)
 	}
 	req.Header.Set("User-Agent", c.userAgent)
-	// Without this the transport would ask for gzip, unpack it and hide the size.
+	// Without this the transport would ask for gzip, decompress it and hide the size.
 	req.Header.Set("Accept-Encoding", "identity")
 	if from > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	}
-	watch := newWatch(c.stall, cancel)
+	stall := newStallTimer(c.stall, cancel)
 	resp, err := c.downloads.Do(req)
-	watch.stop()
+	stall.stop()
 	if err != nil {
 		err = downloadFailure(ctx, err)
 		cancel(nil)
 		return nil, 0, err
 	}
-	body := &stallingBody{ctx: ctx, cancel: cancel, body: resp.Body, watch: watch}
+	body := &downloadBody{ctx: ctx, cancel: cancel, body: resp.Body, stall: stall}
 	size, at, err := contentOf(resp, from)
 	if err != nil {
-		_ = body.Close() // nothing of it is wanted
+		_ = body.Close() // err is the failure to return
 		return nil, 0, err
 	}
 	return &Download{Body: body, Size: size, ETag: resp.Header.Get("ETag"), ContentType: resp.Header.Get("Content-Type")}, at, nil
 }
 
-// errNoRange: the host answered a request for a range with something else than
-// that range or the whole.
-var errNoRange = fmt.Errorf("%w: not the range asked for", ErrBadResponse)
+// errNoRange means that the host answered a request for a range with neither that range
+// nor the whole file.
+var errNoRange = fmt.Errorf("%w: not the requested range", ErrBadResponse)
 
-// contentOf gives the size of the whole and the first byte of what the answer holds. The answer to
-// a range must be all that is left, and say so.
+// contentOf returns the size of the whole file and the position at which the answer's
+// body begins. A partial answer must declare that it reaches from the requested byte to
+// the end of the file.
 func contentOf(resp *http.Response, from int64) (size, at int64, err error) {
 	switch {
 	case from == 0 || resp.StatusCode != http.StatusPartialContent && resp.StatusCode != http.StatusRequestedRangeNotSatisfiable:
-		return resp.ContentLength, 0, downloadStatus(resp.StatusCode)
+		return resp.ContentLength, 0, downloadError(resp.StatusCode)
 	case resp.StatusCode != http.StatusPartialContent:
 		return 0, 0, errNoRange
 	}
-	given := resp.Header.Get("Content-Range")
-	_, total, _ := strings.Cut(given, "/")
+	declared := resp.Header.Get("Content-Range")
+	_, total, _ := strings.Cut(declared, "/")
 	size, err = strconv.ParseInt(total, 10, 64)
-	if err != nil || given != fmt.Sprintf("bytes %d-%d/%d", from, size-1, size) {
+	if err != nil || declared != fmt.Sprintf("bytes %d-%d/%d", from, size-1, size) {
 		return 0, 0, errNoRange
 	}
 	return size, from, nil
 }
 
-// skip drops the next n bytes. When it fails the body is closed.
+// skip drops the next n bytes. It closes the body when it fails.
 func (d *Download) skip(n int64) error {
 	_, err := io.CopyN(io.Discard, d.Body, n)
 	if err == nil {
 		return nil
 	}
-	_ = d.Body.Close() // the error at hand says more
+	_ = d.Body.Close() // err is the failure to return
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: it ends before the byte asked for", ErrBadResponse)
+		return fmt.Errorf("%w: the file ends before the requested byte", ErrBadResponse)
 	}
 	return err
 }
 
-// downloadTarget parses u.
-func (c *Client) downloadTarget(u library.DownloadURL) (*url.URL, error) {
-	target, err := url.Parse(u.Reveal())
-	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
-		return nil, fmt.Errorf("download: %w: not an http(s) URL", ErrBadResponse)
-	}
-	c.upgrade(target)
-	return target, nil
-}
-
-// upgrade makes http https: some of the API's examples say http. Left alone are this
-// machine and set-ups where the API itself is spoken to by http, such as a simulator.
-func (c *Client) upgrade(u *url.URL) {
-	if u.Scheme == "http" && c.api.Scheme == "https" && !loopback(u.Hostname()) {
-		u.Scheme = "https"
-		if u.Port() == "80" {
-			u.Host = strings.TrimSuffix(u.Host, ":80")
-		}
-	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-func (c *Client) newDownloadClient(t http.RoundTripper) *http.Client {
-	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
-		if len(via) >= maxRedirects {
-			return errors.New("too many redirects")
-		}
-		req.Header.Del("Referer") // it would carry the token of the first URL to the next host
-		c.upgrade(req.URL)
+// downloadError returns the error of an answer to a request for the whole file, nil for
+// the file itself.
+func downloadError(status int) error {
+	if status == http.StatusOK {
 		return nil
-	}}
-}
-
-func downloadStatus(status int) error {
-	switch {
-	case status == http.StatusOK:
-		return nil
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone:
-		return fmt.Errorf("%w (status %d)", ErrExpiredURL, status)
-	case status == http.StatusTooManyRequests:
-		return fmt.Errorf("%w (status %d)", ErrThrottled, status)
-	case status >= 500:
-		return fmt.Errorf("%w (status %d)", ErrServer, status)
+	}
+	class := ErrBadResponse
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
+		class = ErrExpiredURL
 	default:
-		return fmt.Errorf("%w (status %d)", ErrBadResponse, status)
+		if c := classOf(status, nil); errors.Is(c, ErrTemporary) {
+			class = c
+		}
 	}
+	return fmt.Errorf("%w (status %d)", class, status)
 }
 
-// downloadFailure drops the URL that http.Client puts into its errors, which may
-// hold a token, and everything but the kind of the failure.
+// downloadFailure returns err without the URL that http.Client puts into its errors, and
+// without any other text that may contain a token.
 func downloadFailure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -182,45 +147,45 @@ func downloadFailure(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: connection closed", ErrTemporary)
 	}
-	text, _, _ := strings.Cut(err.Error(), "?")
-	return fmt.Errorf("%w: %s", ErrTemporary, shown(text))
+	reason, _, _ := strings.Cut(err.Error(), "?")
+	return fmt.Errorf("%w: %s", ErrTemporary, printable(reason))
 }
 
-// watch cancels a download when nobody resets it for limit.
-type watch struct {
+// stallTimer cancels a download unless it is reset within limit.
+type stallTimer struct {
 	timer *time.Timer
 	limit time.Duration
 }
 
-func newWatch(limit time.Duration, cancel context.CancelCauseFunc) *watch {
+func newStallTimer(limit time.Duration, cancel context.CancelCauseFunc) *stallTimer {
 	stalled := fmt.Errorf("%w: no byte for %s", ErrTemporary, limit)
-	return &watch{limit: limit, timer: time.AfterFunc(limit, func() { cancel(stalled) })}
+	return &stallTimer{limit: limit, timer: time.AfterFunc(limit, func() { cancel(stalled) })}
 }
 
-func (w *watch) reset() { w.timer.Reset(w.limit) }
-func (w *watch) stop()  { w.timer.Stop() }
+func (t *stallTimer) reset() { t.timer.Reset(t.limit) }
+func (t *stallTimer) stop()  { t.timer.Stop() }
 
-// stallingBody ends a read that waits too long for bytes. The reader's own pauses do
+// downloadBody ends a read that waits too long for bytes. The time between reads does
 // not count.
-type stallingBody struct {
+type downloadBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	body   io.ReadCloser
-	watch  *watch
+	stall  *stallTimer
 }
 
-func (b *stallingBody) Read(p []byte) (int, error) {
-	b.watch.reset()
+func (b *downloadBody) Read(p []byte) (int, error) {
+	b.stall.reset()
 	n, err := b.body.Read(p)
-	b.watch.stop()
+	b.stall.stop()
 	if err != nil && err != io.EOF {
 		return n, fmt.Errorf("read download: %w", downloadFailure(b.ctx, err))
 	}
 	return n, err
 }
 
-func (b *stallingBody) Close() error {
-	b.watch.stop()
+func (b *downloadBody) Close() error {
+	b.stall.stop()
 	b.cancel(nil)
 	return b.body.Close()
 }

@@ -3,7 +3,6 @@ package cmp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -11,7 +10,7 @@ import (
 	"damsync/internal/library"
 )
 
-// maxFolders bounds a walk: a request a folder is the worst case.
+// maxFolders bounds a walk, which costs at worst one request per folder.
 const maxFolders = 20_000
 
 type folderRow struct {
@@ -25,13 +24,13 @@ type folderRow struct {
 	} `json:"links"`
 }
 
-// Folders reads every folder. Whether GET /folders lists all folders or only the
-// roots is not documented, and both are seen: when it shows a folder together with its
-// parent it lists all, and nothing more is spent. Else children are read breadth first, a
-// request a folder: a root may have a parent, too, that the app may not see.
+// Folders reads every folder. Whether GET /folders lists all folders or only the roots
+// is not documented, and both are seen. When it lists a folder together with its parent,
+// it lists all. Otherwise the children are read breadth first, one request per folder: a
+// root may have a parent, too, that the app may not see.
 //
-// The two cannot be told apart while there are only roots; the walk then costs one
-// request a root.
+// A library that has only root folders looks the same either way; the walk then costs one
+// request per root.
 func (c *Client) Folders(ctx context.Context) ([]library.Folder, error) {
 	w := folderWalk{seen: map[string]bool{}}
 	if err := c.list(ctx, "list folders", c.endpoint("folders"), w.add); err != nil {
@@ -51,7 +50,8 @@ func (c *Client) Folders(ctx context.Context) ([]library.Folder, error) {
 	return w.folders, nil
 }
 
-// children uses the documented link as given where it is on the API host.
+// children returns the URL of a folder's children: the documented link where it is on
+// the API host.
 func (c *Client) children(id, link string) *url.URL {
 	if u, err := c.link(link); err == nil && link != "" {
 		return u
@@ -67,18 +67,15 @@ type folderWalk struct {
 	seen    map[string]bool
 }
 
-// flat tells whether a folder and its parent are both listed.
+// flat reports whether a folder and its parent are both listed.
 func (w *folderWalk) flat() bool {
 	return slices.ContainsFunc(w.folders, func(f library.Folder) bool { return w.seen[f.ParentID] })
 }
 
 func (w *folderWalk) add(b json.RawMessage) error {
 	var r folderRow
-	if err := json.Unmarshal(b, &r); err != nil {
-		return fmt.Errorf("decode folder: %w", err)
-	}
-	if r.ID == "" {
-		return errors.New("decode folder: no id")
+	if err := decodeRow(b, "folder", &r, &r.ID); err != nil {
+		return err
 	}
 	if w.seen[string(r.ID)] {
 		return nil

@@ -21,24 +21,23 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// openGrants grants everything and remembers what it was asked for.
+// openGrants grants every request unless err is set, and records the calls.
 type openGrants struct {
-	mu     sync.Mutex
-	taken  []grant.Class
-	pauses []time.Duration
-	refuse error
-	// throttled counts the pauses that a 429 caused.
-	throttled int
+	mu        sync.Mutex
+	taken     []grant.Class
+	pauses    []time.Duration
+	err       error
+	throttled int // pauses after a 429
 }
 
-func (g *openGrants) Take(ctx context.Context, class grant.Class) (grant.Grant, error) {
+func (g *openGrants) Take(ctx context.Context, class grant.Class) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.refuse != nil {
-		return nil, g.refuse
+	if g.err != nil {
+		return g.err
 	}
 	g.taken = append(g.taken, class)
-	return inTime{}, ctx.Err()
+	return ctx.Err()
 }
 
 func (g *openGrants) Pause(_ context.Context, d time.Duration, _ string) error {
@@ -61,26 +60,21 @@ func (g *openGrants) count() int {
 	return len(g.taken)
 }
 
-type inTime struct{}
-
-func (inTime) Sent(context.Context, time.Time) error { return nil }
-func (inTime) Left(context.Context, time.Time) error { return nil }
-
-// numbered is a TokenSource whose every renewal gives the next token.
-type numbered struct {
+// numberedTokens is a TokenSource that counts up with every renewal.
+type numberedTokens struct {
 	mu      sync.Mutex
 	n       int
 	renewed int
 	fail    error
 }
 
-func (t *numbered) Token(context.Context) (secret.String, error) {
+func (t *numberedTokens) Token(context.Context) (secret.String, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return secret.New(fmt.Sprintf("bearer-%d", t.n)), nil
 }
 
-func (t *numbered) Renew(_ context.Context, old secret.String) (secret.String, error) {
+func (t *numberedTokens) Renew(_ context.Context, old secret.String) (secret.String, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fail != nil {
@@ -93,12 +87,12 @@ func (t *numbered) Renew(_ context.Context, old secret.String) (secret.String, e
 	return secret.New(fmt.Sprintf("bearer-%d", t.n)), nil
 }
 
-// fixture is a client of a server that handle answers.
+// fixture is a client with its server.
 type fixture struct {
 	*cmp.Client
 	server *httptest.Server
 	grants *openGrants
-	tokens *numbered
+	tokens *numberedTokens
 	seen   *[]cmp.Observation
 }
 
@@ -110,7 +104,7 @@ func newFixture(t *testing.T, handle http.HandlerFunc, change ...func(*cmp.Optio
 	t.Cleanup(transport.CloseIdleConnections)
 	var mu sync.Mutex
 	var seen []cmp.Observation
-	f := fixture{server: server, grants: &openGrants{}, tokens: &numbered{}, seen: &seen}
+	f := fixture{server: server, grants: &openGrants{}, tokens: &numberedTokens{}, seen: &seen}
 	o := cmp.Options{
 		APIURL: server.URL + "/v3", Tokens: f.tokens, Grants: f.grants, Transport: transport,
 		Observer: func(one cmp.Observation) {
@@ -130,7 +124,7 @@ func newFixture(t *testing.T, handle http.HandlerFunc, change ...func(*cmp.Optio
 	return f
 }
 
-// script answers each request with the next handler and the last one for ever.
+// script answers each request with the next handler, and all further ones with the last.
 func script(handlers ...http.HandlerFunc) http.HandlerFunc {
 	var mu sync.Mutex
 	i := 0

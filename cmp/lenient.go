@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// text decodes a string, and where the API might one day send something else, a
-// number or a boolean as its literal and null as "".
+// text decodes a string. In case the API changes a type one day, it also decodes numbers
+// and booleans as their literals, and null as "".
 type text string
 
 func (t *text) UnmarshalJSON(b []byte) error {
@@ -24,14 +24,14 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	case 'n':
 		*t = ""
 	case '{', '[':
-		return fmt.Errorf("a string is wanted, not %s", kind(b))
+		return fmt.Errorf("want a string, got %s", kind(b))
 	default:
 		*t = text(b)
 	}
 	return nil
 }
 
-// plain reports whether a string literal is its own content.
+// plain reports whether a string literal needs no unescaping.
 func plain(b []byte) bool { return bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b) }
 
 func kind(b []byte) string {
@@ -55,7 +55,7 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 	}
 	v, err := strconv.ParseBool(string(t))
 	if err != nil {
-		return fmt.Errorf("a boolean is wanted, not %.20q", string(t))
+		return fmt.Errorf("want a boolean, got %.20q", string(t))
 	}
 	*f = flag(v)
 	return nil
@@ -79,14 +79,14 @@ func (n *integer) UnmarshalJSON(b []byte) error {
 	}
 	v, err := strconv.ParseFloat(string(t), 64)
 	if err != nil || v != v || v >= 1<<63 || v < -1<<63 {
-		return fmt.Errorf("a number is wanted, not %.20q", string(t))
+		return fmt.Errorf("want a number, got %.20q", string(t))
 	}
 	*n = integer(v)
 	return nil
 }
 
-// moment decodes an RFC 3339 time with or without a fraction; null and "" are
-// the zero time. Times are UTC.
+// moment decodes an RFC 3339 time, with or without a fraction, as UTC. null and "" are
+// the zero time.
 type moment struct{ time.Time }
 
 func (m *moment) UnmarshalJSON(b []byte) error {
@@ -100,8 +100,36 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 	}
 	v, err := time.Parse(time.RFC3339Nano, string(t))
 	if err != nil {
-		return fmt.Errorf("an RFC 3339 time is wanted, not %.40q", string(t))
+		return fmt.Errorf("want an RFC 3339 time, got %.40q", string(t))
 	}
 	m.Time = v.UTC()
 	return nil
+}
+
+// members returns the members of an object, and none for any other value. raw must be
+// valid JSON or empty.
+func members(raw json.RawMessage) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	if isObject(raw) {
+		_ = json.Unmarshal(raw, &m) // cannot fail: raw is a valid object
+	}
+	return m
+}
+
+// textOf returns a string, number or boolean as text, and "" for any other value.
+func textOf(raw json.RawMessage) string {
+	var t text
+	if len(raw) == 0 || t.UnmarshalJSON(raw) != nil {
+		return ""
+	}
+	return string(t)
+}
+
+func present(raw json.RawMessage) bool {
+	return len(raw) > 0 && !bytes.Equal(raw, []byte("null"))
+}
+
+func isObject(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return len(b) > 0 && b[0] == '{'
 }

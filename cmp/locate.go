@@ -12,14 +12,14 @@ import (
 	"damsync/internal/library"
 )
 
-// place is where an asset's detail is read.
+// place is where to read an asset's detail.
 type place struct {
 	url  *url.URL
 	kind string // asset type; empty when unknown
-	self string // links.self to remember
+	self string // links.self to keep
 }
 
-// typePaths lists the path of each type's endpoint.
+// typePaths returns the path of each type's endpoint.
 func typePaths() map[string]string {
 	return map[string]string{
 		library.TypeArticle:           "articles",
@@ -30,7 +30,7 @@ func typePaths() map[string]string {
 	}
 }
 
-// typeOfPath tells an asset's type from the path of its link, "" when unknown.
+// typeOfPath returns the asset type that the path of a link names, "" when unknown.
 func typeOfPath(u *url.URL) string {
 	segment := path.Base(path.Dir(strings.TrimRight(u.Path, "/")))
 	for kind, p := range typePaths() {
@@ -42,8 +42,8 @@ func typeOfPath(u *url.URL) string {
 }
 
 // locate finds the URL of ref's detail. It trusts ref.Self only on the API host and
-// where it names ref's own id: links of legacy hosts are rebuilt. What the link
-// says of the type goes before ref.Type.
+// with ref's own id; links to legacy hosts are rebuilt. The type in the link takes
+// precedence over ref.Type.
 func (c *Client) locate(ctx context.Context, op string, ref Ref) (place, error) {
 	if at, ok := c.bySelf(ref); ok {
 		return at, nil
@@ -52,7 +52,7 @@ func (c *Client) locate(ctx context.Context, op string, ref Ref) (place, error) 
 		u := c.endpoint(p, ref.ID)
 		return place{url: u, kind: ref.Type, self: u.String()}, nil
 	}
-	return c.askWhere(ctx, op, ref)
+	return c.askLocation(ctx, op, ref)
 }
 
 func (c *Client) bySelf(ref Ref) (place, bool) {
@@ -65,14 +65,14 @@ func (c *Client) bySelf(ref Ref) (place, bool) {
 	}
 	kind := typeOfPath(u)
 	if kind == "" && path.Dir(u.Path) == c.api.Path+"/assets" {
-		return place{}, false // links.asset may say /assets/{id}, which has no GET
+		return place{}, false // links.asset may be /assets/{id}, which has no GET
 	}
 	return place{url: u, kind: cmp.Or(kind, ref.Type), self: ref.Self}, true
 }
 
-// askWhere uses GET /asset-urls/{id}, which answers 302 with the asset's URL. An
-// asset that lives in a task is not in the library: ErrNotFound.
-func (c *Client) askWhere(ctx context.Context, op string, ref Ref) (place, error) {
+// askLocation uses GET /asset-urls/{id}, which answers 302 with the asset's URL. An
+// asset of a task is not in the library: ErrNotFound.
+func (c *Client) askLocation(ctx context.Context, op string, ref Ref) (place, error) {
 	r, err := c.redirect(ctx, op, c.endpoint("asset-urls", ref.ID))
 	if err != nil {
 		return place{}, err

@@ -29,7 +29,7 @@ func detail(id, extra string) string {
 	return "{" + base + "}"
 }
 
-func TestAssetsSendsWhatIsAskedAndReadsTheRows(t *testing.T) {
+func TestAssetsSendsTheQueryAndReadsTheRows(t *testing.T) {
 	var query string
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
 		query = r.URL.RawQuery
@@ -94,11 +94,11 @@ func TestOneBadRowDoesNotLoseThePage(t *testing.T) {
 		t.Error(diff)
 	}
 	if !strings.Contains(string(got.Items[0].Raw), `"new_key":{"deep":[1,2]}`) || got.Items[0].Type != "hologram" || got.Items[1].Title != "42" {
-		t.Errorf("tomorrow's row was not kept: %s", got.Items[0].Raw)
+		t.Errorf("unknown fields were not kept: %s", got.Items[0].Raw)
 	}
 }
 
-// Reading an unchanged asset again brings other tokens; that must not show.
+// Another reading of an unchanged asset has other tokens, but the same hash.
 func TestUnchangedAssetHasTheSameHash(t *testing.T) {
 	n := 0
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +122,7 @@ func TestUnchangedAssetHasTheSameHash(t *testing.T) {
 		rows, details = append(rows, sha256.Sum256(p.Items[0].Raw)), append(details, d.Detail.Hash)
 	}
 	if rows[0] != rows[1] || details[0] != details[1] {
-		t.Error("the hash of an unchanged asset moved")
+		t.Error("the hash of an unchanged asset changed")
 	}
 }
 
@@ -150,22 +150,22 @@ func TestAssetReadsTheDetail(t *testing.T) {
 	}
 }
 
-// A size that the API does not say is unknown: no bytes are a size, too.
-func TestSizeThatIsNotSaid(t *testing.T) {
-	for said, want := range map[string]int64{`"file_size":null`: -1, `"file_size":-3`: -1, `"file_size":"0"`: 0, `"file_size":"7"`: 7, ``: -1} {
-		body := detail("a", said)
-		if said == "" {
+// A size that the API does not name is unknown, not zero.
+func TestMissingSizeIsUnknown(t *testing.T) {
+	for field, want := range map[string]int64{`"file_size":null`: -1, `"file_size":-3`: -1, `"file_size":"0"`: 0, `"file_size":"7"`: 7, ``: -1} {
+		body := detail("a", field)
+		if field == "" {
 			body = strings.Replace(body, `"file_size":12345678901,`, "", 1)
 		}
 		f := newFixture(t, answer(200, body))
 		if got, err := f.Asset(t.Context(), cmp.Ref{ID: "a", Type: "image"}); err != nil || got.Detail.Size != want {
-			t.Errorf("%s: %d bytes, %v, want %d", said, got.Detail.Size, err, want)
+			t.Errorf("%s: %d bytes, %v, want %d", field, got.Detail.Size, err, want)
 		}
 	}
 }
 
-// A list row and a detail of one asset must agree, whichever was read: the mirror
-// compares their digests.
+// A list row and a detail of one asset have the same digest, because the mirror compares
+// them.
 func TestDetailAgreesWithTheRow(t *testing.T) {
 	rows := map[string]string{
 		"images":              `"type":"image"`,
@@ -239,12 +239,12 @@ func TestAssetOfUnknownTypeIsAskedFor(t *testing.T) {
 	if _, err := f.Asset(t.Context(), cmp.Ref{ID: "../../x?y", Type: "image"}); !isClass(err, cmp.ErrNotFound) {
 		t.Error(err)
 	}
-	if last := paths[len(paths)-1]; last != "/v3/images/../../x?y" { // escaped on the way: one segment
+	if last := paths[len(paths)-1]; last != "/v3/images/../../x?y" { // sent as one escaped segment
 		t.Errorf("path %s", last)
 	}
 }
 
-func TestAnswerAboutAnotherAssetIsRefused(t *testing.T) {
+func TestAnswerAboutAnotherAssetIsAnError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, answer(200, detail("b", "")))
 	if _, err := f.Asset(t.Context(), cmp.Ref{ID: "a", Type: "image"}); !isClass(err, cmp.ErrBadResponse) {
@@ -384,7 +384,7 @@ func TestFileURLsInBatches(t *testing.T) {
 	}
 }
 
-// A POST must carry its body again when it is repeated.
+// A repeated POST carries its body again.
 func TestRepeatedPostHasItsBody(t *testing.T) {
 	t.Parallel()
 	var bodies []string

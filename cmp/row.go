@@ -7,7 +7,7 @@ import (
 	"damsync/internal/library"
 )
 
-// row is what a list row and a detail body share.
+// row holds the fields that a list row and a detail body have in common.
 type row struct {
 	ID            text    `json:"id"`
 	Type          text    `json:"type"`
@@ -66,7 +66,7 @@ func labels(in []label) []library.Label {
 	return out
 }
 
-// check says what a row must have to be acted on.
+// check returns an error when r lacks a field that every asset must have.
 func (r *row) check() error {
 	switch {
 	case r.ID == "":
@@ -77,8 +77,7 @@ func (r *row) check() error {
 	return nil
 }
 
-// asset builds the library's view of r; raw is the row with its volatile parts
-// removed.
+// asset converts r; raw is the row without its volatile parts.
 func (r *row) asset(raw json.RawMessage) library.Asset {
 	return library.Asset{
 		ID:                  string(r.ID),
@@ -96,46 +95,4 @@ func (r *row) asset(raw json.RawMessage) library.Asset {
 		Self:                string(r.Links.Self),
 		Raw:                 raw,
 	}
-}
-
-// rows decodes the data array of an asset page row by row, so that one malformed
-// row does not lose the others.
-type rows struct {
-	items []Item
-	bad   []RowError
-}
-
-func (r *rows) UnmarshalJSON(b []byte) error {
-	if b[0] != '[' {
-		return errors.New("data is not an array")
-	}
-	for i, one := range elements(b) {
-		item, err := decodeItem(one)
-		if err != nil {
-			r.bad = append(r.bad, RowError{Index: i, ID: item.ID, Reason: err.Error()})
-			continue
-		}
-		r.items = append(r.items, item)
-	}
-	return nil
-}
-
-// decodeItem reads one list row. With an error the item holds the id at most.
-func decodeItem(raw []byte) (Item, error) {
-	var r row
-	err := json.Unmarshal(raw, &r)
-	if err == nil {
-		err = r.check()
-	}
-	if err != nil {
-		return Item{Asset: library.Asset{ID: textOf(members(raw)["id"])}}, err
-	}
-	item := Item{}
-	volatile := []string{"thumbnail_url"}
-	if r.Content.Type == "url" {
-		item.URL = library.NewDownloadURL(string(r.Content.Value))
-		volatile = append(volatile, "content.value")
-	}
-	item.Asset = r.asset(stable(raw, volatile...))
-	return item, nil
 }

@@ -22,12 +22,11 @@ import (
 	"damsync/internal/secret"
 )
 
-// ledger is a grant.Ledger in memory, with the margin a Ledger has to keep.
+// ledger is a grant.Ledger in memory for ten requests a second, spaced as the durable
+// one spaces them.
 type ledger struct {
 	mu     sync.Mutex
-	n      int
-	sent   map[grant.Slot]time.Time
-	last   grant.Slot
+	slot   time.Time // of the next request
 	paused time.Time
 }
 
@@ -35,33 +34,14 @@ func (l *ledger) Take(context.Context, grant.Class) (grant.Decision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if now.Before(l.paused) {
+	switch {
+	case now.Before(l.paused):
 		return grant.Decision{Wait: l.paused.Sub(now)}, nil
+	case now.Before(l.slot):
+		return grant.Decision{Wait: l.slot.Sub(now)}, nil
 	}
-	recent, oldest := 0, now
-	for slot, at := range l.sent {
-		if now.Sub(at) > time.Second+grant.Margin {
-			delete(l.sent, slot)
-			continue
-		}
-		recent++
-		if at.Before(oldest) {
-			oldest = at
-		}
-	}
-	if recent >= l.n {
-		return grant.Decision{Wait: oldest.Add(time.Second + grant.Margin + time.Microsecond).Sub(now)}, nil
-	}
-	l.last++
-	l.sent[l.last] = now
-	return grant.Decision{Slot: l.last}, nil
-}
-
-func (l *ledger) Correct(_ context.Context, slot grant.Slot, late time.Duration) (grant.Slot, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sent[slot] = l.sent[slot].Add(late)
-	return slot, nil
+	l.slot = now.Add(108 * time.Millisecond)
+	return grant.Decision{At: now}, nil
 }
 
 func (l *ledger) Pause(_ context.Context, d time.Duration, _ string) error {
@@ -81,8 +61,8 @@ type simulated struct {
 	sim *cmpsim.Simulator
 }
 
-// simulate runs test in a bubble. With a checker, every request to the API is held
-// against the vendor's document.
+// simulate runs test in a synctest bubble. checker, when there is one, validates every
+// API request against the vendor's document.
 func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test func(t *testing.T, s simulated)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,7 +73,7 @@ func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test fu
 			return dial(ctx, network, addr)
 		}}
 		defer func() {
-			time.Sleep(time.Second) // net/http may still be dialing a connection it no longer needs
+			time.Sleep(time.Second) // net/http may still be dialing a spare connection
 			transport.CloseIdleConnections()
 			if err := sim.Close(); err != nil {
 				t.Error(err)
@@ -105,14 +85,14 @@ func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test fu
 		}
 		login, err := cmp.NewOAuth(cmp.OAuthOptions{
 			Grant: cmp.GrantClientCredentials, ClientID: at.ClientID, ClientSecret: secret.New(at.ClientSecret),
-			TokenURL: at.TokenURL, Store: newShelf(), Transport: transport,
+			TokenURL: at.TokenURL, Store: newMemoryStore(), Transport: transport,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		client, err := cmp.New(cmp.Options{
 			APIURL: at.APIURL, Tokens: login, Transport: rt,
-			Grants: grant.NewDispatcher(&ledger{n: 10, sent: map[grant.Slot]time.Time{}}),
+			Grants: grant.NewDispatcher(&ledger{}), RequestsPerSecond: 10,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +101,7 @@ func simulate(t *testing.T, o cmpsim.Options, checker *simcheck.Checker, test fu
 	})
 }
 
-// readAll pages through the whole library by offset; it must stand still.
+// readAll pages through the whole library by offset. The library must not change.
 func (s simulated) readAll(ctx context.Context) ([]cmp.Item, error) {
 	var all []cmp.Item
 	for {
@@ -139,8 +119,8 @@ func (s simulated) readAll(ctx context.Context) ([]cmp.Item, error) {
 	}
 }
 
-// Every call, held against the vendor's document and against the simulator's own
-// truth.
+// Every call is validated against the vendor's document and compared with the
+// simulator's data.
 func TestReadsTheSimulatedLibrary(t *testing.T) {
 	checker := simcheck.ForTest(t)
 	for _, rootsOnly := range []bool{false, true} {
@@ -177,7 +157,7 @@ func TestReadsTheSimulatedLibrary(t *testing.T) {
 	}
 }
 
-// check compares one asset on all levels with the truth.
+// check compares one asset on all levels with the simulator's data.
 func (s simulated) check(t *testing.T, item cmp.Item) {
 	t.Helper()
 	truth, err := s.sim.Asset(item.ID)
@@ -225,7 +205,7 @@ func (s simulated) check(t *testing.T, item cmp.Item) {
 	}
 }
 
-// shownValues are a field's values as people see them: choices by name.
+// shownValues returns a field's values as people see them: choices by name.
 func shownValues(f library.Fields, name string) []string {
 	for _, v := range f.Values {
 		if v.Name == name && len(v.Names) > 0 {
@@ -252,8 +232,9 @@ func (s simulated) bytes(t *testing.T, u library.DownloadURL) []byte {
 	return buf.Bytes()
 }
 
-// The simulator refuses the eleventh arrival in a sliding second. Many callers, slow
-// dials, tokens that run out: none is refused, and nine tenths of the pace are used.
+// The simulator answers the eleventh arrival in a sliding second with 429. With many
+// callers, slow dials and tokens that expire, no request is, and nine tenths of the pace
+// are used.
 func TestPaceAtTheServer(t *testing.T) {
 	o := cmpsim.Options{Seed: 4, Assets: 3000, RequestsPerSecond: 10, TokenLifetime: 50 * time.Second}
 	simulate(t, o, nil, func(t *testing.T, s simulated) {
@@ -282,7 +263,7 @@ func TestPaceAtTheServer(t *testing.T) {
 	})
 }
 
-// Whatever goes wrong on the way: the library is read whole, or an error is returned.
+// Under any fault, the library is read completely or an error is returned.
 func TestReadsThroughFaults(t *testing.T) {
 	o := cmpsim.Options{Seed: 5, Assets: 1500, RequestsPerSecond: 10}
 	simulate(t, o, nil, func(t *testing.T, s simulated) {
@@ -300,20 +281,20 @@ func TestReadsThroughFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		whole := 0
+		complete := 0
 		for range 10 {
 			items, err := s.readAll(t.Context())
 			switch {
 			case err == nil && len(items) == 1500:
-				whole++
+				complete++
 			case err == nil:
 				t.Errorf("%d of 1500 assets and no error", len(items))
 			case !isClass(err, cmp.ErrTemporary):
 				t.Errorf("class of %v", err)
 			}
 		}
-		if whole < 5 {
-			t.Errorf("the library was read whole %d times of 10", whole)
+		if complete < 5 {
+			t.Errorf("the library was read completely %d times of 10", complete)
 		}
 	})
 }

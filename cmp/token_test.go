@@ -18,16 +18,16 @@ import (
 	"damsync/internal/secret"
 )
 
-// shelf is a TokenStore that several replicas share.
-type shelf struct {
-	lock chan struct{} // a mutex that fake time sees through
+// memoryStore is a TokenStore in memory, shared by several replicas.
+type memoryStore struct {
+	lock chan struct{} // a mutex that a synctest bubble can wait for
 	set  cmp.TokenSet
 	fail error // of the next write
 }
 
-func newShelf() *shelf { return &shelf{lock: make(chan struct{}, 1)} }
+func newMemoryStore() *memoryStore { return &memoryStore{lock: make(chan struct{}, 1)} }
 
-func (s *shelf) Update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
+func (s *memoryStore) Update(ctx context.Context, fn func(context.Context, cmp.TokenSet) (cmp.TokenSet, error)) (cmp.TokenSet, error) {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	set, err := fn(ctx, s.set)
@@ -42,18 +42,18 @@ func (s *shelf) Update(ctx context.Context, fn func(context.Context, cmp.TokenSe
 	return set, nil
 }
 
-// accounts is a token endpoint inside the process; refresh tokens work once.
-type accounts struct {
+// loginServer is a token endpoint as a RoundTripper. Refresh tokens work once.
+type loginServer struct {
 	mu      sync.Mutex
 	issued  int
-	refresh string // the one that is valid
+	refresh string // the valid refresh token
 	life    int    // seconds
 	fault   http.HandlerFunc
 	forms   []url.Values
 	took    time.Duration
 }
 
-func (a *accounts) RoundTrip(req *http.Request) (*http.Response, error) {
+func (a *loginServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a.took > 0 {
 		time.Sleep(a.took)
 	}
@@ -86,7 +86,7 @@ func (a *accounts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return rec.Result(), nil
 }
 
-func (a *accounts) count() int {
+func (a *loginServer) count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.forms)
@@ -115,7 +115,7 @@ func reveal(t *testing.T, o *cmp.OAuth) string {
 
 func TestTokenIsFetchedOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, store := &accounts{life: 3599, took: time.Second}, newShelf()
+		a, store := &loginServer{life: 3599, took: time.Second}, newMemoryStore()
 		replicas := []*cmp.OAuth{login(t, cmp.GrantClientCredentials, store, a), login(t, cmp.GrantClientCredentials, store, a)}
 		var wg sync.WaitGroup
 		for i := range 20 {
@@ -133,7 +133,7 @@ func TestTokenIsFetchedOnceForAll(t *testing.T) {
 		if got := a.forms[0].Encode(); got != want.Encode() {
 			t.Errorf("form %s", got)
 		}
-		// All are told 401 together.
+		// All get a 401 at the same time.
 		for i := range 20 {
 			wg.Go(func() {
 				got, err := replicas[i%2].Renew(t.Context(), secret.New("access-1"))
@@ -155,11 +155,11 @@ func TestTokenIsRenewedEarly(t *testing.T) {
 		margin time.Duration
 	}{{3600, time.Minute}, {100, 20 * time.Second}, {0, time.Minute}} {
 		synctest.Test(t, func(t *testing.T) {
-			a := &accounts{life: c.life}
-			o := login(t, cmp.GrantClientCredentials, newShelf(), a)
+			a := &loginServer{life: c.life}
+			o := login(t, cmp.GrantClientCredentials, newMemoryStore(), a)
 			reveal(t, o)
 			life := time.Duration(c.life) * time.Second
-			if c.life == 0 { // no expires_in: ten minutes are assumed
+			if c.life == 0 { // without expires_in, ten minutes are assumed
 				life = 10 * time.Minute
 			}
 			time.Sleep(life - c.margin - time.Millisecond)
@@ -176,8 +176,8 @@ func TestTokenIsRenewedEarly(t *testing.T) {
 
 func TestPresentTokenServesWhileRenewalFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &accounts{life: 3600}
-		o := login(t, cmp.GrantClientCredentials, newShelf(), a)
+		a := &loginServer{life: 3600}
+		o := login(t, cmp.GrantClientCredentials, newMemoryStore(), a)
 		reveal(t, o)
 		a.fault = answer(500, "<html>")
 		time.Sleep(59*time.Minute + time.Second)
@@ -187,7 +187,7 @@ func TestPresentTokenServesWhileRenewalFails(t *testing.T) {
 			}
 		}
 		if n := a.count(); n > 4 {
-			t.Errorf("%d logins: a failing endpoint is asked without pause", n)
+			t.Errorf("%d logins: a failing endpoint is logins without pause", n)
 		}
 		time.Sleep(time.Minute)
 		if _, err := o.Token(t.Context()); !isClass(err, cmp.ErrTemporary) || isClass(err, cmp.ErrAuth) {
@@ -201,11 +201,11 @@ func TestPresentTokenServesWhileRenewalFails(t *testing.T) {
 	})
 }
 
-// The refresh token is single-use: what came back is stored before it is used, and a
-// set that could not be stored is not lost.
+// Refresh tokens are single-use, so a new set is stored before it is used, and one that
+// could not be stored is kept.
 func TestRotationSurvivesAFailingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, store := &accounts{life: 3600}, newShelf()
+		a, store := &loginServer{life: 3600}, newMemoryStore()
 		o := login(t, cmp.GrantAuthorizationCode, store, a)
 		if _, err := o.Token(t.Context()); !isClass(err, cmp.ErrAuth) || !strings.Contains(err.Error(), "damsync login") {
 			t.Fatalf("before login: %v", err)
@@ -237,11 +237,11 @@ func TestRotationSurvivesAFailingStore(t *testing.T) {
 
 func TestLoginFailures(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		fault http.HandlerFunc
-		class error
-		says  string
-		asked int
+		name   string
+		fault  http.HandlerFunc
+		class  error
+		text   string
+		logins int
 	}{
 		{"invalid client", answer(401, `{"error":"invalid_client"}`), cmp.ErrAuth, "invalid_client", 1},
 		{"message", answer(400, `{"message":"App disabled"}`), cmp.ErrAuth, "App disabled", 1},
@@ -258,17 +258,17 @@ func TestLoginFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := &accounts{fault: c.fault}
-				_, err := login(t, cmp.GrantClientCredentials, newShelf(), a).Token(t.Context())
+				a := &loginServer{fault: c.fault}
+				_, err := login(t, cmp.GrantClientCredentials, newMemoryStore(), a).Token(t.Context())
 				var auth *cmp.AuthError
 				if !isClass(err, c.class) || !errors.As(err, &auth) || auth.Login != cmp.GrantClientCredentials {
 					t.Fatalf("got %v", err)
 				}
-				if text := err.Error(); !strings.Contains(text, c.says) || strings.Contains(text, "hush") {
-					t.Errorf("error is %q, wants %q", text, c.says)
+				if got := err.Error(); !strings.Contains(got, c.text) || strings.Contains(got, "hush") {
+					t.Errorf("error is %q, want %q in it", got, c.text)
 				}
-				if a.count() != c.asked {
-					t.Errorf("asked %d times, want %d", a.count(), c.asked)
+				if a.count() != c.logins {
+					t.Errorf("%d logins, want %d", a.count(), c.logins)
 				}
 			})
 		})
@@ -276,7 +276,7 @@ func TestLoginFailures(t *testing.T) {
 }
 
 func TestAuthCodeURL(t *testing.T) {
-	o := login(t, cmp.GrantAuthorizationCode, newShelf(), &accounts{})
+	o := login(t, cmp.GrantAuthorizationCode, newMemoryStore(), &loginServer{})
 	u, err := url.Parse(o.AuthCodeURL("st&te", "http://127.0.0.1:9/cb"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package cmp
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,20 +9,20 @@ import (
 // MaxEventBytes bounds a webhook body.
 const MaxEventBytes = 256 << 10
 
-// Event is what a webhook payload says. It is a hint that something happened to
-// an asset: the truth is then read from the API.
+// Event is the content of a webhook payload. It only hints that something happened to an
+// asset; the truth is then read from the API.
 type Event struct {
-	Name       string // event_name as sent; unknown names are ordinary
-	AssetID    string // data.asset.id; empty when the event carries none
+	Name       string // event_name as sent; expect unknown names
+	AssetID    string // data.asset.id; empty when the event has none
 	AssetType  string
-	Self       string // data.asset.links.self as given; may point anywhere
-	SourceTask string // id of the task the asset came from; only asset_added tells
+	Self       string // data.asset.links.self as sent; may point anywhere
+	SourceTask string // id of the task that the asset came from; only in asset_added
 	Library    bool   // the event is about the library asset AssetID
 }
 
-// ParseEvent reads a webhook payload. Unknown events and keys are accepted, and
-// so are missing ones and ones of another shape, up to JSON that is no object. The
-// error says that body is not JSON or is over MaxEventBytes.
+// ParseEvent parses a webhook payload. It accepts unknown events and keys, missing keys
+// and values of unexpected types, even JSON that is not an object. It returns an error
+// when body is not JSON or over MaxEventBytes.
 func ParseEvent(body []byte) (Event, error) {
 	if len(body) > MaxEventBytes {
 		return Event{}, fmt.Errorf("parse event: body of %d bytes is over the limit of %d", len(body), MaxEventBytes)
@@ -48,39 +47,12 @@ func ParseEvent(body []byte) (Event, error) {
 	return ev, nil
 }
 
-// publishing tells the events about published copies from those about the
-// library. Every other known event that names an asset names its task too.
+// publishing reports whether an event is about a published copy and not about the
+// library. The other known events that are not about the library name a task.
 func publishing(name string) bool {
 	switch name {
 	case "asset_published", "asset_synced", "asset_unpublished":
 		return true
 	}
 	return false
-}
-
-// members returns the members of an object, none of anything else.
-func members(raw json.RawMessage) map[string]json.RawMessage {
-	var m map[string]json.RawMessage
-	if isObject(raw) {
-		_ = json.Unmarshal(raw, &m) // valid JSON, checked by the caller
-	}
-	return m
-}
-
-// textOf returns a string or number as text, "" for anything else.
-func textOf(raw json.RawMessage) string {
-	var t text
-	if len(raw) == 0 || t.UnmarshalJSON(raw) != nil {
-		return ""
-	}
-	return string(t)
-}
-
-func present(raw json.RawMessage) bool {
-	return len(raw) > 0 && !bytes.Equal(raw, []byte("null"))
-}
-
-func isObject(b []byte) bool {
-	b = bytes.TrimLeft(b, " \t\r\n")
-	return len(b) > 0 && b[0] == '{'
 }

@@ -43,7 +43,7 @@ func TestParseEvent(t *testing.T) {
 	}
 }
 
-func TestParseEventRefuses(t *testing.T) {
+func TestParseEventRejects(t *testing.T) {
 	for _, body := range []string{
 		"", "{", `{"event_name":"a",}`, "<html>", "{}{}",
 		`{"a":"` + strings.Repeat("x", cmp.MaxEventBytes) + `"}`, `{"a":` + strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000) + `}`,

@@ -1,10 +1,10 @@
 -- What replicas share: the pace, the month's ledger, tokens and leases.
 
 -- +goose Up
--- The times of the latest requests, by the database's clock.
+-- The pace of all replicas, by the database's clock. slot is the latest one granted, see take_grant.
 CREATE TABLE damsync.pace (
     singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    sent         timestamptz[] NOT NULL DEFAULT '{}',
+    slot         timestamptz,
     paused_until timestamptz,
     pause_reason text NOT NULL DEFAULT '',
     -- Requests that the API refused although the pace was kept: their number, when one last lowered the pace, and
@@ -97,21 +97,24 @@ END
 $$;
 -- +goose StatementEnd
 
--- take_grant grants one request now, or returns how long to wait, or until when the quota defers the class. The time
--- of a slot identifies it.
+-- take_grant grants one request of p_class and counts it, or returns how long to wait, or until when the quota
+-- defers the class.
+--
+-- The pace is a generic cell rate algorithm without bursts: slots lie at least p_spacing apart, and a request may be
+-- granted up to p_tolerance before its slot. Without the tolerance, the pace would lose the time between the end of a
+-- wait and the next call.
 -- +goose StatementBegin
 CREATE FUNCTION damsync.take_grant(
-    p_class text, p_slots integer, p_window interval,
+    p_class text, p_spacing interval, p_tolerance interval,
     p_limit bigint, p_floor bigint, p_days integer, p_with text[], p_least bigint, p_rolling boolean,
-    OUT slot timestamptz, OUT wait interval, OUT deferred_until timestamptz, OUT reason text)
+    OUT granted_at timestamptz, OUT wait interval, OUT deferred_until timestamptz, OUT reason text)
 LANGUAGE plpgsql AS $$
 DECLARE
     v_pace   damsync.pace;
     v_now    timestamptz;
     v_far    date;
     v_budget record;
-    v_slots  double precision;
-    v_sent   timestamptz[];
+    v_slot   timestamptz;
 BEGIN
     SELECT * INTO v_pace FROM damsync.pace FOR UPDATE;
     v_now := clock_timestamp();
@@ -135,24 +138,17 @@ BEGIN
         reason := v_pace.pause_reason;
         RETURN;
     END IF;
-    -- A lowered pace has fewer slots, or a longer window when less than one slot is left.
-    v_slots := p_slots * damsync.pace_share(v_pace.share, v_pace.throttled_at, v_now);
-    IF v_slots < 1 THEN
-        p_window := p_window / v_slots;
+    IF v_pace.slot <= v_now + interval '10 seconds' THEN
+        v_slot := v_pace.slot + p_spacing / damsync.pace_share(v_pace.share, v_pace.throttled_at, v_now);
     END IF;
-    p_slots := greatest(floor(v_slots), 1);
-    SELECT coalesce(array_agg(t ORDER BY t), '{}') INTO v_sent
-        FROM unnest(v_pace.sent) AS t WHERE t > v_now - p_window AND t < v_now + interval '10 seconds';
-    IF cardinality(v_sent) >= p_slots THEN
-        wait := v_sent[cardinality(v_sent) - p_slots + 1] + p_window - v_now;
+    v_slot := greatest(v_slot, v_now);
+    IF v_slot > v_now + p_tolerance THEN
+        wait := v_slot - p_tolerance - v_now;
         reason := 'pace';
         RETURN;
     END IF;
-    slot := v_now;
-    WHILE slot = ANY (v_sent) LOOP
-        slot := slot + interval '1 microsecond';
-    END LOOP;
-    UPDATE damsync.pace SET sent = v_sent || slot;
+    granted_at := v_now;
+    UPDATE damsync.pace SET slot = v_slot;
     INSERT INTO damsync.quota_day AS q (day, class, used) VALUES (v_budget.today, p_class, 1)
         ON CONFLICT (day, class) DO UPDATE SET used = q.used + 1;
 END

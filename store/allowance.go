@@ -9,15 +9,16 @@ import (
 	"damsync/internal/grant"
 )
 
-// Allowance tells what class may still spend and how much of it the rest of the month does not
-// need. It takes nothing and promises nothing: others spend meanwhile, and only Take counts.
-// Its clock is the database's, its days are UTC. An error says that the database did not answer.
+// Allowance returns what class may still spend, and how much of it the rest of the month does
+// not need. It reserves nothing: other processes keep spending, and only Take counts. The
+// clock is the database's; days are UTC.
 func (l *Ledger) Allowance(ctx context.Context, class grant.Class) (grant.Allowance, error) {
 	return allowance(ctx, l.store.pool, l.cfg, class)
 }
 
-// allowanceSQL reads damsync.budget, and what the classes of $7 need for the rest of the month
-// when they go on as on the whole days of the last week that anything was spent on.
+// allowanceSQL reads damsync.budget, and what the classes in $7 need for the rest of the month
+// when they continue as in the last seven days. The average starts at the first of these days
+// with any spending and leaves out today.
 const allowanceSQL = `
 	WITH clock AS (SELECT clock_timestamp() AS now),
 	past AS (
@@ -56,13 +57,14 @@ func allowance(ctx context.Context, q rowQuerier, cfg LedgerConfig, class grant.
 	return a, nil
 }
 
-// surplus spreads what is left after need evenly over the days left; today has had spent.
+// surplus returns what today may spend of the requests that are left after need, spread evenly
+// over the days left. spent is what the class's daily limit has already seen today.
 func surplus(a grant.Allowance, need, spent, days int64) int64 {
 	even := (max(a.Month+spent-need, 0) + days - 1) / max(days, 1)
 	return min(max(even-spent, 0), a.Today)
 }
 
-// moreUrgent lists the classes that go before class.
+// moreUrgent returns the classes that are more urgent than class.
 func moreUrgent(class grant.Class) []string {
 	names := classNames(grant.Classes())
 	return names[:max(slices.Index(names, string(class)), 0)]

@@ -27,8 +27,8 @@ func allowanceOf(t *testing.T, l *Ledger, class grant.Class) grant.Allowance {
 	return a
 }
 
-// The allowance is what Take does: the last request of it is granted, the one after it is
-// deferred until the time named.
+// Allowance agrees with Take: the last request of it is granted, and the next is
+// deferred until the time it names.
 func TestAllowanceIsWhatTakeGrants(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -81,8 +81,8 @@ func TestAllowanceIsWhatTakeGrants(t *testing.T) {
 	}
 }
 
-// What bulk work spends, day for day as much as it may from any day of the month on, leaves
-// webhooks, polls and commands the reserve to the end.
+// Bulk work that spends all it may, from any day of the month on, leaves the reserve of
+// webhooks, polls and commands untouched to the end.
 func TestBulkLeavesTheReserve(t *testing.T) {
 	const month = 200_000
 	budget := grant.DefaultBudget(month)
@@ -114,7 +114,7 @@ func TestBulkLeavesTheReserve(t *testing.T) {
 	})
 }
 
-// A surplus is what the month has left when the more urgent go on as they did.
+// A surplus is what the month has left when the more urgent classes continue as before.
 func TestSurplusLeavesWhatTheRestOfTheMonthNeeds(t *testing.T) {
 	pool, _ := fakeClock(t, utcTime(t, "2026-03-11T12:00:00Z")) // 21 days left
 	l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 10, PerMonth: 200_000, Budget: grant.DefaultBudget(200_000)})
@@ -136,7 +136,7 @@ func TestSurplusLeavesWhatTheRestOfTheMonthNeeds(t *testing.T) {
 	}
 }
 
-// What is reserved for other integrations is nobody's.
+// No class spends what is reserved for other integrations.
 func TestReservedRequestsAreNotSpent(t *testing.T) {
 	pool, _ := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))
 	spend(t, pool, "2026-03-02", grant.Sweep, 59)
@@ -149,12 +149,12 @@ func TestReservedRequestsAreNotSpent(t *testing.T) {
 	}
 }
 
-// A clock that is set back, by an hour over midnight or by weeks, gives nothing of the month back.
+// A clock that is set back, by an hour over midnight or by weeks, returns no requests to the month.
 func TestLedgerDayNeverGoesBack(t *testing.T) {
 	for _, back := range []string{"2026-03-31T23:30:00Z", "2026-03-20T12:00:00Z"} {
 		t.Run(back, func(t *testing.T) {
 			pool, clock := fakeClock(t, utcTime(t, "2026-04-01T00:30:00Z"))
-			l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 100, PerMonth: 10})
+			l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 1000, PerMonth: 10})
 			for range 6 {
 				take(t, l, grant.Webhook)
 			}
@@ -170,7 +170,7 @@ func TestLedgerDayNeverGoesBack(t *testing.T) {
 	}
 	t.Run("from far ahead", func(t *testing.T) {
 		pool, clock := fakeClock(t, utcTime(t, "2030-04-01T00:30:00Z"))
-		l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 100, PerMonth: 10})
+		l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 1000, PerMonth: 10})
 		for range 6 {
 			take(t, l, grant.Webhook)
 		}
@@ -186,7 +186,7 @@ func TestLedgerDayNeverGoesBack(t *testing.T) {
 	})
 }
 
-// A refusal lowers the pace of all processes; within an hour it is restored.
+// A throttled request lowers the pace of all processes; within an hour it recovers.
 func TestThrottledLowersThePace(t *testing.T) {
 	for _, perSecond := range []int{10, 1} {
 		pool, clock := fakeClock(t, utcTime(t, "2026-03-10T12:00:00Z"))

@@ -7,16 +7,13 @@ import (
 	"maps"
 	"time"
 
-	"damsync/internal/grant"
-
 	"github.com/jackc/pgx/v5"
+
+	"damsync/internal/grant"
 )
 
-// maxSlots bounds the array of request times that every take reads and writes.
-const maxSlots = 50
-
-// LedgerConfig says what the organization may spend. Every process of one
-// organization must use the same.
+// LedgerConfig is what the organization may spend. Every process of one organization
+// must use the same.
 type LedgerConfig struct {
 	PerSecond int   // requests in any sliding second
 	PerMonth  int64 // requests in a month
@@ -26,10 +23,24 @@ type LedgerConfig struct {
 	Budget grant.Budget
 }
 
-// limit is what the ledger may count in a month.
+// The pace leaves a margin. For 10 requests a second, slots are 108 ms apart, so the first
+// and the eleventh are granted at least 1060 ms apart: 1080 ms less the tolerance. At
+// most 10 then reach the API in any second, as long as each does within 60 ms of its
+// grant. 9.26 requests a second go out.
+const (
+	paceMargin    = 80 * time.Millisecond
+	paceTolerance = 20 * time.Millisecond // how early a request may be granted before its slot
+)
+
+// spacing returns the time between the slots of two requests.
+func (c LedgerConfig) spacing() time.Duration {
+	return (time.Second + paceMargin) / time.Duration(max(c.PerSecond, 1))
+}
+
+// limit returns how many requests the ledger may count in a month.
 func (c LedgerConfig) limit() int64 { return max(c.PerMonth-c.Reserved, 0) }
 
-// budgetArgs are the arguments of damsync.budget after the time, for class.
+// budgetArgs returns the arguments of damsync.budget after the time, for class.
 func (c LedgerConfig) budgetArgs(class grant.Class) []any {
 	share := c.Budget[class]
 	return []any{c.limit(), share.Floor, share.Days, classNames(share.With), int64(grant.LeastDay), c.Rolling}
@@ -45,84 +56,48 @@ func classNames(classes []grant.Class) []string {
 
 var _ grant.Ledger = (*Ledger)(nil)
 
-// Ledger is the durable grant.Ledger of one organization, shared by all
-// processes on one database. It reads no clock but the database's, and a taken
-// grant is committed before Take returns: it stays counted whatever happens to
-// the taker. A Slot is the microsecond of Unix time that the grant stands for.
+// Ledger is the durable grant.Ledger of one organization, shared by all processes on
+// one database. It reads no clock but the database's. A grant is committed before Take
+// returns and stays counted whatever happens to the process that took it.
 type Ledger struct {
-	store  *Store
-	cfg    LedgerConfig
-	slots  int
-	window time.Duration
+	store *Store
+	cfg   LedgerConfig
 }
 
 // Ledger returns the ledger of the store's database under cfg.
 func (s *Store) Ledger(cfg LedgerConfig) *Ledger {
 	cfg.Budget = maps.Clone(cfg.Budget)
-	slots, window := paceOf(cfg.PerSecond)
-	return &Ledger{store: s, cfg: cfg, slots: slots, window: window}
+	return &Ledger{store: s, cfg: cfg}
 }
 
-// paceOf returns how many slots any sliding window may hold. The second and the
-// grant.Margin after it are divided into as few windows as keep the slots of one
-// under maxSlots, so that all of them together hold at most perSecond: no second
-// sees more arrivals, even when some are late by up to that. Up to 50 a
-// second that costs 7.4 % of the pace (9.26 of 10); above, rounding costs up to
-// 4 % more.
-func paceOf(perSecond int) (slots int, window time.Duration) {
-	perSecond = max(perSecond, 1)
-	windows := (perSecond + maxSlots - 1) / maxSlots
-	return perSecond / windows, (time.Second + grant.Margin + time.Duration(windows) - 1) / time.Duration(windows)
-}
-
-// Take asks for permission to send one request of class now. An error means that
-// nothing is known: do not send; a grant that was taken nonetheless stays counted.
+// Take asks for permission to send one request of class now. After an error nothing
+// is known: do not send. If the grant was committed nevertheless, it stays counted.
 func (l *Ledger) Take(ctx context.Context, class grant.Class) (grant.Decision, error) {
-	const take = `SELECT slot, wait, deferred_until, coalesce(reason, '') FROM damsync.take_grant($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	const take = `SELECT granted_at, wait, deferred_until, coalesce(reason, '') FROM damsync.take_grant($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	var (
-		slot, until *time.Time
-		wait        *time.Duration
-		reason      string
+		at, until *time.Time
+		wait      *time.Duration
+		reason    string
 	)
 	err := l.store.pool.QueryRow(ctx, take,
-		append([]any{string(class), l.slots, l.window}, l.cfg.budgetArgs(class)...)...,
-	).Scan(&slot, &wait, &until, &reason)
+		append([]any{string(class), l.cfg.spacing(), paceTolerance}, l.cfg.budgetArgs(class)...)...,
+	).Scan(&at, &wait, &until, &reason)
 	switch {
 	case err != nil:
 		return grant.Decision{}, fmt.Errorf("take grant for %s: %w", class, err)
-	case slot != nil:
-		return grant.Decision{Slot: grant.Slot(slot.UnixMicro())}, nil
+	case at != nil:
+		return grant.Decision{At: at.UTC()}, nil
 	case until != nil:
 		return grant.Decision{Deferred: &grant.Deferred{Class: class, Until: until.UTC(), Reason: reason}}, nil
 	case wait != nil:
 		return grant.Decision{Wait: max(*wait, time.Microsecond)}, nil // zero would mean granted
 	}
-	return grant.Decision{}, fmt.Errorf("take grant for %s: the database decided nothing", class)
+	return grant.Decision{}, fmt.Errorf("take grant for %s: take_grant returned no decision", class)
 }
 
-// Correct tells that the request of slot is sent late after it, so that later
-// grants count it there, and returns the slot that it is then. A slot that has already left its window is counted
-// again. (Above 50 requests a second a window is shorter than a second, so there
-// a request later than its window may exceed the pace.)
-func (l *Ledger) Correct(ctx context.Context, slot grant.Slot, late time.Duration) (grant.Slot, error) {
-	// A corrected slot may equal another one: only one of them is moved.
-	const correct = `
-		UPDATE damsync.pace SET sent = coalesce(
-			sent[:array_position(sent, $1::timestamptz) - 1] || sent[array_position(sent, $1::timestamptz) + 1:],
-			sent) || ($1::timestamptz + $2::interval)`
-	late = late.Truncate(time.Microsecond)
-	if late <= 0 {
-		return slot, nil
-	}
-	if _, err := l.store.pool.Exec(ctx, correct, time.UnixMicro(int64(slot)), late); err != nil {
-		return slot, fmt.Errorf("correct grant: %w", err)
-	}
-	return slot + grant.Slot(late.Microseconds()), nil
-}
-
-// Pause lets no process take a grant for d, at most an hour. It never shortens
-// another pause; one further ahead than an hour is left over from a clock that
-// was set back and is replaced.
+// Pause stops the grants of all processes for d, at most an hour. It never shortens
+// another pause, but replaces one that ends more than an hour ahead: that one was
+// written before the clock was set back.
 func (l *Ledger) Pause(ctx context.Context, d time.Duration, reason string) error {
 	const pause = `
 		UPDATE damsync.pace SET paused_until = n.until, pause_reason = $2
@@ -134,30 +109,29 @@ func (l *Ledger) Pause(ctx context.Context, d time.Duration, reason string) erro
 	return nil
 }
 
-// PacePause is how long nobody takes a grant from now on, and why; the zero value when
-// there is no pause.
+// PacePause is the time left of a pause of all grants and the reason for it. It is zero
+// when there is no pause.
 type PacePause struct {
 	Left   time.Duration
 	Reason string
 }
 
-// PacePause reads the pause that is in force for all processes.
+// PacePause returns the pause in force for all processes.
 func (s *Store) PacePause(ctx context.Context) (PacePause, error) {
 	var p PacePause
 	err := s.pool.QueryRow(ctx, `
 		SELECT paused_until - now, coalesce(pause_reason, '') FROM (SELECT *, clock_timestamp() AS now FROM damsync.pace) p
 		WHERE paused_until > now AND paused_until <= now + interval '1 hour'`).Scan(&p.Left, &p.Reason)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return PacePause{}, fmt.Errorf("read the pause of grants: %w", err)
+		return PacePause{}, fmt.Errorf("read pause of grants: %w", err)
 	}
 	return p, nil
 }
 
-// Throttled pauses as Pause does, and lowers the pace of all processes: the API refused a
-// request although the pace was kept. One refusal, which may be a request of ours that the network
-// delayed, takes a tenth; another within a minute of it takes half. The pace is restored evenly, all
-// of it within an hour. Refusals that arrive while a pause is in force were in flight
-// together and lower it once.
+// Throttled pauses as Pause does, and lowers the pace of all processes. One throttled
+// request, which the network may have delayed, takes a tenth of the pace; another within
+// a minute takes half. The pace recovers linearly within an hour. Requests throttled
+// while a pause is in force were in flight together and lower the pace once.
 func (l *Ledger) Throttled(ctx context.Context, d time.Duration, reason string) (grant.Throttle, error) {
 	const lower = `
 		WITH was AS (
@@ -178,5 +152,5 @@ func (l *Ledger) Throttled(ctx context.Context, d time.Duration, reason string) 
 	return t, l.Pause(ctx, d, reason)
 }
 
-// minShare bounds how far refusals lower the pace.
+// minShare bounds how far throttled requests lower the pace.
 const minShare = 1.0 / 16

@@ -104,6 +104,7 @@ func (r *replica) client(s *store.Store) *cmp.Client {
 	}
 	client, err := cmp.New(cmp.Options{
 		APIURL: r.w.at.APIURL, Tokens: login, Transport: r.transport, Grants: grant.NewDispatcher(s.Ledger(r.w.ledger)),
+		RequestsPerSecond: r.w.ledger.PerSecond,
 	})
 	if err != nil {
 		r.w.Fatalf("%v", err)

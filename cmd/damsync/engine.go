@@ -27,7 +27,8 @@ func (a *app) library(observer func(cmp.Observation)) (*cmp.Client, *cmp.OAuth, 
 	}
 	client, err := cmp.New(cmp.Options{
 		APIURL: a.cfg.CMP.APIURL, Tokens: login, Grants: grant.NewDispatcher(a.store.Ledger(a.quota())), Log: a.log,
-		UserAgent: "damsync/" + buildinfo.Version(), Observer: observer,
+		RequestsPerSecond: a.cfg.CMP.RequestsPerSecond,
+		UserAgent:         "damsync/" + buildinfo.Version(), Observer: observer,
 	})
 	return client, login, err
 }

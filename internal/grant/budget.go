@@ -2,36 +2,37 @@ package grant
 
 import "time"
 
-// Share is what one class may spend of the month. The zero Share may spend all.
+// Share is what one class may spend of the month. The zero Share is unlimited.
 type Share struct {
 	// Floor is the number of requests that the class must leave to more urgent ones.
 	Floor int64
-	// Days limits a day: what the month has left above the floor is divided by the
-	// days left in it, today included, but by no more than Days. With 0 no day is limited.
+	// Days limits spending on one day: what the month has left above the floor is divided
+	// by the days left, today included, but by no more than Days. 0 means no daily limit.
 	Days int
-	// With are the classes that share the day with this one, itself included.
+	// With lists the classes that share the daily limit, this one included.
 	With []Class
 }
 
-// Budget divides a month among the classes. A class without an entry may spend all.
+// Budget divides a month among the classes. A class without an entry is unlimited.
 type Budget map[Class]Share
 
-// LeastDay is what a day gives a class that Days limits, in requests, as long as the
-// month has as many: spreading a small month even thinner would help nobody.
+// LeastDay is the number of requests that the daily limit of a class never falls
+// below while the month has as many left. Spreading a small month even thinner would
+// help no class.
 const LeastDay = 100
 
-// How many days' worth of the month may go on one.
+// How many days' worth of the month may be spent on one day.
 const (
 	bulkDays   = 10
 	detailDays = 3
 )
 
-// DefaultBudget divides a month of so many requests: a tenth is left to webhooks, polls and
-// what people ask for by hand, more where work is less urgent. Details of changed assets may
-// take a third of what is left on a day, and audits, sweeps and backfill together a tenth; a
-// strictly even share would make a first mirroring wait for days at the start of a month that
-// nobody else needs, and a tenth of the rest never uses it up. In the last days the share is
-// even.
+// DefaultBudget divides a month of the given number of requests. A tenth is left to
+// webhooks, polls and manual requests, and more where work is less urgent. On one day,
+// details of changed assets may take a third of what is left, and audits, sweeps and
+// backfill together a tenth. A strictly even share would make a first mirroring wait
+// for days at the start of a month that has requests to spare, while a tenth of the
+// rest each day never uses the month up. In the last days the share is even.
 func DefaultBudget(month int64) Budget {
 	bulk := []Class{Audit, Sweep, Backfill}
 	percent := func(n int64) int64 { return month/100*n + month%100*n/100 }
@@ -50,23 +51,16 @@ type Allowance struct {
 	Class Class
 	Floor int64 // of the month, left to more urgent classes
 	Month int64 // left of the month above the floor
-	// Today is what is left until Until: no more than Month, and of a class that is held to a
-	// day's share no more than that share. Ledger.Take grants as many.
+	// Today is what the class may spend until Until, at most Month and, for a class with a
+	// daily limit, at most that limit. Ledger.Take grants exactly as many.
 	Today int64
 	// Surplus is the part of Today that the rest of the month does not need: what is left
-	// when the more urgent classes go on as in the last seven days, spread evenly over the
-	// days left. Work that is only good to have stays within it.
+	// when the more urgent classes continue as in the last seven days, spread evenly over
+	// the days left. Optional work stays within it.
 	Surplus int64
-	// Until is when more is there: the next UTC day for a class held to a day's share, else
-	// the end of the month.
+	// Until is when more becomes available: the next UTC day for a class with a daily
+	// limit, otherwise the end of the month.
 	Until time.Time
-	// Deferred is why Today is zero; nil when it is not.
+	// Deferred says why Today is zero; nil when it is not.
 	Deferred *Deferred
-}
-
-// Throttle is what the ledger makes of a request that the API refused although the pace was
-// kept: somebody else spends the organization's requests, or the configured pace is too high.
-type Throttle struct {
-	Share   float64 // of the configured pace that is used from now on; recovers within an hour
-	Lowered bool    // by this refusal; one that was in flight together with another lowers nothing
 }

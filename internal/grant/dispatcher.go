@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Dispatcher shares the ledger among the goroutines of one process: the most
-// urgent class first, within a class in the order of arrival. It has no goroutine
-// of its own: the waiter whose turn it is asks the ledger and passes the turn on.
+// Dispatcher shares the ledger among the goroutines of one process. It serves the
+// most urgent class first, and waiters of one class in the order of their arrival. It
+// runs no goroutine of its own: only the waiter whose turn it is asks the ledger, and
+// then passes the turn on.
 type Dispatcher struct {
 	ledger Ledger
 
 	mu     sync.Mutex
 	queues [][]*waiter // by rank, most urgent first
-	asking *waiter     // whose turn it is; nil when nobody waits
-	lead   time.Duration
+	asking *waiter     // whose turn it is; nil when no goroutine waits
 }
 
 type waiter struct {
-	rank   int
-	turn   chan struct{} // buffered: this waiter is to ask the ledger
-	yield  chan struct{} // buffered: somebody more urgent has come
-	refuse chan error    // buffered: the class was refused
+	rank     int
+	turn     chan struct{}  // buffered: this waiter may ask the ledger
+	yield    chan struct{}  // buffered: a more urgent waiter has arrived
+	deferred chan *Deferred // buffered: the ledger deferred the class
 }
 
 // NewDispatcher returns a Dispatcher over ledger.
@@ -32,41 +32,40 @@ func NewDispatcher(ledger Ledger) *Dispatcher {
 	return &Dispatcher{ledger: ledger, queues: make([][]*waiter, len(Classes())+1)}
 }
 
-// Take blocks until one request of class may be sent now. It returns *Deferred
-// when the quota refuses the class, and the ledger's error when it cannot say.
-func (d *Dispatcher) Take(ctx context.Context, class Class) (Grant, error) {
+// Take blocks until one request of class may be sent now. It returns *Deferred when
+// the quota defers the class, and the ledger's error when the ledger fails.
+func (d *Dispatcher) Take(ctx context.Context, class Class) error {
 	w := d.join(class.Rank())
 	for {
 		select {
 		case <-w.turn:
-		case err := <-w.refuse:
-			return nil, err
+		case deferred := <-w.deferred:
+			return deferred
 		case <-ctx.Done():
 			d.leave(w)
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		g, again, err := d.ask(ctx, class, w)
-		if !again {
-			return g, err
+		if yielded, err := d.ask(ctx, class, w); !yielded {
+			return err
 		}
 	}
 }
 
-// ask is w's turn. again says that w gave the turn up and waits for the next.
-func (d *Dispatcher) ask(ctx context.Context, class Class, w *waiter) (g Grant, again bool, err error) {
+// ask asks the ledger until it decides. It reports true when w gave its turn to a more
+// urgent waiter and has to wait for the next one.
+func (d *Dispatcher) ask(ctx context.Context, class Class, w *waiter) (yielded bool, err error) {
 	for {
-		asked := time.Now()
 		decision, err := d.ledger.Take(ctx, class)
 		switch {
 		case err != nil:
 			d.leave(w)
-			return nil, false, fmt.Errorf("take grant: %w", err)
+			return false, fmt.Errorf("take grant: %w", err)
 		case decision.Deferred != nil:
-			d.refuse(w, decision.Deferred)
-			return nil, false, decision.Deferred
+			d.deferClass(w, decision.Deferred)
+			return false, decision.Deferred
 		case decision.Wait <= 0:
 			d.leave(w)
-			return &granted{dispatcher: d, slot: decision.Slot, at: asked}, false, nil
+			return false, nil
 		}
 		timer := time.NewTimer(decision.Wait)
 		select {
@@ -74,16 +73,16 @@ func (d *Dispatcher) ask(ctx context.Context, class Class, w *waiter) (g Grant, 
 		case <-w.yield:
 			timer.Stop()
 			d.pass(w)
-			return nil, true, nil
+			return true, nil
 		case <-ctx.Done():
 			timer.Stop()
 			d.leave(w)
-			return nil, false, context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 	}
 }
 
-// Pause keeps everybody from sending for d.
+// Pause stops all requests, in all processes, for the time of pause.
 func (d *Dispatcher) Pause(ctx context.Context, pause time.Duration, reason string) error {
 	if err := d.ledger.Pause(ctx, pause, reason); err != nil {
 		return fmt.Errorf("pause grants: %w", err)
@@ -91,7 +90,7 @@ func (d *Dispatcher) Pause(ctx context.Context, pause time.Duration, reason stri
 	return nil
 }
 
-// Throttled keeps everybody from sending for d and lowers the pace.
+// Throttled does what Pause does and lowers the pace of all processes.
 func (d *Dispatcher) Throttled(ctx context.Context, pause time.Duration, reason string) (Throttle, error) {
 	t, err := d.ledger.Throttled(ctx, pause, reason)
 	if err != nil {
@@ -101,7 +100,7 @@ func (d *Dispatcher) Throttled(ctx context.Context, pause time.Duration, reason 
 }
 
 func (d *Dispatcher) join(rank int) *waiter {
-	w := &waiter{rank: rank, turn: make(chan struct{}, 1), yield: make(chan struct{}, 1), refuse: make(chan error, 1)}
+	w := &waiter{rank: rank, turn: make(chan struct{}, 1), yield: make(chan struct{}, 1), deferred: make(chan *Deferred, 1)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queues[rank] = append(d.queues[rank], w)
@@ -114,7 +113,7 @@ func (d *Dispatcher) join(rank int) *waiter {
 	return w
 }
 
-// leave takes w out of the queue and, when it was its turn, appoints the next.
+// leave removes w from its queue and passes its turn on, if it had it.
 func (d *Dispatcher) leave(w *waiter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -127,7 +126,7 @@ func (d *Dispatcher) leave(w *waiter) {
 	}
 }
 
-// pass gives the turn to the most urgent waiter; w keeps its place.
+// pass gives the turn to the most urgent waiter; w keeps its place in the queue.
 func (d *Dispatcher) pass(w *waiter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,20 +135,20 @@ func (d *Dispatcher) pass(w *waiter) {
 	}
 }
 
-// refuse ends the wait of everybody in w's class.
-func (d *Dispatcher) refuse(w *waiter, err error) {
+// deferClass ends the wait of every waiter in w's class.
+func (d *Dispatcher) deferClass(w *waiter, deferred *Deferred) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, other := range d.queues[w.rank] {
 		if other != w {
-			other.refuse <- err
+			other.deferred <- deferred
 		}
 	}
 	d.queues[w.rank] = nil
 	d.appoint()
 }
 
-// appoint gives the turn to the head of the most urgent queue. It needs the lock.
+// appoint gives the turn to the head of the most urgent queue. The caller holds the lock.
 func (d *Dispatcher) appoint() {
 	d.asking = nil
 	for _, q := range d.queues {

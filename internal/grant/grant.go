@@ -1,7 +1,7 @@
-// Package grant holds the permission to send one API request: its classes, what
-// a refusal looks like, and the dispatcher that shares the organization's pace
-// among the goroutines of one process. The durable ledger behind it lives in the
-// store.
+// Package grant holds the permission to send one API request: the classes that
+// requests belong to, the error of a class that the quota defers, how a month is
+// divided among the classes, and the dispatcher that shares the organization's pace
+// among the goroutines of one process. The durable ledger behind it is in the store.
 package grant
 
 import (
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Class says who spends a request. Classes are ordered by urgency: a more
-// urgent waiter is served first.
+// Class names the purpose that a request is spent on. Classes are ordered by urgency;
+// more urgent waiters are served first.
 type Class string
 
 // The classes, most urgent first.
@@ -31,7 +31,7 @@ func Classes() []Class {
 	return []Class{Webhook, Manual, Incremental, Detail, Audit, Sweep, Backfill}
 }
 
-// Rank orders classes by urgency: 0 is the most urgent one. Unknown classes come last.
+// Rank orders classes by urgency: 0 is the most urgent. Unknown classes come last.
 func (c Class) Rank() int {
 	if i := slices.Index(Classes(), c); i >= 0 {
 		return i
@@ -39,10 +39,10 @@ func (c Class) Rank() int {
 	return len(Classes())
 }
 
-// Deferred is the error of a grant that the quota refuses until a known time.
-// It is a state, not a failure: the work goes on at Until.
+// Deferred is the error of a grant that the quota does not allow before a known time.
+// It is a state, not a failure: the work continues at Until.
 type Deferred struct {
-	Class  Class // whose requests are refused
+	Class  Class // whose requests are deferred
 	Until  time.Time
 	Reason string
 }
@@ -53,12 +53,12 @@ func (d *Deferred) Error() string {
 
 type classKey struct{}
 
-// WithClass marks the requests made under ctx as spent by class.
+// WithClass returns a context whose requests are spent by class.
 func WithClass(ctx context.Context, class Class) context.Context {
 	return context.WithValue(ctx, classKey{}, class)
 }
 
-// ClassOf returns the class ctx carries; Manual when it carries none.
+// ClassOf returns the class that ctx carries, Manual when it carries none.
 func ClassOf(ctx context.Context) Class {
 	if c, ok := ctx.Value(classKey{}).(Class); ok {
 		return c

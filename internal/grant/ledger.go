@@ -5,42 +5,31 @@ import (
 	"time"
 )
 
-// Slot names one place in the sliding second, as the ledger knows it.
-type Slot int64
+// Ledger counts what the organization spends, across processes.
+type Ledger interface {
+	// Take asks for one request of class, to be sent now. A request that it grants is
+	// counted durably before it returns.
+	Take(ctx context.Context, class Class) (Decision, error)
+	// Pause stops all grants for d from now. It never shortens a pause in force.
+	Pause(ctx context.Context, d time.Duration, reason string) error
+	// Throttled does what Pause does and lowers the pace of all processes for a while. It
+	// is for a request that the API throttles although the pace was kept.
+	Throttled(ctx context.Context, d time.Duration, reason string) (Throttle, error)
+}
 
-// Decision is a ledger's answer. With Deferred set the class is refused until a
-// known time; else with Wait over zero nobody may send yet and the question is to be
-// asked again after it; else the request is granted and counted, at Slot.
+// Decision is a ledger's answer to Take. With Deferred set, the quota defers the
+// class until a known time. With Wait above zero, no request may be sent yet: ask
+// again after Wait. Otherwise the request is granted and counted.
 type Decision struct {
-	Slot     Slot
+	At       time.Time // when the request was granted, on the ledger's clock
 	Wait     time.Duration
 	Deferred *Deferred
 }
 
-// Ledger counts what the organization spends, across processes.
-type Ledger interface {
-	// Take asks for one request of class, to be sent now. What it grants is durable
-	// before it returns. The pace holds also when every request leaves up to Margin
-	// after its slot.
-	Take(ctx context.Context, class Class) (Decision, error)
-	// Correct moves a granted slot late after the time it was granted for, where later
-	// grants count it, and returns what it is called there.
-	Correct(ctx context.Context, slot Slot, late time.Duration) (Slot, error)
-	// Pause grants nothing to anybody for d from now. A longer pause in force stays.
-	Pause(ctx context.Context, d time.Duration, reason string) error
-	// Throttled is Pause for a request that was refused although the pace was kept: it also
-	// lowers the pace of everybody for a while.
-	Throttled(ctx context.Context, d time.Duration, reason string) (Throttle, error)
-}
-
-// Grant is permission to send one request now.
-type Grant interface {
-	// Sent is called right before the request leaves, at the local time at. When
-	// that is later than granted it moves the grant's place in the sliding second.
-	// ErrStale says that the grant is too old to be used: the caller takes another.
-	Sent(ctx context.Context, at time.Time) error
-	// Left is called once the request has left, at the local time at. A machine short of
-	// processors makes that later than Sent could know; later grants count it there. An
-	// error changes nothing about the request.
-	Left(ctx context.Context, at time.Time) error
+// Throttle is the ledger's reaction to a request that the API throttled although the
+// pace was kept: another client spends the organization's requests, or the configured
+// pace is too high.
+type Throttle struct {
+	Share   float64 // of the configured pace that is used from now on; recovers within an hour
+	Lowered bool    // by this request; requests in flight together lower the pace once
 }

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Digest is the SHA-256 of what a summary says, without its volatile parts
-// (download and thumbnail URLs). A list row and a detail of the same asset
-// give the same digest: it tells changed from unchanged whichever was read.
+// Digest returns the SHA-256 of the content of a summary without its volatile parts
+// (download and thumbnail URLs). A list row and a detail of the same asset have the
+// same digest, so either can be compared with the mirror.
 func (a Asset) Digest() Hash {
 	buf := make([]byte, 0, 512)
 	add := func(s string) {
@@ -36,8 +36,8 @@ func (a Asset) Digest() Hash {
 	return sha256.Sum256(buf)
 }
 
-// SortedLabels returns labels in the order of their ids, values too. The CMP
-// promises no order, and another order is no change.
+// SortedLabels returns labels and their values sorted by id. The CMP promises no order,
+// and another order is no change.
 func SortedLabels(labels []Label) []Label {
 	byID := func(a, b Named) int { return cmp.Compare(a.ID, b.ID) }
 	out := slices.Clone(labels)

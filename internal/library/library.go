@@ -1,10 +1,10 @@
-// Package library holds the words of the CMP library that every room shares:
-// assets with their three levels of knowledge, folders, label groups and field
-// definitions. It is a leaf: data only, no I/O.
+// Package library defines the types of the CMP library that all packages share: assets
+// on three levels of detail, folders, label groups and field definitions. It contains
+// data only and does no I/O.
 //
-// Identifiers are opaque text, compared case-sensitively and never validated
-// for shape. Times are UTC as the CMP gave them; the CMP's own resolution is
-// usually one second, so equal times of different assets are ordinary.
+// Identifiers are opaque text, compared case-sensitively and never validated. Times are
+// UTC in the CMP's resolution, usually one second, so expect different assets with equal
+// times.
 package library
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The asset types the CMP documents. Others are accepted as they come.
+// The asset types that the CMP documents. Others are accepted.
 const (
 	TypeArticle           = "article"
 	TypeImage             = "image"
@@ -21,11 +21,11 @@ const (
 	TypeStructuredContent = "structured_content"
 )
 
-// FileTypes are the asset types that have bytes to download.
+// FileTypes returns the asset types that have a file to download.
 func FileTypes() []string { return []string{TypeImage, TypeVideo, TypeRawFile} }
 
-// Level says how much of an asset is known or needed. Each level costs more API
-// requests than the one before: a summary 1/100, a detail 1, fields 1 more.
+// Level is how much of an asset is known or needed. Each level costs more API requests
+// than the one before: a summary 1/100, a detail 1, fields 1 more.
 type Level int
 
 // The levels, in order of cost.
@@ -46,17 +46,17 @@ func (l Level) String() string {
 	}
 }
 
-// Hash is the SHA-256 of one level's content without its volatile parts
-// (download and thumbnail URLs), used to tell changed from unchanged.
+// Hash is the SHA-256 of one level's content without its volatile parts (download and
+// thumbnail URLs). It detects changes.
 type Hash [32]byte
 
-// Asset is what a list row (the summary) reveals.
+// Asset is the summary of an asset, as in a list row.
 type Asset struct {
 	ID                  string
 	Type                string
 	Title               string
 	MIMEType            string
-	FileExtension       string // without the dot; empty when the CMP gives null
+	FileExtension       string // without the dot; empty when the CMP has null
 	CreatedAt           time.Time
 	ModifiedAt          time.Time
 	FolderID            string // empty at the root
@@ -64,12 +64,12 @@ type Asset struct {
 	Archived            bool
 	Labels              []Label
 	OwnerOrganizationID string
-	Self                string          // links.self as given; empty when unknown
-	Raw                 json.RawMessage // the row as received, URLs that carry tokens removed
-	Hash                Hash            // the Digest, as the mirror keeps it; zero in what was just read
+	Self                string          // links.self as received; empty when unknown
+	Raw                 json.RawMessage // as received, without download tokens
+	Hash                Hash            // the Digest, set only when read from the mirror
 }
 
-// Label is one label group on an asset with the values chosen.
+// Label is one label group of an asset with the chosen values.
 type Label struct {
 	Group  Named   `json:"group"`
 	Values []Named `json:"values"`
@@ -81,10 +81,10 @@ type Named struct {
 	Name string `json:"name"`
 }
 
-// UnknownSize is the size of a file whose size the library does not say.
+// UnknownSize is the size of a file for which the library names none.
 const UnknownSize int64 = -1
 
-// Detail is what only the type-specific endpoint reveals.
+// Detail is the second level: what only the endpoint of an asset's type reveals.
 type Detail struct {
 	Description   string
 	AltText       string
@@ -97,12 +97,12 @@ type Detail struct {
 	VersionNumber int64
 	VersionID     string
 	OwnerID       string
-	Raw           json.RawMessage // as received, URLs that carry tokens removed
+	Raw           json.RawMessage // as received, without download tokens
 	Hash          Hash            // of Raw
 }
 
-// FieldValue is one custom field of one asset. Choice values are resolved to
-// names in Names; for other types Names is empty.
+// FieldValue is one custom field of one asset. Names holds the names of choice values,
+// aligned with Values; it is empty for fields without choices.
 type FieldValue struct {
 	ID     string   `json:"id"`
 	Name   string   `json:"name"`
@@ -123,7 +123,7 @@ type Folder struct {
 	ID         string
 	ParentID   string
 	Name       string
-	Path       string // text as the CMP gives it, "/a/b"
+	Path       string // as the CMP writes it, such as "/a/b"
 	CreatedAt  time.Time
 	ModifiedAt time.Time
 	Raw        json.RawMessage
@@ -137,8 +137,8 @@ type LabelGroup struct {
 	Raw    json.RawMessage
 }
 
-// FieldDefinition is a custom field as the organization defines it. Choices is
-// empty for field types without choices.
+// FieldDefinition is a custom field that the organization defines. Choices is empty for
+// field types without choices.
 type FieldDefinition struct {
 	ID      string
 	Name    string

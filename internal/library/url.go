@@ -1,13 +1,13 @@
 package library
 
-// DownloadURL is a short-lived URL of an asset's bytes. It often carries a
-// token, so it is never stored and never printed: String and JSON mask it.
+// DownloadURL is a short-lived URL of an asset's file. It often carries a token, so it is
+// never stored and never printed: String and JSON mask it.
 type DownloadURL struct{ url string }
 
-// NewDownloadURL wraps u, which may be empty when the CMP gave none.
+// NewDownloadURL wraps u, which may be empty.
 func NewDownloadURL(u string) DownloadURL { return DownloadURL{url: u} }
 
-// Reveal returns the URL itself, to be used for the request and nothing else.
+// Reveal returns the URL itself. Use it for requests only.
 func (d DownloadURL) Reveal() string { return d.url }
 
 // IsZero reports whether there is no URL.

@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/oauth2"
 
 	"damsync/internal/secret"
 )
 
-// The two ways to log in.
+// The grant types of OAuth 2.0 that a login can use.
 const (
 	GrantClientCredentials = "client_credentials"
 	GrantAuthorizationCode = "authorization_code"
@@ -27,19 +26,19 @@ type OAuthOptions struct {
 	ClientSecret secret.String
 	AuthURL      string
 	TokenURL     string
-	Scopes       []string // asked for with the authorization code; openid profile offline_access when nil
+	Scopes       []string // of the authorization code; openid profile offline_access when nil
 	Store        TokenStore
-	Transport    http.RoundTripper // nil means a transport of its own
+	Transport    http.RoundTripper // nil means a transport of the login's own
 	Log          zerolog.Logger
 }
 
-// OAuth is the TokenSource over the CMP's token endpoint. It keeps the present
-// token in memory, renews it before it expires, and renews once for all goroutines
-// and, through the TokenStore, for all replicas. It is safe for concurrent use.
+// OAuth is the TokenSource over the CMP's token endpoint. It keeps the current token in
+// memory and renews it before it expires, once for all goroutines and, through the
+// TokenStore, for all replicas. It is safe for concurrent use.
 type OAuth struct {
 	o        OAuthOptions
-	endpoint endpoint
-	// turn is a lock that a context can leave: whoever is in it may renew.
+	endpoint tokenEndpoint
+	// turn is the lock of renewals, a channel so that waiting for it can be cancelled.
 	turn  chan struct{}
 	cache tokenCache
 }
@@ -63,19 +62,19 @@ func NewOAuth(o OAuthOptions) (*OAuth, error) {
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
-	return &OAuth{o: o, endpoint: newEndpoint(o), turn: make(chan struct{}, 1)}, nil
+	return &OAuth{o: o, endpoint: newTokenEndpoint(o), turn: make(chan struct{}, 1)}, nil
 }
 
-// AuthCodeURL is where the user's browser starts the login. state must come back
-// unchanged with the code.
+// AuthCodeURL returns the URL at which the user's browser starts the login. The redirect
+// must return state unchanged with the code.
 func (o *OAuth) AuthCodeURL(state, redirectURI string) string {
 	c := o.endpoint.code
 	c.RedirectURL = redirectURI
 	return c.AuthCodeURL(state)
 }
 
-// Exchange turns the code that came back into a token set and stores it, in place
-// of any other. The code works once.
+// Exchange turns the authorization code of a login into a token set and stores it in
+// place of any other. A code works once.
 func (o *OAuth) Exchange(ctx context.Context, code, redirectURI string) error {
 	_, err := o.update(ctx, func(ctx context.Context, _ TokenSet) (TokenSet, error) {
 		return o.endpoint.exchange(ctx, code, redirectURI)
@@ -83,8 +82,8 @@ func (o *OAuth) Exchange(ctx context.Context, code, redirectURI string) error {
 	return err
 }
 
-// Token implements TokenSource. When a renewal that is due fails, the present
-// token is returned for as long as it is valid.
+// Token implements TokenSource. When a due renewal fails, it returns the current token
+// as long as that is valid.
 func (o *OAuth) Token(ctx context.Context) (secret.String, error) {
 	if t, ok := o.cache.fresh(time.Now()); ok {
 		return t, nil
@@ -106,16 +105,15 @@ func (o *OAuth) Renew(ctx context.Context, old secret.String) (secret.String, er
 	}
 	defer o.exit()
 	if t, ok := o.cache.usable(time.Now()); ok && t != old {
-		return t, nil // somebody else was first
+		return t, nil // another goroutine has renewed it
 	}
-	refused := func(time.Time) (secret.String, bool) { return secret.String{}, false }
-	return o.renew(ctx, old, refused)
+	none := func(time.Time) (secret.String, bool) { return secret.String{}, false }
+	return o.renew(ctx, old, none)
 }
 
-// renew adopts what another replica stored or fetches a new set; old is the one that
-// will not do. instead gives what may be used when that fails. The caller has the
-// turn.
-func (o *OAuth) renew(ctx context.Context, old secret.String, instead func(time.Time) (secret.String, bool)) (secret.String, error) {
+// renew replaces old with the set that another replica stored or with a new one. When
+// that fails it returns the token of fallback, if there is one. The caller holds the turn.
+func (o *OAuth) renew(ctx context.Context, old secret.String, fallback func(time.Time) (secret.String, bool)) (secret.String, error) {
 	err := o.cache.barred(time.Now())
 	if err == nil {
 		var set TokenSet
@@ -126,15 +124,15 @@ func (o *OAuth) renew(ctx context.Context, old secret.String, instead func(time.
 			o.cache.failed(time.Now(), err)
 		}
 	}
-	if t, ok := instead(time.Now()); ok {
-		o.o.Log.Warn().Err(err).Msg("CMP token renewal failed, the present token is still valid")
+	if t, ok := fallback(time.Now()); ok {
+		o.o.Log.Warn().Err(err).Msg("CMP token renewal failed; the current token is still valid")
 		return t, nil
 	}
 	return secret.String{}, err
 }
 
-// successor returns what follows old: the stored set when it is another and valid,
-// else a new one.
+// successor returns an update that replaces old with the stored set, when that is
+// another and valid, and otherwise with a new one.
 func (o *OAuth) successor(old secret.String) func(context.Context, TokenSet) (TokenSet, error) {
 	return func(ctx context.Context, stored TokenSet) (TokenSet, error) {
 		if lost, ok := o.cache.unstored(stored); ok {
@@ -151,7 +149,7 @@ func (o *OAuth) successor(old secret.String) func(context.Context, TokenSet) (To
 	}
 }
 
-// update runs fn in the store and uses its set only once that is stored.
+// update runs fn in the store and uses its set once that is stored.
 func (o *OAuth) update(ctx context.Context, fn func(context.Context, TokenSet) (TokenSet, error)) (TokenSet, error) {
 	set, err := o.o.Store.Update(ctx, fn)
 	if err != nil {
@@ -175,13 +173,3 @@ func (o *OAuth) enter(ctx context.Context) error {
 }
 
 func (o *OAuth) exit() { <-o.turn }
-
-// oauth2Config is the part of x/oauth2's configuration that both grants share.
-func oauth2Config(o OAuthOptions) oauth2.Config {
-	return oauth2.Config{
-		ClientID:     o.ClientID,
-		ClientSecret: o.ClientSecret.Reveal(),
-		Endpoint:     oauth2.Endpoint{AuthURL: o.AuthURL, TokenURL: o.TokenURL, AuthStyle: oauth2.AuthStyleInParams},
-		Scopes:       o.Scopes,
-	}
-}

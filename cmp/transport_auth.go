@@ -9,15 +9,16 @@ import (
 	"damsync/internal/secret"
 )
 
-// authorize adds the bearer to requests for the configured API origin, refuses
-// all others, and lets the bearer out again on no way. A 401 gets one renewal and one more send.
-type authorize struct {
+// authTransport adds the bearer to requests for the configured API origin and rejects
+// all others. It removes the bearer from answers that repeat it. A 401 is followed by
+// one renewal and one more request.
+type authTransport struct {
 	next   http.RoundTripper
 	tokens TokenSource
 	origin string
 }
 
-func (t *authorize) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if origin(req.URL) != t.origin {
 		return nil, fmt.Errorf("%w: %s", ErrForeignHost, origin(req.URL))
 	}
@@ -36,7 +37,7 @@ func (t *authorize) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.send(req, token)
 }
 
-func (t *authorize) send(req *http.Request, token secret.String) (*http.Response, error) {
+func (t *authTransport) send(req *http.Request, token secret.String) (*http.Response, error) {
 	out := req.Clone(req.Context())
 	if req.GetBody != nil {
 		body, err := req.GetBody()
@@ -50,12 +51,12 @@ func (t *authorize) send(req *http.Request, token secret.String) (*http.Response
 	if err != nil {
 		return nil, err
 	}
-	return resp, withhold(resp, token)
+	return resp, redactToken(resp, token)
 }
 
-// withhold takes the bearer out of an answer that repeats it: what an answer says
-// goes into errors, logs and the mirror.
-func withhold(resp *http.Response, token secret.String) error {
+// redactToken removes token from the body of an answer: parts of the body go into
+// errors, logs and the mirror.
+func redactToken(resp *http.Response, token secret.String) error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("read body: %w", err)
