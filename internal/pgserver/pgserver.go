@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,9 +31,12 @@ type Options struct {
 	// looks for it, and what cannot be found is downloaded.
 	BinDir string
 	Lookup Lookup
-	// Repository is the Maven repository to download binaries from. Empty:
+	// Repository is the https address of the Maven repository to download binaries from. Empty:
 	// the environment's DAMSYNC_PG_REPOSITORY, or Maven Central.
 	Repository string
+	// Transport sends the requests of the download; nil means
+	// http.DefaultTransport.
+	Transport http.RoundTripper
 	Log        zerolog.Logger
 	// MaxConnections is the server's limit; 0 means 60.
 	MaxConnections int
@@ -47,6 +51,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxConnections = cmp.Or(o.MaxConnections, 60)
 	o.StartTimeout = cmp.Or(o.StartTimeout, 2*time.Minute)
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
 	if o.BinDir != "" {
 		dir := o.BinDir
 		o.Lookup = Lookup{Getenv: func(name string) string {

@@ -410,12 +410,17 @@ func TestRootInUsersDataDir(t *testing.T) {
 func TestVersionMismatch(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
-	if err := os.WriteFile(filepath.Join(dir, "postgres/cluster/PG_VERSION"), []byte("9\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	setClusterVersion(t, dir, "9")
 	_, err := pgserver.Open(t.Context(), pgserver.Options{DataDir: dir, Unsafe: true})
-	if !errors.Is(err, pgserver.ErrVersion) || !strings.Contains(err.Error(), "was made by PostgreSQL 9, found is ") {
+	if !errors.Is(err, pgserver.ErrVersion) || !strings.Contains(err.Error(), ": PostgreSQL 9 created ") {
 		t.Errorf("Open = %v, want ErrVersion with both versions", err)
+	}
+}
+
+func setClusterVersion(t *testing.T, dataDir, version string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dataDir, "postgres/cluster/PG_VERSION"), []byte(version+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
