@@ -17,24 +17,24 @@ const (
 	fetchTimeout = 10 * time.Minute // for each of the two requests
 )
 
-// binaries returns the binaries for a cluster of the given major version,
+// chooseBinaries returns the binaries for a cluster of the given major version,
 // or the preferred ones when major is 0, which means that there is no cluster
 // yet. It downloads them if none are installed, unless DAMSYNC_PG_BIN is set.
-func (in *instance) binaries(ctx context.Context, opt Options, major int) (Binaries, error) {
+func (s *instance) chooseBinaries(ctx context.Context, opt Options, major int) (Binaries, error) {
 	getenv := opt.Lookup.getenv()
 	found, err := opt.Lookup.all(ctx)
 	if err != nil && (!errors.Is(err, ErrNoBinaries) || getenv("DAMSYNC_PG_BIN") != "") {
 		return Binaries{}, err
 	}
-	if downloaded, err := inspect(ctx, in.distBin()); err == nil {
+	if downloaded, err := inspect(ctx, s.distBin()); err == nil {
 		found = append(found, downloaded)
 	} else if !errors.Is(err, os.ErrNotExist) {
-		in.log.Warn().Err(err).Msg("ignoring downloaded PostgreSQL binaries that do not run")
+		s.log.Warn().Err(err).Msg("ignoring downloaded PostgreSQL binaries that do not run")
 	}
 	if len(found) == 0 {
-		b, fetchErr := in.fetchBinaries(ctx, opt, major)
+		b, fetchErr := s.fetchBinaries(ctx, opt, major)
 		if fetchErr != nil {
-			return Binaries{}, noServer(err, fetchErr)
+			return Binaries{}, noBinaries(err, fetchErr)
 		}
 		return b, nil
 	}
@@ -44,28 +44,28 @@ func (in *instance) binaries(ctx context.Context, opt Options, major int) (Binar
 		}
 	}
 	return Binaries{}, fmt.Errorf("%w: PostgreSQL %d created %s, but PostgreSQL %s was found\ninstall postgresql-%d, or set DAMSYNC_PG_BIN to its binaries, or upgrade the cluster with pg_upgrade",
-		ErrVersion, major, in.place.cluster(), found[0], major)
+		ErrVersion, major, s.layout.cluster(), found[0], major)
 }
 
-func (in *instance) distBin() string { return filepath.Join(in.place.dist(), "bin") }
+func (s *instance) distBin() string { return filepath.Join(s.layout.dist(), "bin") }
 
 // fetchBinaries downloads binaries of a major version, or of the newest known
 // when it is 0.
-func (in *instance) fetchBinaries(ctx context.Context, opt Options, major int) (Binaries, error) {
+func (s *instance) fetchBinaries(ctx context.Context, opt Options, major int) (Binaries, error) {
 	repository := cmp.Or(opt.Repository, opt.Lookup.getenv()("DAMSYNC_PG_REPOSITORY"), mavenCentral)
 	path, err := archivePath(major)
 	if err != nil {
 		return Binaries{}, err
 	}
-	if err := in.removeInterrupted(ctx, fetchPrefix); err != nil {
+	if err := s.removeInterrupted(ctx, fetchPrefix); err != nil {
 		return Binaries{}, err
 	}
-	in.log.Info().Str("repository", repository).Msg("no PostgreSQL binaries installed; downloading them")
+	s.log.Info().Str("repository", repository).Msg("no PostgreSQL binaries installed; downloading them")
 	client := &http.Client{Transport: httpsOnly{opt.Transport}, Timeout: fetchTimeout}
-	if err := fetch(ctx, client, repository+path, in.place.dist()); err != nil {
+	if err := fetch(ctx, client, repository+path, s.layout.dist()); err != nil {
 		return Binaries{}, err
 	}
-	b, err := inspect(ctx, in.distBin())
+	b, err := inspect(ctx, s.distBin())
 	if err != nil {
 		return Binaries{}, fmt.Errorf("inspect downloaded binaries: %w", err)
 	}
