@@ -87,8 +87,8 @@ func (a account) checkAccess(ctx context.Context, dir string) error {
 		return nil
 	}
 	cause := a.tryEnter(ctx, dir)
-	if cause == nil {
-		return nil
+	if cause == nil || ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = resolved

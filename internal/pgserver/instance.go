@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func joinOrStart(ctx context.Context, l layout, opt Options) (s *instance, joine
 	}
 	if s.started != nil {
 		if ctx.Err() != nil { // the caller has given up waiting
-			err = errors.Join(err, s.stopStarted(ctx))
+			err = errors.Join(cmp.Or(err, ctx.Err()), s.stopStarted(ctx))
 		}
 		s.started.close()
 	}

@@ -198,8 +198,8 @@ func TestInterruptedOpenLeavesNoServer(t *testing.T) {
 		if err == nil {
 			closeServer(t, s)
 		}
-		if pid, err := os.ReadFile(filepath.Join(dir, "postgres/cluster/postmaster.pid")); err == nil {
-			t.Errorf("Open interrupted after %s left a server: %s", delay, pid)
+		if pid, readErr := os.ReadFile(filepath.Join(dir, "postgres/cluster/postmaster.pid")); readErr == nil {
+			t.Errorf("Open interrupted after %s left a server: %v\n%s", delay, err, pid)
 		}
 	}
 }

@@ -97,8 +97,9 @@ func (s *instance) pgCtl(ctx context.Context, log *serverLog, timeout time.Durat
 	return c.Run()
 }
 
-// stopTimeout limits the wait for a server whose start was canceled.
-const stopTimeout = 10 * time.Second
+// stopTimeout limits the wait for a server whose start was canceled. It is much
+// longer than a stop takes, because a slow disk can delay one by many seconds.
+const stopTimeout = time.Minute
 
 // clusterName identifies a server that damsync started. It is set on the
 // command line only, so a server started on the cluster by other means lacks it.
@@ -116,7 +117,7 @@ func orphansRemain(log string) bool {
 func (s *instance) stopStarted(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	return poll(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		if ended, err := s.started.ended(); ended || err != nil {
 			return true, err
 		}
@@ -126,6 +127,10 @@ func (s *instance) stopStarted(ctx context.Context) error {
 		}
 		return false, err
 	})
+	if err != nil {
+		return fmt.Errorf("stop the server of a canceled start: %w", err)
+	}
+	return nil
 }
 
 // removeStaleLocks removes the lock files of a server that has died if their pid
