@@ -1,4 +1,4 @@
-// Package buildinfo tells what was built, and names this process.
+// Package buildinfo identifies the binary and its process.
 package buildinfo
 
 import (
@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// Version is the module version or, in a build from a checkout, the revision
-// with a mark when files were changed.
+// Version returns the module version or, in a build from a checkout, the
+// revision, followed by +modified if files differ from it.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -32,7 +32,7 @@ func Version() string {
 	}
 }
 
-// GoVersion is the toolchain the binary was built with.
+// GoVersion returns the version of Go that built the binary.
 func GoVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.GoVersion
@@ -40,5 +40,6 @@ func GoVersion() string {
 	return "unknown"
 }
 
-// Unique is a short random text: process ids repeat across hosts and restarts.
+// Unique returns a short random text. Process ids are not unique across hosts and
+// restarts.
 func Unique() string { return rand.Text()[:8] }

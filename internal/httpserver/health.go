@@ -6,15 +6,16 @@ import (
 	"net/http"
 )
 
-// healthy tells that the process answers, whatever it depends on.
-func healthy(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") }
+// serveHealth reports that the process answers. It checks no dependencies.
+func serveHealth(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") }
 
 type readiness struct {
 	Ready  bool              `json:"ready"`
 	Checks map[string]string `json:"checks"`
 }
 
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+// serveReady runs the readiness checks and reports each result.
+func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	state := readiness{Ready: true, Checks: map[string]string{}}
@@ -29,5 +30,5 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if !state.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(state) // the caller has gone away: nothing to tell it
+	_ = json.NewEncoder(w).Encode(state) // an error means that the caller has gone
 }

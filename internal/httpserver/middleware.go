@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// track lets Serve wait for handlers that outlive their connection. A request
-// that was read while the server closed is not begun.
+// track lets Serve wait for handlers that outlive their connection. It drops
+// requests that were read while the server was closing.
 func (s *Server) track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.inFlight.RLock()
@@ -18,19 +18,18 @@ func (s *Server) track(next http.Handler) http.Handler {
 	})
 }
 
-// close waits for the handlers in flight, and keeps others from starting.
+// close waits for running handlers and prevents new ones.
 func (s *Server) close() {
 	s.inFlight.Lock()
 	defer s.inFlight.Unlock()
 	s.closed = true
 }
 
-// observe writes one line a request. The query is left out, since a caller may
-// have put a secret there.
-func (s *Server) observe(next http.Handler) http.Handler {
+// logRequests logs each request. It omits the query, which may contain a secret.
+func (s *Server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		rec := &recorder{ResponseWriter: w}
+		rec := &statusRecorder{ResponseWriter: w}
 		defer func() {
 			s.options.Log.Debug().
 				Str("method", r.Method).
@@ -40,19 +39,19 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				Dur("took_ms", time.Since(start)).
 				Msg("request answered")
 		}()
-		s.recovered(rec, r, next)
+		s.serveRecovered(rec, r, next)
 	})
 }
 
-// recovered keeps the process up when a handler panics: it answers 500 or, when
-// an answer has begun, drops the connection.
-func (s *Server) recovered(rec *recorder, r *http.Request, next http.Handler) {
+// serveRecovered keeps the process running when a handler panics. It answers
+// 500, or closes the connection if the handler has already started an answer.
+func (s *Server) serveRecovered(rec *statusRecorder, r *http.Request, next http.Handler) {
 	defer func() {
 		fault := recover()
 		if fault == nil {
 			return
 		}
-		if fault == http.ErrAbortHandler { // how a handler asks for that
+		if fault == http.ErrAbortHandler { // the handler wants the connection closed
 			panic(fault)
 		}
 		s.options.Log.Error().Interface("panic", fault).Bytes("stack", debug.Stack()).
@@ -60,29 +59,30 @@ func (s *Server) recovered(rec *recorder, r *http.Request, next http.Handler) {
 		if rec.status != 0 {
 			panic(http.ErrAbortHandler)
 		}
-		refuse(rec, http.StatusInternalServerError)
+		reject(rec, http.StatusInternalServerError)
 	}()
 	next.ServeHTTP(rec, r)
 }
 
-// bounded answers 503 when n requests are in work already.
-func bounded(n int, next http.Handler) http.Handler {
-	slots := newSlots(n)
+// limitConcurrency answers 503 while n requests are in progress.
+func limitConcurrency(n int, next http.Handler) http.Handler {
+	free := newSlots(n)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !slots.take() {
-			refuse(w, http.StatusServiceUnavailable)
+		if !free.take() {
+			reject(w, http.StatusServiceUnavailable)
 			return
 		}
-		defer slots.free()
+		defer free.giveBack()
 		next.ServeHTTP(w, r)
 	})
 }
 
-// slots bounds what is done at once.
+// slots limits concurrency.
 type slots chan struct{}
 
 func newSlots(n int) slots { return make(slots, n) }
 
+// take reports whether a slot was free, and takes it.
 func (s slots) take() bool {
 	select {
 	case s <- struct{}{}:
@@ -92,11 +92,11 @@ func (s slots) take() bool {
 	}
 }
 
-func (s slots) free() { <-s }
+func (s slots) giveBack() { <-s }
 
-// refuse answers with a status and closes the connection, so that the server
-// does not read on through a body nobody wants.
-func refuse(w http.ResponseWriter, status int) {
+// reject answers with a status and closes the connection, so that the server
+// does not read the rest of the body.
+func reject(w http.ResponseWriter, status int) {
 	w.Header().Set("Connection", "close")
 	answer(w, status, http.StatusText(status))
 }
@@ -107,28 +107,30 @@ func answer(w http.ResponseWriter, status int, text string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text + "\n")) // the caller has gone away: nothing to tell it
+	_, _ = w.Write([]byte(text + "\n")) // an error means that the caller has gone
 }
 
-// recorder remembers the status of an answer.
-type recorder struct {
+// statusRecorder records the status of an answer.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
-func (r *recorder) WriteHeader(status int) {
+// WriteHeader records the first status.
+func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
-func (r *recorder) Write(p []byte) (int, error) {
+// Write records the implicit status 200.
+func (r *statusRecorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
 	return r.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+// Unwrap gives http.ResponseController access to the connection.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

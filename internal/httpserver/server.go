@@ -1,7 +1,7 @@
-// Package httpserver is the HTTP side of the daemon: the receiver of CMP
-// webhooks, the health of the process, and the metrics page. Every request is
-// bounded in time, size and number, and no answer or log line holds a secret or
-// an event's body.
+// Package httpserver serves the HTTP interface of the daemon: the receiver of
+// CMP webhooks, health and readiness, and metrics. It limits the time, size and
+// concurrency of all requests. No answer or log line contains a secret or the
+// body of an event.
 package httpserver
 
 import (
@@ -21,38 +21,40 @@ import (
 	"damsync/internal/secret"
 )
 
-// Options configure a Server. A zero limit or timeout stands for its default.
+// Options configures a Server. A zero limit or timeout means its default.
 type Options struct {
-	// WebhookPath is where the CMP posts events, as config accepts it.
+	// WebhookPath is the path to which the CMP posts events, in the form that
+	// package config accepts.
 	WebhookPath string
-	// WebhookSecret is what the Callback-Secret header must hold. When it is
-	// empty every event is refused.
+	// WebhookSecret is the required value of the Callback-Secret header. If it is
+	// empty, the server rejects every event.
 	WebhookSecret secret.String
 	Inbox         Inbox
-	// Ready reports what the daemon needs to work, each check with nil or the
-	// reason it fails. Reasons are shown to whoever reaches the listener. It
-	// must return soon after its context ends, and may be called concurrently.
+	// Ready returns the readiness checks of the daemon by name, each with nil or
+	// the reason of its failure. Every client of the listener can read the
+	// reasons. Ready must return soon after its context ends and must be safe for
+	// concurrent use.
 	Ready func(context.Context) map[string]error
-	// Metrics serves /metrics; nil leaves the page out.
+	// Metrics serves /metrics; nil means that there is no such page.
 	Metrics http.Handler
-	// Count is called once for each request to the webhook path that reached the
-	// receiver; nil counts nothing.
+	// Count is called once for each request that reaches the webhook receiver; nil
+	// means that nothing is counted.
 	Count func(Outcome)
 	Log   zerolog.Logger
 
-	MaxConcurrent   int           // webhooks in work at once; defaults to 64
-	ReadTimeout     time.Duration // of a whole request; defaults to 15 s
-	StoreTimeout    time.Duration // of Inbox.Store; defaults to 8 s
+	MaxConcurrent   int           // webhooks in progress at once; defaults to 64
+	ReadTimeout     time.Duration // for a whole request; defaults to 15 s
+	StoreTimeout    time.Duration // for Inbox.Store; defaults to 8 s
 	ShutdownTimeout time.Duration // for requests in flight; defaults to 20 s
 }
 
 const (
 	readHeaderTimeout = 5 * time.Second
 	readyTimeout      = 2 * time.Second
-	answerTimeout     = 20 * time.Second // beyond reading and storing
+	answerTimeout     = 20 * time.Second // in addition to reading and storing
 	idleTimeout       = time.Minute
 	maxHeaderBytes    = 16 << 10
-	maxConcurrentPage = 16 // requests at once to each of the other pages
+	maxConcurrentPage = 16 // for each page other than the webhook
 )
 
 func (o Options) withDefaults() Options {
@@ -66,45 +68,47 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Server answers the CMP, the operator's probes and Prometheus.
+// Server serves the CMP, health probes and Prometheus.
 type Server struct {
 	options Options
 	digest  [sha256.Size]byte // of the webhook secret
 	handler http.Handler
-	// refusals logs what a stranger can provoke, a few times a minute.
-	refusals zerolog.Logger
-	inFlight sync.RWMutex // read-locked by every handler
+	// sampled logs events that an unauthorized client can cause, a few times a
+	// minute.
+	sampled  zerolog.Logger
+	inFlight sync.RWMutex // read-locked by every running handler
 	closed   bool
 }
 
-// New returns a Server. It panics when the webhook path is no path or is one of
-// the server's own.
+// New returns a Server. It panics if the webhook path is invalid or is the path
+// of another page.
 func New(o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
-		options:  o,
-		digest:   sha256.Sum256([]byte(o.WebhookSecret.Reveal())),
-		refusals: o.Log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}),
+		options: o,
+		digest:  sha256.Sum256([]byte(o.WebhookSecret.Reveal())),
+		sampled: o.Log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+o.WebhookPath, s.receiver())
-	mux.Handle("GET /healthz", http.HandlerFunc(healthy))
-	mux.Handle("GET /readyz", bounded(maxConcurrentPage, http.HandlerFunc(s.ready)))
+	mux.Handle("POST "+o.WebhookPath, s.receiveWebhooks())
+	mux.Handle("GET /healthz", http.HandlerFunc(serveHealth))
+	mux.Handle("GET /readyz", limitConcurrency(maxConcurrentPage, http.HandlerFunc(s.serveReady)))
 	if o.Metrics != nil {
-		mux.Handle("GET /metrics", bounded(maxConcurrentPage, o.Metrics))
+		mux.Handle("GET /metrics", limitConcurrency(maxConcurrentPage, o.Metrics))
 	}
-	s.handler = s.track(s.observe(mux))
+	s.handler = s.track(s.logRequests(mux))
 	return s
 }
 
-// Serve answers on the listener until the context ends, then waits for requests
-// in flight, at most the shutdown timeout, and returns nil. It closes the
-// listener. When requests had to be cut off, or the listener failed, the error
-// says so. No handler is left behind. A Server serves once.
+// Serve serves requests on the listener until the context ends. It then waits
+// for requests in flight, up to the shutdown timeout, closes the listener and
+// returns nil. It returns an error if it had to abort requests or if the listener
+// failed. All handlers have returned when Serve returns. Serve may be called
+// once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	base, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.close()
-	defer cut()
+	defer abort()
 	server := s.httpServer(base)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -117,9 +121,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	grace, cancel := context.WithTimeout(base, s.options.ShutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(grace)
-	<-served // http.ErrServerClosed: Shutdown was called
+	<-served // http.ErrServerClosed, because of Shutdown
 	if err != nil {
-		return fmt.Errorf("shut http server down: %w", errors.Join(err, server.Close()))
+		return fmt.Errorf("shut down http server: %w", errors.Join(err, server.Close()))
 	}
 	return nil
 }
@@ -133,6 +137,6 @@ func (s *Server) httpServer(base context.Context) *http.Server {
 		WriteTimeout:      s.options.ReadTimeout + s.options.StoreTimeout + answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(s.refusals, "", 0),
+		ErrorLog:          log.New(s.sampled, "", 0),
 	}
 }

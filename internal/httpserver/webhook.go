@@ -12,45 +12,47 @@ import (
 	"damsync/cmp"
 )
 
-// Inbox keeps events until they have been worked through.
+// Inbox stores events until they are processed.
 type Inbox interface {
-	// Store returns once the event is durable. It may be called concurrently,
-	// and with the same event again: the CMP repeats what it got no 202 for.
+	// Store returns once the event is durable. It must be safe for concurrent
+	// use. The same event can arrive again, because the CMP repeats events that
+	// were not answered with 202.
 	Store(ctx context.Context, event InboxEvent) error
 }
 
-// InboxEvent is a webhook. Whether any member but Body is there is the sender's
-// choice; without an AssetID nobody has to act on it. Texts are as the sender gave them, of any length and with any character
-// that JSON can write.
+// InboxEvent is a webhook. The sender may omit every field but Body. An event
+// without an AssetID needs no action. The texts come from the sender unchanged,
+// with any length and any character that JSON can represent.
 type InboxEvent struct {
 	Name       string
 	AssetID    string // empty when the event concerns no library asset
 	AssetType  string
-	Self       string // the asset's link as given: it may point anywhere
+	Self       string // the link to the asset as received; it may point anywhere
 	SourceTask string
 	Body       []byte // as received: JSON
 }
 
-// Outcome is what became of a request to the webhook path.
+// Outcome is the result of a request to the webhook path.
 type Outcome string
 
-// The outcomes, with the status that the sender got.
+// The outcomes, with the status sent to the client.
 const (
 	Stored       Outcome = "stored"       // 202
-	Ignored      Outcome = "ignored"      // 202: stored, but concerns no library asset
+	Ignored      Outcome = "ignored"      // 202: stored, but about no library asset
 	Unauthorized Outcome = "unauthorized" // 401
 	Malformed    Outcome = "malformed"    // 400
 	TooLarge     Outcome = "too_large"    // 413
 	Stalled      Outcome = "stalled"      // 408: the body did not arrive in time
-	Overloaded   Outcome = "overloaded"   // 503: too many at once
+	Overloaded   Outcome = "overloaded"   // 503: too many concurrent requests
 	StoreFailed  Outcome = "store_failed" // 503
 )
 
-// Outcomes lists every outcome, for metrics that show zeros.
+// Outcomes returns all outcomes, for metrics that include zeros.
 func Outcomes() []Outcome {
 	return []Outcome{Stored, Ignored, Unauthorized, Malformed, TooLarge, Stalled, Overloaded, StoreFailed}
 }
 
+// status returns the HTTP status of the answer.
 func (o Outcome) status() int {
 	switch o {
 	case Stored, Ignored:
@@ -68,32 +70,33 @@ func (o Outcome) status() int {
 	}
 }
 
-// receiver answers webhooks. The CMP takes 200 and 202 for delivered and sends
-// everything else again for three days.
-func (s *Server) receiver() http.Handler {
-	slots := newSlots(s.options.MaxConcurrent)
+// receiveWebhooks returns the handler for webhooks. The CMP regards 200 and 202
+// as delivered. After any other answer it repeats the event for three days.
+func (s *Server) receiveWebhooks() http.Handler {
+	free := newSlots(s.options.MaxConcurrent)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		outcome := s.receive(slots, w, r)
+		outcome := s.receive(free, w, r)
 		s.options.Count(outcome)
 		if outcome.status() == http.StatusAccepted {
 			answer(w, http.StatusAccepted, string(outcome))
 			return
 		}
-		refuse(w, outcome.status())
+		reject(w, outcome.status())
 	})
 }
 
-// receive checks the secret first: a stranger costs no slot and no byte of body.
-func (s *Server) receive(slots slots, w http.ResponseWriter, r *http.Request) Outcome {
+// receive processes one webhook. It checks the secret first, so unauthorized
+// clients use no slot and their body is not read.
+func (s *Server) receive(free slots, w http.ResponseWriter, r *http.Request) Outcome {
 	if !s.authorized(r) {
-		s.refusals.Warn().Str("remote", r.RemoteAddr).Msg("webhook refused: wrong or missing secret")
+		s.sampled.Warn().Str("remote", r.RemoteAddr).Msg("webhook refused: wrong or missing secret")
 		return Unauthorized
 	}
-	if !slots.take() {
-		s.refusals.Warn().Msg("webhook refused: too many at once")
+	if !free.take() {
+		s.sampled.Warn().Msg("webhook refused: too many concurrent requests")
 		return Overloaded
 	}
-	defer slots.free()
+	defer free.giveBack()
 	body, outcome := readBody(w, r)
 	if outcome != "" {
 		return outcome
@@ -102,12 +105,12 @@ func (s *Server) receive(slots slots, w http.ResponseWriter, r *http.Request) Ou
 	if err != nil {
 		return Malformed
 	}
-	return s.store(r.Context(), event, body)
+	return s.storeEvent(r.Context(), event, body)
 }
 
-// authorized compares digests, so that neither the time it takes nor its length
-// tells anything of the secret. A header given twice is refused: a proxy in
-// between may have read the other one.
+// authorized compares digests, so that the time it takes reveals neither the
+// secret nor its length. It rejects repeated headers, because a proxy may have
+// checked the other one.
 func (s *Server) authorized(r *http.Request) bool {
 	given := r.Header.Values("Callback-Secret")
 	if s.options.WebhookSecret.IsZero() || len(given) != 1 {
@@ -117,6 +120,7 @@ func (s *Server) authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1
 }
 
+// readBody returns the body, or the outcome if there is none.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, Outcome) {
 	if r.ContentLength > cmp.MaxEventBytes {
 		return nil, TooLarge
@@ -135,18 +139,18 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, Outcome) {
 	}
 }
 
-// store keeps also what concerns no library asset: what the CMP was told to be
-// delivered can then be looked at.
-func (s *Server) store(ctx context.Context, e cmp.Event, body []byte) Outcome {
+// storeEvent stores an event, also one about no library asset, so that every
+// event acknowledged to the CMP can be inspected.
+func (s *Server) storeEvent(ctx context.Context, e cmp.Event, body []byte) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.options.StoreTimeout)
 	defer cancel()
-	stored, outcome := InboxEvent{Name: e.Name, Body: body}, Ignored
+	received, outcome := InboxEvent{Name: e.Name, Body: body}, Ignored
 	if e.Library {
-		stored.AssetID, stored.AssetType, stored.Self, stored.SourceTask = e.AssetID, e.AssetType, e.Self, e.SourceTask
+		received.AssetID, received.AssetType, received.Self, received.SourceTask = e.AssetID, e.AssetType, e.Self, e.SourceTask
 		outcome = Stored
 	}
-	if err := s.options.Inbox.Store(ctx, stored); err != nil {
-		s.options.Log.Error().Err(err).Str("asset_id", e.AssetID).Msg("webhook not stored, the sender will repeat it")
+	if err := s.options.Inbox.Store(ctx, received); err != nil {
+		s.options.Log.Error().Err(err).Str("asset_id", e.AssetID).Msg("storing webhook failed; the CMP will repeat it")
 		return StoreFailed
 	}
 	return outcome

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// Binaries is a directory that has initdb, postgres and pg_ctl.
+// Binaries is a directory that contains initdb, postgres and pg_ctl.
 type Binaries struct {
 	Dir     string // absolute, symbolic links resolved
-	Version string // as postgres says it: 15.18, 18beta1
+	Version string // as postgres prints it: 15.18, 18beta1
 	Major   int
 }
 
@@ -25,20 +25,20 @@ func (b Binaries) path(name string) string { return filepath.Join(b.Dir, name) }
 
 func (b Binaries) String() string { return b.Version + " in " + b.Dir }
 
-// Lookup says where to look for binaries. The zero value looks at this
-// process's environment and at Debian's directories.
+// Lookup defines where to look for binaries. The zero value uses this process's
+// environment and Debian's directories.
 type Lookup struct {
-	// Getenv replaces os.Getenv; DAMSYNC_PG_BIN and PATH are asked of it.
+	// Getenv replaces os.Getenv for DAMSYNC_PG_BIN, DAMSYNC_PG_REPOSITORY and PATH.
 	Getenv func(string) string
-	// Glob replaces /usr/lib/postgresql/*/bin, where Debian and Ubuntu keep
-	// one directory per major version.
+	// Glob replaces /usr/lib/postgresql/*/bin, where Debian and Ubuntu have one
+	// directory for each major version.
 	Glob string
 }
 
-// Find returns the binaries to use: those in the directory DAMSYNC_PG_BIN when
-// that is set, or else the first on PATH, or else the highest version below
-// /usr/lib/postgresql. The error's class is ErrNoBinaries; DAMSYNC_PG_BIN set
-// to a directory without them is such an error too, not a reason to look on.
+// Find returns the binaries to use: those in the directory DAMSYNC_PG_BIN if it
+// is set, otherwise the first on PATH, otherwise the highest version below
+// /usr/lib/postgresql. The error's class is ErrNoBinaries. If DAMSYNC_PG_BIN
+// names a directory without binaries, Find fails and does not search further.
 func Find(ctx context.Context, look Lookup) (Binaries, error) {
 	found, err := look.all(ctx)
 	if err != nil {
@@ -47,8 +47,8 @@ func Find(ctx context.Context, look Lookup) (Binaries, error) {
 	return found[0], nil
 }
 
-// all returns every usable installation in order of preference, at least one
-// when the error is nil.
+// all returns every usable installation in order of preference. It returns at
+// least one if the error is nil.
 func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 	getenv := l.getenv()
 	if dir := getenv("DAMSYNC_PG_BIN"); dir != "" {
@@ -62,11 +62,11 @@ func (l Lookup) all(ctx context.Context) ([]Binaries, error) {
 		return []Binaries{b}, nil
 	}
 	path := slices.DeleteFunc(filepath.SplitList(getenv("PATH")), func(dir string) bool {
-		return !filepath.IsAbs(dir) // nothing is run from the working directory
+		return !filepath.IsAbs(dir) // never run programs from the working directory
 	})
 	found := usable(ctx, path)
 	found = append(found, l.installed(ctx)...)
-	if ctx.Err() != nil { // which also made binaries fail
+	if ctx.Err() != nil { // which also makes inspect fail
 		return nil, ctx.Err()
 	}
 	if len(found) == 0 {
@@ -86,7 +86,7 @@ func (l Lookup) glob() string { return cmp.Or(l.Glob, "/usr/lib/postgresql/*/bin
 
 func (l Lookup) installed(ctx context.Context) []Binaries {
 	dirs, err := filepath.Glob(l.glob())
-	if err != nil { // only a malformed pattern
+	if err != nil { // malformed pattern
 		return nil
 	}
 	found := usable(ctx, dirs)
@@ -94,7 +94,7 @@ func (l Lookup) installed(ctx context.Context) []Binaries {
 	return found
 }
 
-// usable drops the directories without working binaries.
+// usable returns the working binaries of dirs.
 func usable(ctx context.Context, dirs []string) []Binaries {
 	var found []Binaries
 	for _, dir := range dirs {
@@ -105,8 +105,8 @@ func usable(ctx context.Context, dirs []string) []Binaries {
 	return found
 }
 
-// inspect reads the version of the binaries in dir. Links are followed because
-// a link on PATH to initdb alone says where the other two are.
+// inspect returns the binaries in dir with their version. It follows links,
+// because a link to initdb on PATH is enough to locate the other two programs.
 func inspect(ctx context.Context, dir string) (Binaries, error) {
 	initdb, err := filepath.EvalSymlinks(filepath.Join(dir, "initdb"))
 	if err != nil {
@@ -116,9 +116,9 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	// pg_ctl starts postgres through a shell, with the path in double quotes.
+	// pg_ctl starts postgres through a shell with the path in double quotes.
 	if strings.ContainsAny(dir, "\"$`\\\n") {
-		return Binaries{}, fmt.Errorf("the path %q has characters pg_ctl cannot quote", dir)
+		return Binaries{}, fmt.Errorf("path %q has characters that pg_ctl does not quote", dir)
 	}
 	for _, name := range []string{"pg_ctl", "postgres"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
@@ -130,7 +130,7 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	//nolint:gosec // the operator chooses the binaries
 	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
 	if err != nil {
-		return Binaries{}, fmt.Errorf("ask postgres for its version: %w", err)
+		return Binaries{}, fmt.Errorf("run postgres --version: %w", err)
 	}
 	version, major, err := parseVersion(string(out))
 	if err != nil {
@@ -141,11 +141,11 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 
 var versionPattern = regexp.MustCompile(`^postgres \(PostgreSQL\) ((\d{1,4})\S*)`)
 
-// parseVersion reads "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+// parseVersion parses "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
 func parseVersion(out string) (version string, major int, err error) {
 	m := versionPattern.FindStringSubmatch(out)
 	if m == nil {
-		return "", 0, fmt.Errorf("not a version of PostgreSQL: %.80q", out)
+		return "", 0, fmt.Errorf("parse PostgreSQL version: %.80q", out)
 	}
 	major, err = strconv.Atoi(m[2])
 	return m[1], major, err

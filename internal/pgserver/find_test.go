@@ -10,7 +10,7 @@ import (
 	"damsync/internal/pgserver"
 )
 
-// install writes binaries that say they are of the given version.
+// install writes scripts that report a version, in place of binaries.
 func install(t *testing.T, dir, version string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -44,27 +44,31 @@ func TestFindOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	glob := filepath.Join(root, "lib/*/bin")
-	for _, c := range []struct {
-		name, env, path, glob string
-		want                  pgserver.Binaries
+	for name, c := range map[string]struct {
+		look pgserver.Lookup
+		want pgserver.Binaries
 	}{
-		{"DAMSYNC_PG_BIN first", named, onPath, glob, pgserver.Binaries{Dir: named, Version: "13.2", Major: 13}},
-		{"then PATH", "", incomplete + ":" + onPath, glob, pgserver.Binaries{Dir: onPath, Version: "14.1", Major: 14}},
-		{"a link to initdb is enough", "", linked, glob, pgserver.Binaries{Dir: onPath, Version: "14.1", Major: 14}},
-		{"then the highest version, by number", "", incomplete, glob, pgserver.Binaries{Dir: newest, Version: "18beta1", Major: 18}},
+		"DAMSYNC_PG_BIN comes first":            {lookup(named, onPath, glob), pgserver.Binaries{Dir: named, Version: "13.2", Major: 13}},
+		"PATH comes second":                     {lookup("", incomplete+":"+onPath, glob), pgserver.Binaries{Dir: onPath, Version: "14.1", Major: 14}},
+		"a link to initdb is enough":            {lookup("", linked, glob), pgserver.Binaries{Dir: onPath, Version: "14.1", Major: 14}},
+		"the highest installed version is last": {lookup("", incomplete, glob), pgserver.Binaries{Dir: newest, Version: "18beta1", Major: 18}},
 	} {
-		got, err := pgserver.Find(t.Context(), lookup(c.env, c.path, c.glob))
-		if err != nil || got != c.want {
-			t.Errorf("%s: %v, %v; want %v", c.name, got, err, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := pgserver.Find(t.Context(), c.look)
+			if err != nil || got != c.want {
+				t.Errorf("Find = %v, %v; want %v", got, err, c.want)
+			}
+		})
 	}
 	for name, look := range map[string]pgserver.Lookup{
-		"nothing anywhere":        lookup("", incomplete, filepath.Join(root, "none/*")),
-		"DAMSYNC_PG_BIN is wrong": lookup(incomplete, onPath, glob),
+		"nothing is installed":                    lookup("", incomplete, filepath.Join(root, "none/*")),
+		"DAMSYNC_PG_BIN is wrong and not ignored": lookup(incomplete, onPath, glob),
 	} {
-		if got, err := pgserver.Find(t.Context(), look); !errors.Is(err, pgserver.ErrNoBinaries) {
-			t.Errorf("%s: %v, %v; want ErrNoBinaries", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := pgserver.Find(t.Context(), look); !errors.Is(err, pgserver.ErrNoBinaries) {
+				t.Errorf("Find = %v, %v; want ErrNoBinaries", got, err)
+			}
+		})
 	}
 }
 

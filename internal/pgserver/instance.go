@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// instance is one server: where it is, who runs it, with which binaries.
+// Names in every cluster that damsync creates.
+const (
+	userName     = "damsync"
+	databaseName = "damsync"
+)
+
+// instance is one server with its files, user and binaries.
 type instance struct {
-	place          place
+	layout         layout
 	account        account
 	bin            Binaries
 	maxConnections int
@@ -23,79 +30,77 @@ type instance struct {
 	timeout        time.Duration
 	log            zerolog.Logger
 
-	launched *lifeline // of what this instance launched, whether or not it came up
+	// started is the pipe of the server that this instance started, even if the
+	// server did not become ready. It is nil after joining a running server.
+	started *livenessPipe
 
-	// Of the running server:
+	// The running server:
 	socketDir, port string
 	ours            bool // damsync started it
 }
 
-func (in *instance) url(database string) string {
-	return connectURL(in.socketDir, in.port, database)
+func (s *instance) url(database string) string {
+	return connectURL(s.socketDir, s.port, database)
 }
 
-// bringUp joins or starts the server of a place and makes sure the database
-// exists. The gate is held.
-func bringUp(ctx context.Context, p place, opt Options) (in *instance, joined bool, _ error) {
-	p, err := p.locate()
-	if err != nil {
-		return nil, false, err
-	}
-	in = &instance{
-		place: p, maxConnections: opt.MaxConnections, unsafe: opt.Unsafe,
+// joinOrStart joins the running server or starts one, and creates the database
+// if it does not exist. The caller holds the start lock.
+func joinOrStart(ctx context.Context, l layout, opt Options) (s *instance, joined bool, _ error) {
+	s = &instance{
+		layout: l, maxConnections: opt.MaxConnections, unsafe: opt.Unsafe,
 		timeout: opt.StartTimeout, log: opt.Log,
 	}
-	joined, err = in.join(ctx)
+	joined, err := s.join(ctx)
 	if err == nil && !joined {
-		err = in.start(ctx, opt)
+		err = s.start(ctx, opt)
 	}
 	if err == nil {
-		err = in.prepare(ctx)
+		err = s.prepare(ctx)
 	}
-	if in.launched != nil {
-		if ctx.Err() != nil { // nobody waits for the server any more
-			err = errors.Join(err, in.giveUp(ctx))
+	if s.started != nil {
+		if ctx.Err() != nil { // the caller has given up waiting
+			err = errors.Join(cmp.Or(err, ctx.Err()), s.stopStarted(ctx))
 		}
-		in.launched.close()
+		s.started.close()
 	}
-	return in, joined, err
+	return s, joined, err
 }
 
-// join waits until a running server answers. It returns false when there is
-// none, also when one ended during the wait.
-func (in *instance) join(ctx context.Context) (joined bool, _ error) {
-	wait, cancel := context.WithTimeout(ctx, in.timeout)
+// join waits until a running server accepts connections. It returns false if
+// none runs, or if it exits while join waits.
+func (s *instance) join(ctx context.Context) (joined bool, _ error) {
+	wait, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var last postmaster
 	err := poll(wait, func() (bool, error) {
-		pm, running, err := runningPostmaster(in.place.cluster())
+		pm, running, err := runningPostmaster(s.layout.cluster())
 		if err != nil || !running {
 			return true, err
 		}
 		last = pm
-		joined, err = in.answers(wait, pm)
+		joined, err = s.accepts(wait, pm)
 		return joined, err
 	})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return false, fmt.Errorf("%w: the server of %s (process %d) has been %q for %s; see %s",
-			ErrUnavailable, in.place.cluster(), last.pid, last.status, in.timeout, in.place.log())
+			ErrUnavailable, s.layout.cluster(), last.pid, last.status, s.timeout, s.layout.serverLog())
 	}
 	return joined, err
 }
 
-// answers reports whether the server accepts connections. One that is starting
-// or stopping does not yet, or no more, which is no error.
-func (in *instance) answers(ctx context.Context, pm postmaster) (bool, error) {
+// accepts reports whether the server accepts connections. A server that is
+// starting or stopping does not, and that is not an error.
+func (s *instance) accepts(ctx context.Context, pm postmaster) (bool, error) {
 	if pm.socketDir == "" || pm.status == "stopping" {
 		return false, nil
 	}
-	in.socketDir, in.port = pm.socketDir, pm.port
-	conn, err := pgx.Connect(ctx, in.url("postgres"))
+	s.socketDir, s.port = pm.socketDir, pm.port
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
 	if err == nil {
 		return true, conn.Close(ctx)
 	}
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code != cannotConnectNow && refused.Code != tooManyConnections {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code != cannotConnectNow && answer.Code != tooManyConnections {
 		return false, fmt.Errorf("join the running server: %w", err)
 	}
 	if errors.Is(err, os.ErrPermission) {
@@ -104,7 +109,7 @@ func (in *instance) answers(ctx context.Context, pm postmaster) (bool, error) {
 	return false, nil
 }
 
-// Error codes of PostgreSQL, appendix A of its manual.
+// Error codes from appendix A of the PostgreSQL manual.
 const (
 	cannotConnectNow      = "57P03"
 	tooManyConnections    = "53300"
@@ -112,19 +117,19 @@ const (
 	undefinedObject       = "42704"
 )
 
-// prepare makes the database on first use, and learns whether damsync started
-// the server.
-func (in *instance) prepare(ctx context.Context) (err error) {
-	conn, err := pgx.Connect(ctx, in.url("postgres"))
+// prepare creates the database on first use and finds out whether damsync
+// started the server.
+func (s *instance) prepare(ctx context.Context) (err error) {
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
 		return fmt.Errorf("connect to private PostgreSQL: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
 	var found bool
 	err = conn.QueryRow(ctx, `SELECT current_setting('cluster_name') = $1,
-		EXISTS (SELECT FROM pg_database WHERE datname = $2)`, clusterName, Database).Scan(&in.ours, &found)
+		EXISTS (SELECT FROM pg_database WHERE datname = $2)`, clusterName, databaseName).Scan(&s.ours, &found)
 	if err != nil {
-		return fmt.Errorf("ask private PostgreSQL for its database: %w", err)
+		return fmt.Errorf("look up the private database: %w", err)
 	}
 	if !found {
 		err = createDatabase(ctx, conn)
@@ -133,40 +138,40 @@ func (in *instance) prepare(ctx context.Context) (err error) {
 }
 
 func createDatabase(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, `CREATE DATABASE `+Database); err != nil {
+	if _, err := conn.Exec(ctx, `CREATE DATABASE `+databaseName); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
-	// lz4 is a choice of whoever built the server, since version 14.
-	_, err := conn.Exec(ctx, `ALTER DATABASE `+Database+` SET default_toast_compression = 'lz4'`)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && (refused.Code == invalidParameterValue || refused.Code == undefinedObject) {
+	// lz4 exists since version 14 and is optional in a build of PostgreSQL.
+	_, err := conn.Exec(ctx, `ALTER DATABASE `+databaseName+` SET default_toast_compression = 'lz4'`)
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && (answer.Code == invalidParameterValue || answer.Code == undefinedObject) {
 		return nil
 	}
 	return err
 }
 
-// interrupt asks a server for a fast shutdown: no waiting for clients. One that
-// has ended is no error.
-func interrupt(pid int) error {
-	if err := unix.Kill(pid, unix.SIGINT); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop PostgreSQL (process %d): %w", pid, err)
-	}
-	return nil
-}
-
-// stop shuts the server down and waits for its end.
-func (in *instance) stop(ctx context.Context) error {
-	pm, running, err := runningPostmaster(in.place.cluster())
+// stop shuts the server down and waits until it has exited.
+func (s *instance) stop(ctx context.Context) error {
+	pm, running, err := runningPostmaster(s.layout.cluster())
 	if err != nil || !running {
 		return err
 	}
 	if err := interrupt(pm.pid); err != nil {
 		return err
 	}
-	err = poll(ctx, func() (bool, error) { return !isPostmaster(pm.pid, in.place.cluster()), nil })
+	err = poll(ctx, func() (bool, error) { return !isPostmaster(pm.pid, s.layout.cluster()), nil })
 	if err != nil {
 		return fmt.Errorf("%w: process %d is still shutting down: %w", ErrUnavailable, pm.pid, err)
 	}
-	in.log.Info().Msg("Private PostgreSQL stopped")
+	s.log.Info().Msg("private PostgreSQL stopped")
+	return nil
+}
+
+// interrupt requests a fast shutdown, which does not wait for clients. A server
+// that has already exited is not an error.
+func interrupt(pid int) error {
+	if err := unix.Kill(pid, unix.SIGINT); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("stop PostgreSQL (process %d): %w", pid, err)
+	}
 	return nil
 }

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileLock is a flock(2) on a file. Such a lock belongs to the open file, not
-// to the process: two in one process exclude each other as two processes do,
-// and the kernel releases it when the process dies.
+// fileLock is a flock(2) on a file. The lock belongs to the open file, not to
+// the process: two locks in one process exclude each other like those of two
+// processes. The kernel releases the lock when the process dies.
 type fileLock struct{ f *os.File }
 
 func openLock(path string) (*fileLock, error) {
@@ -23,7 +23,7 @@ func openLock(path string) (*fileLock, error) {
 	return &fileLock{f: f}, nil
 }
 
-// try takes the lock if it is free: how is unix.LOCK_SH or unix.LOCK_EX.
+// try acquires the lock if it is free; how is unix.LOCK_SH or unix.LOCK_EX.
 func (l *fileLock) try(how int) (bool, error) {
 	err := l.flock(how | unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -37,19 +37,18 @@ func (l *fileLock) acquire(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) { return l.try(unix.LOCK_EX) })
 }
 
-// current reports that the file locked is still the one of that name.
+// current reports whether the path still names the locked file.
 func (l *fileLock) current() bool {
-	mine, err := l.f.Stat()
+	locked, err := l.f.Stat()
 	if err != nil {
 		return false
 	}
 	named, err := os.Lstat(l.f.Name())
-	return err == nil && os.SameFile(mine, named)
+	return err == nil && os.SameFile(locked, named)
 }
 
-// release gives the lock back and closes the file. It unlocks in so many words
-// because a child between fork and exec still shares the open file, and would
-// keep the lock for that moment.
+// release unlocks and closes the file. Closing alone is not enough: a child
+// between fork and exec shares the open file and would keep the lock.
 func (l *fileLock) release() error {
 	return errors.Join(l.flock(unix.LOCK_UN), l.f.Close())
 }
@@ -66,7 +65,7 @@ func (l *fileLock) flock(how int) error {
 	}
 }
 
-// poll calls done until it reports true or an error, or ctx ends.
+// poll calls done every 20 ms until it returns true or an error, or ctx ends.
 func poll(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -14,15 +14,15 @@ const (
 	tailLines   = 12
 )
 
-// serverLog is the file the server writes to, and where in it this start
-// begins.
+// serverLog is the file the server writes to, with the offset at which this
+// start begins.
 type serverLog struct {
 	f     *os.File
 	start int64
 }
 
-// openLog opens the log for appending; a large one is moved to .1 first, over
-// an earlier one. Called while no server runs.
+// openLog opens the log for appending while no server runs. It first renames a
+// large log to .1, replacing an earlier one.
 func openLog(path string) (*serverLog, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLogSize {
 		if err := os.Rename(path, path+".1"); err != nil {
@@ -54,7 +54,7 @@ func (l *serverLog) tail() string {
 	return lastLines(text)
 }
 
-// lastLines returns the end of a program's output.
+// lastLines returns the last lines of a program's output.
 func lastLines(text []byte) string {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return string(bytes.Join(lines[max(0, len(lines)-tailLines):], []byte("\n")))

@@ -20,28 +20,28 @@ import (
 	"go.uber.org/goleak"
 )
 
-// helperEnv makes the test binary a process that shares the server of the data
-// directory it names until its standard input ends.
+// helperEnv makes the test binary a helper process that shares the server of the
+// data directory in its value until its standard input ends.
 const helperEnv = "PGSERVER_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(helperEnv); dir != "" {
-		if err := share(dir); err != nil {
+		if err := runHelper(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(initialized.dir) // the empty name is nothing to remove
+		_ = os.RemoveAll(initialized.dir) // no effect on the empty path
 		os.Exit(code)
 	}))
 }
 
-// report is what a helper prints once it has its share.
+// report is what a helper prints after Open.
 type report struct{ Joined bool }
 
-func share(dir string) error {
+func runHelper(dir string) error {
 	ctx := context.Background()
 	s, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Unsafe: true})
 	if err != nil {
@@ -56,7 +56,7 @@ func share(dir string) error {
 	return s.Close(ctx)
 }
 
-// helper is another process with a share in the server.
+// helper is another process that uses the server.
 type helper struct {
 	report
 	cmd   *exec.Cmd
@@ -83,7 +83,7 @@ func startHelper(t *testing.T, dir string) *helper {
 	t.Cleanup(func() { _, _ = h.cmd.Process.Kill(), h.cmd.Wait() })
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("helper said nothing: %v", err)
+		t.Fatalf("read report of the helper: %v", err)
 	}
 	if err := json.Unmarshal(line, &h.report); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func startHelper(t *testing.T, dir string) *helper {
 	return h
 }
 
-// leave makes the helper close its share and waits for its end.
+// leave makes the helper close the server and waits until it has exited.
 func (h *helper) leave(t *testing.T) {
 	t.Helper()
 	if err := h.stdin.Close(); err != nil {
@@ -102,7 +102,7 @@ func (h *helper) leave(t *testing.T) {
 	}
 }
 
-// kill ends the helper as kill -9 does.
+// kill sends SIGKILL to the helper.
 func (h *helper) kill(t *testing.T) {
 	t.Helper()
 	if err := h.cmd.Process.Kill(); err != nil {
@@ -111,11 +111,11 @@ func (h *helper) kill(t *testing.T) {
 	_ = h.cmd.Wait()
 }
 
-// newDir returns an empty directory that every user can enter, whatever is in
-// it is removed with its server at the end.
+// newDir returns an empty directory that every user can enter. Cleanup removes
+// it with all servers below it.
 func newDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pgserver-test-") //nolint:usetesting // nobody else can enter what t.TempDir makes
+	dir, err := os.MkdirTemp("", "pgserver-test-") //nolint:usetesting // other users cannot enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,8 +126,8 @@ func newDir(t *testing.T) string {
 	return dir
 }
 
-// initialized is a data directory with a cluster, made by the first test that
-// wants one.
+// initialized is a data directory with a cluster, created by the first test that
+// needs one.
 var initialized struct {
 	once sync.Once
 	dir  string
@@ -150,7 +150,8 @@ func initialize(ctx context.Context) error {
 	return s.Close(ctx)
 }
 
-// newClusterDir is newDir with a cluster in it, copied because initdb is slow.
+// newClusterDir returns a newDir with a cluster, which it copies because initdb
+// is slow.
 func newClusterDir(t *testing.T) string {
 	t.Helper()
 	initialized.once.Do(func() { initialized.err = initialize(context.WithoutCancel(t.Context())) })
@@ -164,12 +165,11 @@ func newClusterDir(t *testing.T) string {
 	return dir
 }
 
-// owner returns who a file belongs to.
-func owner(t *testing.T, info os.FileInfo) *syscall.Stat_t {
+func ownerOf(t *testing.T, info os.FileInfo) *syscall.Stat_t {
 	t.Helper()
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		t.Fatalf("no owner known of %s", info.Name())
+		t.Fatalf("no owner of %s", info.Name())
 	}
 	return st
 }

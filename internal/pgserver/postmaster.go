@@ -14,17 +14,17 @@ import (
 
 const pidFile = "postmaster.pid"
 
-// postmaster is what postmaster.pid, a file that PostgreSQL keeps in PGDATA
-// while it runs, tells of a running server.
+// postmaster is the content of postmaster.pid, a file that PostgreSQL keeps in
+// PGDATA while it runs.
 type postmaster struct {
 	pid       int
 	port      string
-	socketDir string // the first of unix_socket_directories; empty early in the start
+	socketDir string // first of unix_socket_directories; empty early in the start
 	status    string // starting, stopping, ready or standby; empty early in the start
 }
 
-// runningPostmaster returns the server running on a cluster, or false when
-// there is none, whatever file a killed one left.
+// runningPostmaster returns the content of postmaster.pid and reports whether
+// that server runs. A killed server leaves the file behind.
 func runningPostmaster(cluster string) (postmaster, bool, error) {
 	text, err := os.ReadFile(filepath.Join(cluster, pidFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -37,10 +37,10 @@ func runningPostmaster(cluster string) (postmaster, bool, error) {
 	return pm, pm.pid > 0 && isPostmaster(pm.pid, cluster), nil
 }
 
-// parsePostmaster reads the file, of which the server writes line after line:
-// pid, PGDATA, start time, port, socket directory, listen address, shared
-// memory key, status (PostgreSQL's miscadmin.h, LOCK_FILE_LINE_*). A pid of 0
-// means that it does not hold one. A stand-alone backend writes its pid negated.
+// parsePostmaster parses the file, which the server writes line by line: pid,
+// PGDATA, start time, port, socket directory, listen address, shared memory key,
+// status (LOCK_FILE_LINE_* in PostgreSQL's miscadmin.h). The pid is 0 if the
+// file contains none. A stand-alone backend writes its pid negated.
 func parsePostmaster(text string) postmaster {
 	lines := strings.Split(text, "\n")
 	line := func(n int) string {
@@ -56,33 +56,32 @@ func parsePostmaster(text string) postmaster {
 	return postmaster{pid: int(max(pid, -pid)), port: line(4), socketDir: line(5), status: line(8)}
 }
 
-// isPostmaster reports whether the process exists and is the server of the
-// cluster. The number alone proves nothing after a kill or a reboot: another
-// process may have it by then.
+// isPostmaster reports whether a process exists and is the server of the
+// cluster. The pid alone proves nothing: after a kill or a reboot another process
+// can have it.
 func isPostmaster(pid int, cluster string) bool {
 	reap(pid)
 	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
 		return false
 	}
-	if !exists("/proc/self/cwd") { // no Linux: a living process is taken for it, as PostgreSQL does
+	if !exists("/proc/self/cwd") { // not Linux: accept any living process, as PostgreSQL does
 		return true
 	}
-	want, err := os.Stat(cluster)
+	pgdata, err := os.Stat(cluster)
 	if err != nil {
 		return false
 	}
-	// A server works in its PGDATA. A dead process that nobody reaped has no
-	// working directory.
+	// The working directory of a server is its PGDATA. A zombie has none.
 	dir, err := os.Stat(fmt.Sprintf("/proc/%d/cwd", pid))
-	if errors.Is(err, os.ErrPermission) { // root in a container may not look
-		return looksLikePostgres(pid, want)
+	if errors.Is(err, os.ErrPermission) { // root in a container may lack the right to read it
+		return looksLikePostgres(pid, pgdata)
 	}
-	return err == nil && os.SameFile(dir, want)
+	return err == nil && os.SameFile(dir, pgdata)
 }
 
-// looksLikePostgres compares what every user may see of a process: its name
-// and its user.
-func looksLikePostgres(pid int, cluster os.FileInfo) bool {
+// looksLikePostgres compares the name and the user of a process, which every
+// user may read.
+func looksLikePostgres(pid int, pgdata os.FileInfo) bool {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil || strings.TrimSpace(string(name)) != "postgres" {
 		return false
@@ -91,12 +90,12 @@ func looksLikePostgres(pid int, cluster os.FileInfo) bool {
 	if err != nil {
 		return false
 	}
-	owner, ok := cluster.Sys().(*syscall.Stat_t)
+	owner, ok := pgdata.Sys().(*syscall.Stat_t)
 	return ok && ownedBy(proc, int(owner.Uid))
 }
 
-// reap collects the server's exit when it has become a child of this process,
-// as orphans do of the first process in a container.
+// reap collects the exit status of the server if this process is the first in a
+// container, which adopts orphans.
 func reap(pid int) {
 	if os.Getpid() == 1 {
 		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)

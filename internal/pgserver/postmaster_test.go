@@ -10,17 +10,19 @@ func TestParsePostmaster(t *testing.T) {
 		text string
 		want postmaster
 	}{
-		"running": {
+		"running server": {
 			"4711\n/data/postgres/cluster\n1795449600\n5432\n/run/x\n\n  1179650    3\nready   \n",
 			postmaster{pid: 4711, port: "5432", socketDir: "/run/x", status: "ready"},
 		},
-		"early in the start": {"4711\n/data\n1795449600\n5432\n", postmaster{pid: 4711, port: "5432"}},
-		"stand-alone":        {"-4711\n/data\n", postmaster{pid: 4711}},
-		"being written":      {"", postmaster{}},
+		"server early in its start": {"4711\n/data\n1795449600\n5432\n", postmaster{pid: 4711, port: "5432"}},
+		"stand-alone backend":       {"-4711\n/data\n", postmaster{pid: 4711}},
+		"empty file":                {"", postmaster{}},
 	} {
-		if got := parsePostmaster(c.text); got != c.want {
-			t.Errorf("%s: %+v, want %+v", name, got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := parsePostmaster(c.text); got != c.want {
+				t.Errorf("parsePostmaster = %+v, want %+v", got, c.want)
+			}
+		})
 	}
 }
 
@@ -28,7 +30,7 @@ func FuzzParsePostmaster(f *testing.F) {
 	f.Add("4711\n/data\n1795449600\n5432\n/run/x\n\n 1 3\nready   \n")
 	f.Add("-9223372036854775808\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		// A negative pid means a process group to kill(2).
+		// kill(2) sends to a process group if the pid is negative.
 		if pm := parsePostmaster(text); pm.pid < 0 {
 			t.Errorf("pid = %d", pm.pid)
 		}

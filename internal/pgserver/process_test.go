@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -13,8 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func execute(t *testing.T, url, sql string) {
 	t.Helper()
@@ -30,14 +27,14 @@ func execute(t *testing.T, url, sql string) {
 	}
 }
 
-// serverPID asks the server, not this package's code, for the pid of the
-// postmaster, which is the first line of its pid file.
+// serverPID returns the pid of the postmaster. It reads the pid file through the
+// server instead of this package's code.
 func serverPID(t *testing.T, url string) int {
 	t.Helper()
 	return query[int](t, url, `SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int`)
 }
 
-// startByHand runs pg_ctl as an administrator would.
+// startByHand runs pg_ctl like an administrator.
 func startByHand(t *testing.T, cluster string) (stop func()) {
 	t.Helper()
 	bin, err := pgserver.Find(t.Context(), pgserver.Lookup{})
@@ -48,13 +45,13 @@ func startByHand(t *testing.T, cluster string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	user := owner(t, info)
+	owner := ownerOf(t, info)
 	pgCtl := func(args ...string) error {
 		c := exec.CommandContext(context.Background(), filepath.Join(bin.Dir, "pg_ctl"), append(args, "-w", "-s", "-D", cluster)...)
 		c.Dir = "/"
 		c.SysProcAttr = &syscall.SysProcAttr{}
 		if os.Geteuid() == 0 {
-			c.SysProcAttr.Credential = &syscall.Credential{Uid: user.Uid, Gid: user.Gid}
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
 		}
 		return c.Run()
 	}
@@ -68,15 +65,15 @@ func startByHand(t *testing.T, cluster string) (stop func()) {
 	}
 }
 
-// TestOrdinaryUser runs tests of this package again as a user without rights.
+// TestOrdinaryUser repeats tests of this package as an unprivileged user.
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("the other tests run as an ordinary user already")
+		t.Skip("the other tests already run as an ordinary user")
 	}
 	const nobody = 65534
 	dir := newDir(t)
-	binary := filepath.Join(dir, "pgserver.test") // where the build put it, nobody may not look
+	binary := filepath.Join(dir, "pgserver.test") // a copy, because nobody cannot enter the build directory
 	text, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 
 const settingsFile = "damsync.conf"
 
-// settings is the text of damsync.conf: small, durable, and what ALTER SYSTEM
-// sets wins over it.
-func (in *instance) settings(socketDir string) string {
+// settings returns the text of damsync.conf: a small, durable server. Values set
+// with ALTER SYSTEM take precedence.
+func (s *instance) settings(socketDir string) string {
 	var b strings.Builder
 	set := func(name, value string) { fmt.Fprintf(&b, "%s = %s\n", name, quote(value)) }
 	b.WriteString("# Written by damsync at each start. To change a setting, use ALTER SYSTEM.\n")
@@ -19,16 +19,16 @@ func (in *instance) settings(socketDir string) string {
 	set("unix_socket_directories", `"`+strings.ReplaceAll(socketDir, `"`, `""`)+`"`)
 	set("unix_socket_permissions", "0700")
 	set("port", port)
-	set("max_connections", strconv.Itoa(in.maxConnections))
+	set("max_connections", strconv.Itoa(s.maxConnections))
 	set("shared_buffers", "64MB")
 	set("max_wal_size", "256MB")
 	set("wal_compression", "on")
-	set("jit", "off") // the queries are short; compiling them costs more
+	set("jit", "off") // the queries are short, and compiling them costs more than it saves
 	set("timezone", "UTC")
 	set("log_timezone", "UTC")
 	set("log_line_prefix", "%m [%p] %u@%d ")
-	set("log_checkpoints", "off") // a line every five minutes that nobody reads
-	if in.unsafe {
+	set("log_checkpoints", "off") // would write a line every five minutes
+	if s.unsafe {
 		set("fsync", "off")
 		set("synchronous_commit", "off")
 		set("full_page_writes", "off")
@@ -38,15 +38,15 @@ func (in *instance) settings(socketDir string) string {
 	return b.String()
 }
 
-// quote writes a value as postgresql.conf reads it.
-func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\n", `\n`).Replace(s) + "'"
+// quote quotes a value for postgresql.conf.
+func quote(value string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\n", `\n`).Replace(value) + "'"
 }
 
-// configure writes damsync.conf, and names it in postgresql.conf once.
-func (in *instance) configure(socketDir string) error {
-	cluster := in.place.cluster()
-	if err := in.writeIn(cluster, settingsFile, in.settings(socketDir), os.O_TRUNC); err != nil {
+// configure writes damsync.conf and includes it in postgresql.conf once.
+func (s *instance) configure(socketDir string) error {
+	cluster := s.layout.cluster()
+	if err := s.writeIn(cluster, settingsFile, s.settings(socketDir), os.O_TRUNC); err != nil {
 		return fmt.Errorf("write %s: %w", settingsFile, err)
 	}
 	main, err := os.ReadFile(cluster + "/postgresql.conf")
@@ -57,7 +57,7 @@ func (in *instance) configure(socketDir string) error {
 	if strings.Contains(string(main), include) {
 		return nil
 	}
-	if err := in.writeIn(cluster, "postgresql.conf", "\n"+include, os.O_APPEND); err != nil {
+	if err := s.writeIn(cluster, "postgresql.conf", "\n"+include, os.O_APPEND); err != nil {
 		return fmt.Errorf("append to postgresql.conf: %w", err)
 	}
 	return nil

@@ -13,35 +13,36 @@ import (
 	"damsync/internal/pgserver"
 )
 
-// sharedDir returns the data directory that the test binaries of this user
-// share. It is kept between runs, which saves initdb. Its name changes with
-// what would make the cluster in it unusable: another PostgreSQL, and a boot
-// of the machine, after which a cluster run without fsync may be broken.
+// sharedDir returns the data directory that all test binaries of this user
+// share. It is kept between runs to save the time of initdb. Its name depends on
+// everything that can make its cluster unusable: the PostgreSQL installation,
+// and the boot of the machine, because a cluster without fsync may be damaged
+// after a crash.
 func sharedDir(ctx context.Context) (string, error) {
 	bin, err := pgserver.Find(ctx, pgserver.Lookup{})
 	if err != nil {
-		return "", fmt.Errorf("%w\ninstall it (apt-get install postgresql), or set DAMSYNC_TEST_DATABASE_URL or DAMSYNC_PG_BIN", err)
+		return "", fmt.Errorf("%w\ninstall PostgreSQL (apt-get install postgresql), or set DAMSYNC_TEST_DATABASE_URL or DAMSYNC_PG_BIN", err)
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
 	sum := sha256.Sum256(fmt.Appendf(boot, "%s %s", bin.Dir, bin.Version))
-	mine := filepath.Join(os.TempDir(), fmt.Sprintf("damsync-test-%d-", os.Getuid()))
-	dir := mine + hex.EncodeToString(sum[:4])
+	prefix := filepath.Join(os.TempDir(), fmt.Sprintf("damsync-test-%d-", os.Getuid()))
+	dir := prefix + hex.EncodeToString(sum[:4])
 	if err := claim(dir); err != nil {
 		return "", err
 	}
-	return dir, removeOthers(ctx, mine, dir)
+	return dir, removeObsolete(ctx, prefix, dir)
 }
 
-// claim makes the directory, whose name is predictable, and refuses one that
-// somebody else laid there.
+// claim creates the directory. The name is predictable, so claim rejects an
+// existing directory that another user created or can write to.
 //
-//nolint:gosec // TMPDIR is the tester's own
+//nolint:gosec // the tester chooses TMPDIR
 func claim(dir string) error {
 	mode := os.FileMode(0o700)
-	if os.Geteuid() == 0 { // the server's user has to pass
+	if os.Geteuid() == 0 { // the server's user must be able to enter
 		mode = 0o711
 	}
 	if err := os.Mkdir(dir, mode); err == nil {
@@ -60,9 +61,9 @@ func claim(dir string) error {
 	return nil
 }
 
-// removeOthers deletes the directories of earlier versions and boots that
-// nobody uses.
-func removeOthers(ctx context.Context, prefix, keep string) error {
+// removeObsolete deletes the unused directories of other PostgreSQL versions
+// and earlier boots.
+func removeObsolete(ctx context.Context, prefix, keep string) error {
 	dirs, err := filepath.Glob(prefix + "*")
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func removeOthers(ctx context.Context, prefix, keep string) error {
 			err = os.RemoveAll(dir)
 		}
 		if err != nil && !errors.Is(err, pgserver.ErrInUse) && !errors.Is(err, pgserver.ErrUnavailable) {
-			return fmt.Errorf("remove the test server of an earlier boot: %w", err)
+			return fmt.Errorf("remove obsolete test server: %w", err)
 		}
 	}
 	return nil

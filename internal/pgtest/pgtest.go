@@ -1,10 +1,10 @@
-// Package pgtest gives each test a PostgreSQL database of its own.
+// Package pgtest gives each test its own PostgreSQL database.
 //
-// The server is the one of DAMSYNC_TEST_DATABASE_URL, whose user must be
-// allowed to create databases, or else a private server that all test binaries
-// of a run share: the first starts it, the last to end stops it. Databases are
-// clones of a template, which is migrated once for every set of migrations.
-// What a killed run leaves behind, the next run removes.
+// The server is that of DAMSYNC_TEST_DATABASE_URL, whose user must be allowed to
+// create databases. If the variable is not set, all test binaries of a run share
+// a private server: the first starts it, and the last to exit stops it. The
+// databases are clones of a template, which is created once for each set of
+// migrations. A run removes what killed runs left behind.
 //
 // A test binary that uses the package calls Main in its TestMain:
 //
@@ -22,18 +22,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-// cleanupTimeout bounds what happens after a test, whose context has ended.
+// cleanupTimeout limits the work after a test, whose context has ended.
 const cleanupTimeout = 30 * time.Second
 
-// shared is this test binary's share in the run's server. Tests have no other
-// thing in common that could hold it.
-var shared process //nolint:gochecknoglobals // one for each process, by its nature
+// shared is this test binary's share in the server of the run.
+var shared process //nolint:gochecknoglobals // one for each process
 
-// Main runs the tests, gives up the share in the server, and exits.
+// Main runs the tests, releases the server, and exits.
 func Main(m *testing.M) { os.Exit(run(m)) }
 
-// MainNoLeaks is Main for packages with goroutines of their own: when the
-// tests pass and a goroutine is left, the binary fails.
+// MainNoLeaks is Main for packages that start goroutines. The binary fails if
+// the tests pass but leave a goroutine running.
 func MainNoLeaks(m *testing.M, options ...goleak.Option) {
 	code := run(m)
 	if code == 0 {
@@ -56,8 +55,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// Pool returns a pool on a new database with all migrations applied. The pool
-// is closed and the database dropped when the test ends.
+// Pool returns a pool on a new database with all migrations applied. It closes
+// the pool and drops the database when the test ends.
 func Pool(tb testing.TB) *pgxpool.Pool {
 	tb.Helper()
 	pool, err := pgxpool.New(tb.Context(), URL(tb))
@@ -68,8 +67,8 @@ func Pool(tb testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-// closePool closes the pool, which waits for the connections in use: one that
-// a test forgot to release fails this test and not, for ever, the run.
+// closePool closes the pool. It fails the test if a connection was not
+// released, because Pool.Close would wait for it forever.
 func closePool(tb testing.TB, pool *pgxpool.Pool) {
 	tb.Helper()
 	done := make(chan struct{})
@@ -84,23 +83,23 @@ func closePool(tb testing.TB, pool *pgxpool.Pool) {
 	}
 }
 
-// URL returns the connection URL of a new database with all migrations
-// applied, which is dropped when the test ends, whoever is connected by then.
+// URL returns the connection URL of a new database with all migrations applied.
+// It drops the database, even with open connections, when the test ends.
 func URL(tb testing.TB) string {
 	tb.Helper()
-	return newDatabase(tb, (*process).migrated)
+	return newDatabase(tb, (*process).createMigrated)
 }
 
 // EmptyURL is URL without migrations.
 func EmptyURL(tb testing.TB) string {
 	tb.Helper()
-	return newDatabase(tb, (*process).empty)
+	return newDatabase(tb, (*process).createEmpty)
 }
 
 func newDatabase(tb testing.TB, create func(*process, context.Context) (string, error)) string {
 	tb.Helper()
 	if err := shared.open(tb.Context()); err != nil {
-		tb.Fatalf("no PostgreSQL for tests: %v", err)
+		tb.Fatalf("open PostgreSQL for tests: %v", err)
 	}
 	name, err := create(&shared, tb.Context())
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// helperEnv makes TestHelper hold a database until its standard input ends.
+// helperEnv makes TestHelper keep a database until its standard input ends.
 const helperEnv = "PGTEST_HELPER"
 
 func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }
@@ -47,14 +47,14 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 func TestEmptyDatabaseHasNoMigrations(t *testing.T) {
 	t.Parallel()
 	if query[bool](t, pgtest.EmptyURL(t), migrated) {
-		t.Error("the empty database has the schema's version table")
+		t.Error("the empty database contains the version table of the schema")
 	}
 }
 
-func TestDatabaseIsDroppedUnderItsConnections(t *testing.T) {
+func TestDatabaseWithConnectionsIsDropped(t *testing.T) {
 	t.Parallel()
 	var url string
-	t.Run("inner", func(t *testing.T) {
+	t.Run("test that leaves a connection open", func(t *testing.T) {
 		url = pgtest.URL(t)
 		conn, err := pgx.Connect(t.Context(), url)
 		if err != nil {
@@ -79,7 +79,7 @@ func TestProcessesShareOneServer(t *testing.T) {
 		t.Errorf("%s exists after its process", other.URL)
 	}
 	if !exists(t, mine) {
-		t.Error("the other process took the server with it")
+		t.Error("the server stopped with the other process")
 	}
 }
 
@@ -91,7 +91,7 @@ func TestLeftoversOfKilledProcessAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = killed.cmd.Wait()
-	// The server releases the killed one's lock when it notices the lost connection.
+	// The server releases the lock of the killed process when it notices the lost connection.
 	conn, err := pgx.Connect(t.Context(), mine)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestLeftoversOfKilledProcessAreRemoved(t *testing.T) {
 		t.Errorf("%s exists after the start of another process", killed.URL)
 	}
 	if !exists(t, mine) {
-		t.Error("the database of a living process was removed")
+		t.Error("the database of a running process was removed")
 	}
 	next.leave(t)
 }
@@ -118,10 +118,10 @@ func TestServerFromEnvironment(t *testing.T) {
 	other.leave(t)
 }
 
-// TestHelper is the other process.
+// TestHelper is the body of the helper process.
 func TestHelper(t *testing.T) {
 	if os.Getenv(helperEnv) == "" {
-		t.Skip("runs only in a process that another test starts")
+		t.Skip("only for the helper process")
 	}
 	url := pgtest.URL(t)
 	r := report{
@@ -139,8 +139,8 @@ func TestHelper(t *testing.T) {
 
 const serverStart = `SELECT pg_postmaster_start_time()`
 
-// report is what a helper tells: its database, and the server process that
-// holds its mark.
+// report is what a helper prints: its database, and the server process that
+// holds its owner lock.
 type report struct {
 	URL         string
 	ServerStart time.Time
@@ -176,14 +176,15 @@ func startHelper(t *testing.T, server string) *helper {
 	t.Cleanup(func() { _, _ = h.cmd.Process.Kill(), h.cmd.Wait() })
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("helper said nothing: %v", err)
+		t.Fatalf("read report of the helper: %v", err)
 	}
 	if err := json.Unmarshal(line, &h.report); err != nil {
-		t.Fatalf("helper said %q", line)
+		t.Fatalf("parse report of the helper: %q", line)
 	}
 	return h
 }
 
+// leave makes the helper exit and waits for it.
 func (h *helper) leave(t *testing.T) {
 	t.Helper()
 	if err := h.stdin.Close(); err != nil {
@@ -194,17 +195,17 @@ func (h *helper) leave(t *testing.T) {
 	}
 }
 
-// awaitGone waits until a server process has ended.
+// awaitGone waits until a server process has exited.
 func awaitGone(t *testing.T, conn *pgx.Conn, pid int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		var there bool
-		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, pid).Scan(&there); err != nil {
+		var running bool
+		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, pid).Scan(&running); err != nil {
 			t.Fatal(err)
 		}
-		if !there {
+		if !running {
 			return
 		}
 	}
@@ -228,7 +229,7 @@ func query[T any](t *testing.T, url, sql string, args ...any) T {
 	return value
 }
 
-// exists reports whether the database at url is there.
+// exists reports whether the database at url exists.
 func exists(t *testing.T, url string) bool {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -236,8 +237,8 @@ func exists(t *testing.T, url string) bool {
 		_ = conn.Close(t.Context())
 		return true
 	}
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != "3D000" {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) || answer.Code != "3D000" {
 		t.Fatalf("connect: %v", err)
 	}
 	return false

@@ -17,31 +17,31 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// process is one test binary's share in the server of the run.
+// process is the share of one test binary in the server of the run.
 type process struct {
 	mu      sync.Mutex
 	opened  bool
-	failure error
+	openErr error // result of the first open
 
-	base     *url.URL         // the maintenance database
+	base     *url.URL         // of the maintenance database
 	server   *pgserver.Server // nil with DAMSYNC_TEST_DATABASE_URL
 	pool     *pgxpool.Pool    // on the maintenance database
-	mark     *mark
-	template string // empty until a test asks for a migrated database
-	strategy string // how to copy the template, in SQL
+	owner    *ownerLock
+	template string // name; empty until a test needs a migrated database
+	strategy string // SQL clause that selects how to copy the template
 	count    atomic.Int64
 }
 
-// open connects on first use; a failure is final.
+// open connects on first use. It does not retry after a failure.
 func (p *process) open(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.opened {
 		p.opened = true
-		// The server outlives the test that needs it first.
-		p.failure = p.connect(context.WithoutCancel(ctx))
+		// The server outlives the test that opens it.
+		p.openErr = p.connect(context.WithoutCancel(ctx))
 	}
-	return p.failure
+	return p.openErr
 }
 
 func (p *process) connect(ctx context.Context) error {
@@ -60,14 +60,14 @@ func (p *process) connect(ctx context.Context) error {
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
-	key := 1 + rand.Int32N(math.MaxInt32) //nolint:gosec // a name, not a secret
-	if p.mark, err = setMark(ctx, address, key); err != nil {
+	key := 1 + rand.Int32N(math.MaxInt32) //nolint:gosec // part of a name, not a secret
+	if p.owner, err = lockOwner(ctx, address, key); err != nil {
 		return err
 	}
 	return p.removeLeftovers(ctx)
 }
 
-// address returns the server's URL, starting the private one if need be.
+// address returns the server's URL. It starts the private server if necessary.
 func (p *process) address(ctx context.Context) (string, error) {
 	if address := os.Getenv("DAMSYNC_TEST_DATABASE_URL"); address != "" {
 		return address, nil
@@ -83,13 +83,13 @@ func (p *process) address(ctx context.Context) (string, error) {
 	return p.server.URL(), nil
 }
 
-// close gives up the share. Nothing happens when no test asked for a database.
+// close releases the server. It has no effect if no test used a database.
 func (p *process) close(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var err error
-	if p.mark != nil {
-		err = p.mark.conn.Close(ctx)
+	if p.owner != nil {
+		err = p.owner.conn.Close(ctx)
 	}
 	if p.pool != nil {
 		p.pool.Close()
@@ -100,21 +100,21 @@ func (p *process) close(ctx context.Context) error {
 	return err
 }
 
-// url returns the address of another database on the same server.
+// url returns the URL of another database on the same server.
 func (p *process) url(database string) string {
 	u := *p.base
 	u.Path = "/" + database
 	return u.String()
 }
 
-func (p *process) empty(ctx context.Context) (string, error) {
+func (p *process) createEmpty(ctx context.Context) (string, error) {
 	name := p.nextName()
 	return name, p.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0")
 }
 
-func (p *process) migrated(ctx context.Context) (string, error) {
+func (p *process) createMigrated(ctx context.Context) (string, error) {
 	if err := p.ensureTemplate(ctx); err != nil {
-		return "", fmt.Errorf("make template database: %w", err)
+		return "", fmt.Errorf("create template database: %w", err)
 	}
 	name := p.nextName()
 	return name, p.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+p.template+p.strategy)
@@ -125,7 +125,7 @@ func (p *process) drop(ctx context.Context, name string) error {
 }
 
 func (p *process) nextName() string {
-	return fmt.Sprintf("%s%d", p.mark.prefix(), p.count.Add(1))
+	return fmt.Sprintf("%s%d", p.owner.prefix(), p.count.Add(1))
 }
 
 func (p *process) exec(ctx context.Context, sql string) error {
@@ -135,7 +135,7 @@ func (p *process) exec(ctx context.Context, sql string) error {
 	return nil
 }
 
-// ensureTemplate finds or makes the template on first use.
+// ensureTemplate finds or creates the template on first use.
 func (p *process) ensureTemplate(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,10 +147,10 @@ func (p *process) ensureTemplate(ctx context.Context) error {
 		return err
 	}
 	if version >= 150000 {
-		p.strategy = " STRATEGY FILE_COPY" // faster than the default for a template this small
+		p.strategy = " STRATEGY FILE_COPY" // faster than the default for a small template
 	}
 	name := templatePrefix + migrations.Hash()
-	if err := p.makeTemplate(ctx, name); err != nil {
+	if err := p.createTemplate(ctx, name); err != nil {
 		return err
 	}
 	p.template = name

@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// Format masks every verb, also those that would print the fields of a struct;
-// only %p, which vet refuses for a value, does not ask it.
+// Format prints the mask for every verb, including those that would print the
+// fields of a struct. Only %p does not call it, and vet rejects %p for a value.
 func (s String) Format(f fmt.State, _ rune) { mask(f, s.String()) }
 
-// Format masks every verb.
+// Format prints the mask for every verb.
 func (k Key) Format(f fmt.State, _ rune) { mask(f, k.String()) }
 
 func mask(w io.Writer, text string) {
-	_, _ = io.WriteString(w, text) // fmt.State keeps no error to report
+	_, _ = io.WriteString(w, text) // fmt.State has no way to report an error
 }

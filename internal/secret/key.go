@@ -9,15 +9,15 @@ import (
 // KeySize is the length of a Key, in bytes.
 const KeySize = 32
 
-// ErrBadKey is the class of a key that is not 64 hexadecimal digits.
+// ErrBadKey is the class of errors when a key is not 64 hexadecimal digits.
 var ErrBadKey = errors.New("key is not 64 hexadecimal digits")
 
-// Key is the master key that secrets are sealed with. It masks itself as String
-// does.
+// Key is the master key that seals secrets. Like String, it never prints its
+// value.
 type Key struct{ bytes [KeySize]byte }
 
-// ParseKey reads a key from 64 hexadecimal digits; white space around them is
-// ignored. The error is ErrBadKey and does not repeat the text.
+// ParseKey parses a key of 64 hexadecimal digits and ignores white space around
+// them. The error is ErrBadKey and does not contain the text.
 func ParseKey(text string) (Key, error) {
 	var k Key
 	text = strings.TrimSpace(text)
@@ -32,7 +32,8 @@ func ParseKey(text string) (Key, error) {
 
 func (k Key) hex() string { return hex.EncodeToString(k.bytes[:]) }
 
+// String returns the mask.
 func (k Key) String() string { return "[secret]" }
 
-// MarshalText masks JSON, YAML and text logs.
+// MarshalText returns the mask, for JSON, YAML and text logs.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

@@ -17,16 +17,16 @@ const (
 	KeyFile = "damsync.key"
 )
 
-// ErrKeyExposed is the class of a key file that others than its owner may read
-// or write.
-var ErrKeyExposed = errors.New("key file is open to other users")
+// ErrKeyExposed is the class of errors when users other than the owner may read
+// or write the key file.
+var ErrKeyExposed = errors.New("key file is accessible to other users")
 
-// LoadKey returns the key in DAMSYNC_KEY or, when that is not set or empty, the
-// one in the key file of dataDir. A missing file is made, and the directory too:
-// processes that start at the same time agree on one key. env looks a variable
-// up as os.LookupEnv does.
+// LoadKey returns the key in DAMSYNC_KEY or, if that is empty or not set, the
+// key in the key file of dataDir. It creates a missing file and directory;
+// processes that do so at the same time agree on one key. env has the signature
+// of os.LookupEnv.
 //
-// The error is ErrBadKey, ErrKeyExposed or one of the file system.
+// The error is ErrBadKey, ErrKeyExposed or an error of the file system.
 func LoadKey(env func(string) (string, bool), dataDir string) (Key, error) {
 	if k, set, err := fromVariable(env); set {
 		return k, err
@@ -42,7 +42,7 @@ func LoadKey(env func(string) (string, bool), dataDir string) (Key, error) {
 	return readKeyFile(path)
 }
 
-// CheckVariable tells whether DAMSYNC_KEY is a key, where it is set. The error is ErrBadKey.
+// CheckVariable returns ErrBadKey if DAMSYNC_KEY is set and not a valid key.
 func CheckVariable(env func(string) (string, bool)) error {
 	_, _, err := fromVariable(env)
 	return err
@@ -83,8 +83,9 @@ func readKeyFile(path string) (Key, error) {
 	return k, nil
 }
 
-// createKeyFile makes a key and links it to path once it is whole on disk. When
-// another process has linked its own first, that one stands.
+// createKeyFile writes a new key to a temporary file and links it to path once
+// it is complete on disk. If another process has already linked its own key,
+// that key stays.
 func createKeyFile(dataDir, path string) error {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return err
@@ -110,8 +111,8 @@ func writeNewKey(f *os.File) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// syncDir makes the link outlast a power failure: tokens sealed with a key that
-// is lost cannot be opened again.
+// syncDir makes the link survive a power failure. Without the key, the tokens
+// sealed with it cannot be opened.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

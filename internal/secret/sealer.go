@@ -10,17 +10,17 @@ import (
 	"fmt"
 )
 
-// Error classes of Open.
+// Classes of errors returned by Open.
 var (
-	// ErrWrongKey: sealed with another key.
+	// ErrWrongKey means that the data was sealed with another key.
 	ErrWrongKey = errors.New("sealed with another key")
-	// ErrTampered: changed since it was sealed, cut short, or sealed with other
-	// associated data.
+	// ErrTampered means that the data was changed or truncated after sealing, or
+	// sealed with other associated data.
 	ErrTampered = errors.New("sealed data is damaged or does not belong here")
 )
 
-// Sealer encrypts small secrets for storage: AES-256-GCM with random nonces. It
-// is safe for concurrent use, for up to 2^32 seals with one key.
+// Sealer encrypts small secrets for storage with AES-256-GCM and random nonces.
+// It is safe for concurrent use. One key may seal up to 2^32 secrets.
 type Sealer struct {
 	aead cipher.AEAD
 	head []byte
@@ -31,7 +31,7 @@ const (
 	keyIDSize   = 8
 )
 
-// NewSealer returns a Sealer for the key.
+// NewSealer returns a Sealer that uses k.
 func NewSealer(k Key) (*Sealer, error) {
 	encryption, err := hkdf.Key(sha256.New, k.bytes[:], nil, "damsync seal v1: encryption", KeySize)
 	if err != nil {
@@ -43,24 +43,24 @@ func NewSealer(k Key) (*Sealer, error) {
 	}
 	block, err := aes.NewCipher(encryption)
 	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
+		return nil, fmt.Errorf("create cipher: %w", err)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
+		return nil, fmt.Errorf("create cipher: %w", err)
 	}
 	return &Sealer{aead: aead, head: append([]byte{sealVersion}, id...)}, nil
 }
 
-// Seal encrypts plaintext and binds it to the associated data, which says where
-// it belongs (such as a table, column and row) and is not stored. The result is
-// a version byte, the id of the key, and what the cipher gives.
+// Seal encrypts plaintext and binds it to the associated data, which identifies
+// the place of storage (such as a table, column and row) and is not stored. The
+// result is a version byte, the id of the key, and the ciphertext.
 func (s *Sealer) Seal(plaintext, associated []byte) []byte {
 	return s.aead.Seal(bytes.Clone(s.head), nil, plaintext, associated)
 }
 
-// Open decrypts what Seal made with the same key and associated data. The error
-// is ErrWrongKey or ErrTampered.
+// Open decrypts the result of Seal with the same key and associated data. The
+// error is ErrWrongKey or ErrTampered.
 func (s *Sealer) Open(sealed, associated []byte) ([]byte, error) {
 	if len(sealed) < len(s.head) || sealed[0] != sealVersion {
 		return nil, ErrTampered

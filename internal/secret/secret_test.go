@@ -57,20 +57,24 @@ func TestKeyFromEnvironment(t *testing.T) {
 	digits := strings.Repeat("0aF", 22)[:64]
 	k, err := LoadKey(variable(digits+"\n"), dir)
 	if err != nil || k.hex() != strings.ToLower(digits) {
-		t.Errorf("got %v, %v", k.hex(), err)
+		t.Errorf("LoadKey = %v, %v", k.hex(), err)
 	}
-	for _, bad := range []string{"geheim", digits[1:], digits + "0", strings.Repeat("g", 64)} {
-		_, err := LoadKey(variable(bad), dir)
-		if !errors.Is(err, ErrBadKey) || strings.Contains(err.Error(), bad) {
-			t.Errorf("%s: got %v", bad, err)
-		}
+	for name, bad := range map[string]string{
+		"no digits": "password", "too short": digits[1:], "too long": digits + "0", "not hexadecimal": strings.Repeat("g", 64),
+	} {
+		t.Run(name+" is an error that hides the text", func(t *testing.T) {
+			_, err := LoadKey(variable(bad), dir)
+			if !errors.Is(err, ErrBadKey) || strings.Contains(err.Error(), bad) {
+				t.Errorf("LoadKey = %v", err)
+			}
+		})
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-		t.Errorf("a key in the environment left %v", entries)
+		t.Errorf("a key in the environment created files: %v", entries)
 	}
 }
 
-func TestKeyFileIsMadeOnceAndPrivate(t *testing.T) {
+func TestKeyFileIsCreatedOnceAndPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	first, err := LoadKey(unset, dir)
 	if err != nil {
@@ -78,18 +82,18 @@ func TestKeyFileIsMadeOnceAndPrivate(t *testing.T) {
 	}
 	second, err := LoadKey(variable(""), dir)
 	if err != nil || first != second || first == (Key{}) {
-		t.Errorf("second start got another key: %v", err)
+		t.Errorf("second start has another key: %v", err)
 	}
 	info, err := os.Stat(filepath.Join(dir, KeyFile))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("left behind: %v", entries)
+		t.Errorf("temporary files remain: %v", entries)
 	}
 }
 
-func TestProcessesStartedAtOnceAgreeOnTheKey(t *testing.T) {
+func TestConcurrentStartsAgreeOnTheKey(t *testing.T) {
 	dir := t.TempDir()
 	const starts = 16
 	keys := make([]Key, starts)
@@ -106,24 +110,24 @@ func TestProcessesStartedAtOnceAgreeOnTheKey(t *testing.T) {
 	wg.Wait()
 	for _, k := range keys {
 		if k != keys[0] {
-			t.Fatal("two keys")
+			t.Fatal("different keys")
 		}
 	}
 }
 
-func TestKeyFileRefused(t *testing.T) {
+func TestKeyFileRejected(t *testing.T) {
 	good := strings.Repeat("ab", KeySize)
 	tests := map[string]struct {
 		content string
 		mode    os.FileMode
 		class   error
-		says    string
+		message string
 	}{
 		"readable by the group": {good, 0o640, ErrKeyExposed, "has mode 0640"},
 		"readable by all":       {good, 0o604, ErrKeyExposed, "chmod 600"},
 		"writable by others":    {good, 0o602, ErrKeyExposed, "has mode 0602"},
-		"empty":                 {"", 0o600, ErrBadKey, KeyFile},
-		"cut short":             {good[:40], 0o600, ErrBadKey, KeyFile},
+		"empty file":            {"", 0o600, ErrBadKey, KeyFile},
+		"truncated":             {good[:40], 0o600, ErrBadKey, KeyFile},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +140,7 @@ func TestKeyFileRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := LoadKey(unset, dir)
-			if !errors.Is(err, tt.class) || !strings.Contains(err.Error(), tt.says) {
+			if !errors.Is(err, tt.class) || !strings.Contains(err.Error(), tt.message) {
 				t.Errorf("got %v", err)
 			}
 			if left, _ := os.ReadFile(path); string(left) != tt.content {
@@ -159,14 +163,14 @@ func sealer(t testing.TB, text string) *Sealer {
 	return s
 }
 
-func TestSealed(t *testing.T) {
+func TestSealedDataOpensOnlyUnchanged(t *testing.T) {
 	one, other := sealer(t, strings.Repeat("01", KeySize)), sealer(t, strings.Repeat("02", KeySize))
 	rapid.Check(t, func(t *rapid.T) {
 		plaintext := rapid.SliceOf(rapid.Byte()).Draw(t, "plaintext")
 		associated := rapid.SliceOf(rapid.Byte()).Draw(t, "associated")
 		sealed := one.Seal(plaintext, associated)
 		if string(one.Seal(plaintext, associated)) == string(sealed) {
-			t.Fatal("sealed twice alike")
+			t.Fatal("two seals of one secret are equal")
 		}
 		opened, err := one.Open(sealed, associated)
 		if err != nil || string(opened) != string(plaintext) {
@@ -176,10 +180,10 @@ func TestSealed(t *testing.T) {
 			t.Fatalf("wrong key: %v", err)
 		}
 		if _, err := one.Open(sealed, append(associated, 'x')); !errors.Is(err, ErrTampered) {
-			t.Fatalf("swapped associated data: %v", err)
+			t.Fatalf("other associated data: %v", err)
 		}
 		if _, err := one.Open(sealed[:rapid.IntRange(0, len(sealed)-1).Draw(t, "cut")], associated); err == nil {
-			t.Fatal("opened a part")
+			t.Fatal("opened truncated data")
 		}
 		i := rapid.IntRange(0, len(sealed)-1).Draw(t, "changed byte")
 		sealed[i] ^= byte(rapid.IntRange(1, 255).Draw(t, "change"))

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,7 +15,6 @@ import (
 
 	"damsync/internal/pgserver"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -50,18 +51,18 @@ func TestServerIsDurableAndPrivate(t *testing.T) {
 	}
 }
 
-// checkOwner verifies that nobody but one unprivileged user, and root, can get
-// at the socket.
-func checkOwner(t *testing.T, socketDir string) {
+// checkOwner verifies that only one unprivileged user, and root, can enter the
+// directory.
+func checkOwner(t *testing.T, dir string) {
 	t.Helper()
-	info, err := os.Stat(socketDir)
+	info, err := os.Stat(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := info.Mode().Perm(); got != 0o700 {
-		t.Errorf("mode of the socket's directory = %o, want 700", got)
+		t.Errorf("mode of %s = %o, want 700", dir, got)
 	}
-	uid := owner(t, info).Uid
+	uid := ownerOf(t, info).Uid
 	if uid == 0 {
 		t.Error("the server runs as root")
 	}
@@ -72,29 +73,31 @@ func checkOwner(t *testing.T, socketDir string) {
 
 func TestLastProcessStopsServer(t *testing.T) {
 	t.Parallel()
-	for _, ownerFirst := range []bool{true, false} {
-		dir := newClusterDir(t)
-		starter := startHelper(t, dir)
-		s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
-		if got, want := []bool{starter.Joined, s.Joined()}, []bool{false, true}; !gocmp.Equal(got, want) {
-			t.Fatalf("joined = %v, want %v", got, want)
-		}
-		if ownerFirst {
-			starter.leave(t)
-			if !running(t, s.URL()) {
-				t.Error("the server was stopped under a process that uses it")
+	for name, starterLeavesFirst := range map[string]bool{
+		"the process that started it leaves first": true,
+		"the process that joined it leaves first":  false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newClusterDir(t)
+			starter := startHelper(t, dir)
+			s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
+			if starter.Joined || !s.Joined() {
+				t.Fatalf("first joined %t, second joined %t; want false, true", starter.Joined, s.Joined())
 			}
-			closeServer(t, s)
-		} else {
-			closeServer(t, s)
-			if !running(t, s.URL()) {
-				t.Error("the server was stopped under the process that started it")
+			first, last := func() { starter.leave(t) }, func() { closeServer(t, s) }
+			if !starterLeavesFirst {
+				first, last = last, first
 			}
-			starter.leave(t)
-		}
-		if running(t, s.URL()) {
-			t.Errorf("owner leaves first %t: the server runs after the last process left", ownerFirst)
-		}
+			first()
+			if !running(t, s.URL()) {
+				t.Error("the server stopped while a process used it")
+			}
+			last()
+			if running(t, s.URL()) {
+				t.Error("the server runs after the last process left")
+			}
+		})
 	}
 }
 
@@ -127,8 +130,8 @@ func TestOneOfManyStartsServer(t *testing.T) {
 func TestKilledOwnerLeavesServerToNext(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
-	owner := startHelper(t, dir)
-	owner.kill(t)
+	starter := startHelper(t, dir)
+	starter.kill(t)
 	s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 	if !s.Joined() {
 		t.Error("the running server was not joined")
@@ -138,7 +141,7 @@ func TestKilledOwnerLeavesServerToNext(t *testing.T) {
 	}
 	closeServer(t, s)
 	if running(t, s.URL()) {
-		t.Error("nobody stopped the server of a killed process")
+		t.Error("the server of a killed process still runs")
 	}
 }
 
@@ -152,7 +155,7 @@ func TestKilledServerRecovers(t *testing.T) {
 	}
 	second := open(t, pgserver.Options{DataDir: dir})
 	if second.Joined() {
-		t.Error("joined a killed server")
+		t.Error("Open joined a killed server")
 	}
 	if got := query[int](t, second.URL(), `SELECT n FROM kept`); got != 7 {
 		t.Errorf("n = %d after crash recovery, want 7", got)
@@ -180,14 +183,14 @@ func TestEnsureRestartsKilledServer(t *testing.T) {
 		t.Error("the server that Ensure started runs after Close")
 	}
 	if err := s.Ensure(t.Context()); err == nil {
-		t.Error("Ensure of a closed share started a server")
+		t.Error("Ensure after Close started a server")
 	}
 }
 
 func TestInterruptedOpenLeavesNoServer(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
-	// Interrupted at a different moment of the start each time.
+	// Interrupt the start at different moments.
 	for delay := time.Duration(0); delay < 300*time.Millisecond; delay += 25 * time.Millisecond {
 		ctx, cancel := context.WithTimeout(t.Context(), delay)
 		s, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Unsafe: true})
@@ -195,26 +198,26 @@ func TestInterruptedOpenLeavesNoServer(t *testing.T) {
 		if err == nil {
 			closeServer(t, s)
 		}
-		if pid, err := os.ReadFile(filepath.Join(dir, "postgres/cluster/postmaster.pid")); err == nil {
-			t.Errorf("Open interrupted after %s left a server: %s", delay, pid)
+		if pid, readErr := os.ReadFile(filepath.Join(dir, "postgres/cluster/postmaster.pid")); readErr == nil {
+			t.Errorf("Open interrupted after %s left a server: %v\n%s", delay, err, pid)
 		}
 	}
 }
 
-// TestInterruptedBeforePIDFile: pg_ctl is gone and the server it forked has
-// written nothing yet.
+// TestInterruptedBeforePIDFile interrupts pg_ctl before the server it forked has
+// written its pid file.
 func TestInterruptedBeforePIDFile(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
-	bin, forked := slowBinaries(t)
+	slow, forked := slowBinaries(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	opened := make(chan error, 1)
 	go func() {
-		_, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, BinDir: bin, Unsafe: true})
+		_, err := pgserver.Open(ctx, pgserver.Options{DataDir: dir, Lookup: slow, Unsafe: true})
 		opened <- err
 	}()
-	f, err := os.Open(forked) // waits until pg_ctl opens the other end
+	f, err := os.Open(forked) // blocks until pg_ctl opens the other end
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,40 +230,49 @@ func TestInterruptedBeforePIDFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("read what pg_ctl and its server hold open = %v, want EOF", err)
+		t.Errorf("read from pg_ctl and its server = %v, want EOF after both have exited", err)
 	}
 }
 
-// slowBinaries returns a directory of binaries whose pg_ctl takes a while from
-// opening the FIFO that is also returned, which its server keeps open.
-func slowBinaries(t *testing.T) (dir, forked string) {
+// slowBinaries returns a Lookup of binaries whose pg_ctl starts the server only
+// after pg_ctl itself has been interrupted, and a FIFO that pg_ctl and the
+// server hold open from then on.
+func slowBinaries(t *testing.T) (_ pgserver.Lookup, forked string) {
 	t.Helper()
 	bin, err := pgserver.Find(t.Context(), pgserver.Lookup{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir = newDir(t)
-	forked = filepath.Join(dir, "forked")
-	if err := unix.Mkfifo(forked, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(forked, 0o666); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
+	dir := newDir(t)
+	forked = makeFIFO(t, filepath.Join(dir, "forked"))
+	alive := makeFIFO(t, filepath.Join(dir, "alive"))
 	for name, text := range map[string]string{
 		"initdb":   `exec ` + bin.Dir + `/initdb "$@"`,
 		"postgres": `exec ` + bin.Dir + `/postgres "$@"`,
-		// An interrupt ends the shell, not what it runs in the background.
-		"pg_ctl": `(exec 9>` + forked + `; sleep 0.5; exec ` + bin.Dir + `/pg_ctl "$@") & wait`,
+		// An interrupt ends the shell, but not its background process, which
+		// reads the end of the file when the shell is gone.
+		"pg_ctl": `(exec 8<` + alive + ` 9>` + forked + `; read -r _ <&8; exec ` + bin.Dir + `/pg_ctl "$@" 8<&-) &
+exec 8>` + alive + `; wait`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir, forked
+	return lookup(dir, "", ""), forked
 }
 
-func TestServerShuttingDownIsWaitedFor(t *testing.T) {
+func makeFIFO(t *testing.T, path string) string {
+	t.Helper()
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil { // independent of the umask
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenWaitsForServerThatShutsDown(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
 	first := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
@@ -273,8 +285,8 @@ func TestServerShuttingDownIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestPIDOfAnotherProcess: after a reboot the number in the pid file may be
-// anybody's, even this process's.
+// TestPIDOfAnotherProcess covers a pid file from before a reboot: its number can
+// belong to any process by now, here to this one.
 func TestPIDOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
@@ -286,7 +298,7 @@ func TestPIDOfAnotherProcess(t *testing.T) {
 	}
 	closeServer(t, s)
 	_, rest, _ := strings.Cut(string(text), "\n")
-	if err := os.WriteFile(pidFile, []byte(itoa(os.Getpid())+"\n"+rest), 0o600); err != nil {
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
@@ -304,11 +316,11 @@ func TestForeignServerIsLeftAlone(t *testing.T) {
 	stop := startByHand(t, filepath.Join(dir, "postgres/cluster"))
 	joined := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 	if !joined.Joined() {
-		t.Error("did not join the server started by hand")
+		t.Error("Open did not join a server started by hand")
 	}
 	closeServer(t, joined)
 	if !running(t, url) {
-		t.Error("stopped a server that somebody else started")
+		t.Error("Close stopped a server started by hand")
 	}
 	stop()
 }
@@ -316,14 +328,14 @@ func TestForeignServerIsLeftAlone(t *testing.T) {
 func TestUnusualDataDirs(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{
-		"deep":       strings.Repeat("a-directory-of-thirty-characters/", 6) + "data",
-		"characters": `it's "my" $HOME \ ünïcode`,
-		"comma":      "a,b",
+		"path too long for a socket":   strings.Repeat("a-directory-of-thirty-characters/", 6) + "data",
+		"path with special characters": `it's "my" $HOME \ ünïcode`,
+		"path with a comma":            "a,b",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(newDir(t), path)
-			for range 2 { // the second uses what the first recorded
+			for range 2 { // the second start uses the socket directory that the first recorded
 				s := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
 				if got := query[string](t, s.URL(), `SELECT current_setting('data_directory')`); got != filepath.Join(dir, "postgres/cluster") {
 					t.Errorf("data_directory = %q", got)
@@ -337,41 +349,32 @@ func TestUnusualDataDirs(t *testing.T) {
 	}
 }
 
-func TestRootsPrivateDirectory(t *testing.T) {
+func TestDirectoryClosedToServersUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root's server runs as another user")
 	}
-	parent := newDir(t)
-	if err := os.Chmod(parent, 0o700); err != nil { // what mktemp -d makes
+	closed := filepath.Join(newDir(t), "it's closed")
+	if err := os.Mkdir(closed, 0o700); err != nil { // as mktemp -d does
 		t.Fatal(err)
 	}
-	dir := filepath.Join(parent, "data")
-	first := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
-	execute(t, first.URL(), `CREATE TABLE kept AS SELECT 7 AS n`)
-	home := filepath.Dir(first.LogFile())
-	closeServer(t, first)
-	second := open(t, pgserver.Options{DataDir: dir, Unsafe: true})
-	if got := query[int](t, second.URL(), `SELECT n FROM kept`); got != 7 {
-		t.Errorf("n = %d, want 7", got)
+	opt := pgserver.Options{DataDir: filepath.Join(closed, "data"), Unsafe: true}
+	_, err := pgserver.Open(t.Context(), opt)
+	if !errors.Is(err, pgserver.ErrUnreachable) || !strings.Contains(err.Error(), "who cannot enter "+closed+"\n") {
+		t.Fatalf("Open = %v, want ErrUnreachable and %s", err, closed)
 	}
-	if err := pgserver.Remove(t.Context(), dir); !errors.Is(err, pgserver.ErrInUse) {
-		t.Errorf("Remove of a used server = %v, want ErrInUse", err)
+	_, command, _ := strings.Cut(err.Error(), "or run: ")
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("run %s: %v %s", command, err, out)
 	}
-	closeServer(t, second)
-	if info, err := os.Stat(parent); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the directory above the data directory was changed: %v %v", info.Mode(), err)
-	}
-	if err := pgserver.Remove(t.Context(), dir); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(home); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Remove left %s: %v", home, err)
+	s := open(t, opt)
+	if !running(t, s.URL()) {
+		t.Errorf("no server after %s", command)
 	}
 }
 
-// TestRootInUsersDataDir: what root does (sudo damsync status) leaves the
-// user's server and files the user's.
+// TestRootInUsersDataDir covers commands that root runs in a user's data
+// directory, such as sudo damsync status.
 func TestRootInUsersDataDir(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -397,8 +400,8 @@ func TestRootInUsersDataDir(t *testing.T) {
 			return err
 		}
 		info, err := d.Info()
-		if err == nil && owner(t, info).Uid != user {
-			t.Errorf("%s no longer belongs to the user", path)
+		if err == nil && ownerOf(t, info).Uid != user {
+			t.Errorf("%s does not belong to the user after a command of root", path)
 		}
 		return err
 	})
@@ -410,12 +413,17 @@ func TestRootInUsersDataDir(t *testing.T) {
 func TestVersionMismatch(t *testing.T) {
 	t.Parallel()
 	dir := newClusterDir(t)
-	if err := os.WriteFile(filepath.Join(dir, "postgres/cluster/PG_VERSION"), []byte("9\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	setClusterVersion(t, dir, "9")
 	_, err := pgserver.Open(t.Context(), pgserver.Options{DataDir: dir, Unsafe: true})
-	if !errors.Is(err, pgserver.ErrVersion) || !strings.Contains(err.Error(), "was made by PostgreSQL 9, found is ") {
-		t.Errorf("Open = %v, want ErrVersion with both versions", err)
+	if !errors.Is(err, pgserver.ErrVersion) || !strings.Contains(err.Error(), ": PostgreSQL 9 created ") {
+		t.Errorf("Open = %v, want ErrVersion that names version 9", err)
+	}
+}
+
+func setClusterVersion(t *testing.T, dataDir, version string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dataDir, "postgres/cluster/PG_VERSION"), []byte(version+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -428,11 +436,11 @@ func TestFailedStartShowsLog(t *testing.T) {
 	}
 	_, err := pgserver.Open(t.Context(), pgserver.Options{DataDir: dir, Unsafe: true})
 	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
-		t.Errorf("Open = %v, want the server's complaint about no_such_setting", err)
+		t.Errorf("Open = %v, want the server's log about no_such_setting", err)
 	}
 }
 
-func TestStuckNeighbour(t *testing.T) {
+func TestAnotherProcessKeepsStartLock(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	if err := os.Mkdir(filepath.Join(dir, "postgres"), 0o711); err != nil {
@@ -448,6 +456,6 @@ func TestStuckNeighbour(t *testing.T) {
 	}
 	_, err = pgserver.Open(t.Context(), pgserver.Options{DataDir: dir, StartTimeout: 50 * time.Millisecond})
 	if !errors.Is(err, pgserver.ErrUnavailable) {
-		t.Errorf("Open while another process starts for ever = %v, want ErrUnavailable", err)
+		t.Errorf("Open while another process holds the start lock = %v, want ErrUnavailable", err)
 	}
 }
