@@ -2,6 +2,7 @@ package cmpsim
 
 import (
 	"crypto/subtle"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -11,9 +12,10 @@ import (
 type accounts struct {
 	mu      sync.Mutex
 	opts    Options
-	ids     *lockedRand
+	login   Endpoints
+	ids     *rand.Rand
 	codes   map[string]grantedCode
-	refresh map[string]grantedRefresh
+	refresh map[string]string    // scope
 	access  map[string]time.Time // expiry
 }
 
@@ -22,27 +24,25 @@ type grantedCode struct {
 	expires            time.Time
 }
 
-type grantedRefresh struct{ scope string }
-
 const codeLifetime = time.Minute
 
-func newAccounts(o Options) *accounts {
+func newAccounts(o Options, login Endpoints) *accounts {
 	return &accounts{
-		opts: o, ids: &lockedRand{r: newRand(o.Seed, "tokens", uint64(o.Now().UnixNano()))},
-		codes: map[string]grantedCode{}, refresh: map[string]grantedRefresh{}, access: map[string]time.Time{},
+		opts: o, login: login, ids: newRand(o.Seed, "tokens", uint64(o.Now().UnixNano())),
+		codes: map[string]grantedCode{}, refresh: map[string]string{}, access: map[string]time.Time{},
 	}
 }
 
 func (a *accounts) clientKnown(id, secret string) bool {
-	okID := subtle.ConstantTimeCompare([]byte(id), []byte(a.opts.ClientID))
-	okSecret := subtle.ConstantTimeCompare([]byte(secret), []byte(a.opts.ClientSecret))
+	okID := subtle.ConstantTimeCompare([]byte(id), []byte(a.login.ClientID))
+	okSecret := subtle.ConstantTimeCompare([]byte(secret), []byte(a.login.ClientSecret))
 	return okID&okSecret == 1
 }
 
 func (a *accounts) newCode(redirectURI, scope string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	code := a.ids.token()
+	code := tokenID(a.ids)
 	a.codes[code] = grantedCode{redirectURI, scope, a.opts.Now().Add(codeLifetime)}
 	return code
 }
@@ -63,9 +63,9 @@ func (a *accounts) takeCode(code, redirectURI string) (scope string, ok bool) {
 func (a *accounts) takeRefresh(token string) (scope string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g, ok := a.refresh[token]
+	scope, ok = a.refresh[token]
 	delete(a.refresh, token)
-	return g.scope, ok
+	return scope, ok
 }
 
 func (a *accounts) newAccess() string {
@@ -77,7 +77,7 @@ func (a *accounts) newAccess() string {
 			delete(a.access, t)
 		}
 	}
-	t := a.ids.token()
+	t := tokenID(a.ids)
 	a.access[t] = now.Add(a.opts.TokenLifetime)
 	return t
 }
@@ -85,8 +85,8 @@ func (a *accounts) newAccess() string {
 func (a *accounts) newRefresh(scope string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.ids.token()
-	a.refresh[t] = grantedRefresh{scope}
+	t := tokenID(a.ids)
+	a.refresh[t] = scope
 	return t
 }
 

@@ -2,12 +2,9 @@ package cmpsim_test
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"damsync/cmp/cmpsim"
 )
 
 // control sends one request to the control API and expects 200.
@@ -92,22 +89,5 @@ func TestControlAPIRules(t *testing.T) {
 	b.control("POST", "/counters/reset", "")
 	if c := b.sim.Counters(); c.Total != 0 {
 		t.Errorf("counters %+v", c)
-	}
-}
-
-func TestRequestLogIsBounded(t *testing.T) {
-	b := start(t, func(o *cmpsim.Options) { o.LogSize = 5 })
-	for _, p := range []string{"a", "b", "c", "d", "e", "f", "g"} {
-		b.status("GET", "/images/"+p, nil)
-	}
-	var got []string
-	for _, r := range b.sim.Requests() {
-		got = append(got, r.Path[len(r.Path)-1:])
-		if r.Operation != "getImage" || r.Status != 404 {
-			t.Errorf("request %+v", r)
-		}
-	}
-	if !slices.Equal(got, []string{"c", "d", "e", "f", "g"}) {
-		t.Errorf("kept %v", got)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 )
 
 // editBody is one edit of the control API. Each verb reads the keys it needs;
@@ -51,16 +50,6 @@ func (s *Simulator) serveEdit(w http.ResponseWriter, r *http.Request) {
 	}
 	out, err := verb(b)
 	answer(w, out, err)
-}
-
-// EditVerbs lists the verbs of POST /edit.
-func (s *Simulator) EditVerbs() []string {
-	var out []string
-	for v := range s.verbs() {
-		out = append(out, v)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func (s *Simulator) verbs() map[string]func(editBody) (editAnswer, error) {

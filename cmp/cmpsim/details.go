@@ -128,7 +128,7 @@ func (s *Simulator) detailJSON(a *asset) map[string]any {
 func (s *Simulator) fileJSON(a *asset, d *detail, m map[string]any) {
 	m["mime_type"], m["file_extension"], m["file_size"] = a.format.mime, nullable(a.format.ext), d.size
 	m["is_public"], m["allow_se_indexing"] = a.public, !d.noIndex
-	m["url"] = s.downloadURL(a, s.opts.Now().Add(s.opts.DownloadTTL).Unix())
+	m["url"] = s.downloadURL(a, s.opts.Now().Add(downloadLifetime).Unix())
 	m["description"], m["attribution_text"] = d.description, d.attribution
 	if a.kind != kindRawFile {
 		m["alt_text"] = d.alt

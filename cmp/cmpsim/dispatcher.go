@@ -14,7 +14,11 @@ import (
 	"time"
 )
 
-const maxRetryGap = time.Hour
+const (
+	webhookTimeout = 30 * time.Second // documented, facts.md 7.2
+	webhookGiveUp  = 72 * time.Hour   // likewise
+	maxRetryGap    = time.Hour
+)
 
 // ErrClosed is the class of errors about a simulator that was closed.
 var ErrClosed = errors.New("simulator is closed")
@@ -24,7 +28,6 @@ var ErrClosed = errors.New("simulator is closed")
 type dispatcher struct {
 	opts   WebhookOptions
 	clock  func() time.Time
-	size   int
 	client *http.Client
 
 	mu      sync.Mutex
@@ -46,13 +49,10 @@ type dispatcher struct {
 
 func newDispatcher(o Options, r *rand.Rand) *dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	if o.Webhooks.Transport == nil {
-		o.Webhooks.Transport = &http.Transport{MaxIdleConnsPerHost: o.Webhooks.Workers}
-	}
 	return &dispatcher{
-		opts: o.Webhooks, clock: o.Now, size: o.LogSize, r: r, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
+		opts: o.Webhooks, clock: o.Now, r: r, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 		client: &http.Client{
-			Timeout:       o.Webhooks.Timeout,
+			Timeout:       webhookTimeout,
 			Transport:     o.Webhooks.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -127,10 +127,7 @@ func (d *dispatcher) enqueue(h Webhook, e event) {
 }
 
 func (d *dispatcher) remember(rec *Delivery) {
-	if len(d.log) >= d.size {
-		d.log = slices.Delete(d.log, 0, d.size/10+1)
-	}
-	d.log = append(d.log, rec)
+	d.log = keepNewest(d.log, rec, logSize)
 }
 
 func (d *dispatcher) poke() {
@@ -223,7 +220,7 @@ func (d *dispatcher) deliver(j *job) {
 // retry backs off exponentially, as documented; the gaps are not.
 func (d *dispatcher) retry(j *job) {
 	gap := min(d.opts.RetryBase<<min(j.record.Attempts-1, 20), max(maxRetryGap, d.opts.RetryBase))
-	if d.clock().Sub(j.record.Created)+gap > d.opts.GiveUp {
+	if d.clock().Sub(j.record.Created)+gap > webhookGiveUp {
 		j.record.State = DeliveryGivenUp
 		return
 	}

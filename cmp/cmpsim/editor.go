@@ -1,6 +1,7 @@
 package cmpsim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -164,7 +165,7 @@ type editorOrder struct {
 func (d *editorDesk) work(o editorOrder) (any, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	orString(&o.Folder, "/Brand")
+	o.Folder = cmp.Or(o.Folder, "/Brand")
 	e, ok := d.desk[o.editorKey]
 	if !ok {
 		e = d.sim.NewEditor(o.Folder, o.Seed)

@@ -18,14 +18,14 @@ func Example() {
 	}))
 	defer receiver.Close()
 
-	sim := cmpsim.New(cmpsim.Options{Seed: 1, Assets: 100, WebhookSecret: "s3cret"})
+	sim := cmpsim.New(cmpsim.Options{Seed: 1, Assets: 100})
 	if _, err := sim.Start(ctx, "127.0.0.1:0"); err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer sim.Close()
 
-	_ = sim.RegisterWebhook(cmpsim.Webhook{URL: receiver.URL})
+	_ = sim.RegisterWebhook(cmpsim.Webhook{URL: receiver.URL, Secret: "s3cret"})
 	id, _ := sim.AddAsset(cmpsim.NewAsset{Title: "Logo", Folder: "/Brand", Labels: map[string][]string{"Status": {"Approved"}}})
 	_ = sim.WaitDelivered(ctx)
 

@@ -1,6 +1,7 @@
 package cmpsim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -87,9 +88,9 @@ func (s *Simulator) AddFault(f Fault) (int, error) {
 	if f.Host == "" {
 		f.Host = map[FaultKind]string{FaultTokenError: hostAccounts, FaultCorrupt: hostFiles}[f.Kind]
 	}
-	orString(&f.Host, hostAPI)
+	f.Host = cmp.Or(f.Host, hostAPI)
 	if f.Kind == FaultTokenError {
-		orString(&f.Path, "/o/oauth2/v1/token")
+		f.Path = cmp.Or(f.Path, "/o/oauth2/v1/token")
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

@@ -2,6 +2,7 @@ package cmpsim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -81,7 +82,7 @@ func (f Fault) serveTokenError(w http.ResponseWriter) {
 	if status == 0 {
 		status = http.StatusUnauthorized
 	}
-	orString(&class, "invalid_client")
+	class = cmp.Or(class, "invalid_client")
 	if class == "html" || class == "empty" {
 		f.serveStatus(w, status)
 		return

@@ -83,7 +83,7 @@ type rowWriter struct {
 
 func (s *Simulator) rowWriter() *rowWriter {
 	return &rowWriter{
-		s: s, expires: s.opts.Now().Add(s.opts.DownloadTTL).Unix(),
+		s: s, expires: s.opts.Now().Add(downloadLifetime).Unix(),
 		paths: map[*folder][]byte{}, labels: map[*pick][]byte{},
 	}
 }

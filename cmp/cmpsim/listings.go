@@ -119,7 +119,7 @@ func (s *Simulator) createFileURLs(c *call) {
 		writeInvalid(c.w, "guids", "must be a list of at least one id")
 		return
 	}
-	expires := s.opts.Now().Add(s.opts.DownloadTTL).Unix()
+	expires := s.opts.Now().Add(downloadLifetime).Unix()
 	urls := map[string]any{}
 	s.mu.RLock()
 	for _, id := range body.GUIDs {

@@ -30,16 +30,15 @@ func (s *Simulator) accountsHandler() http.Handler {
 	return s.record(hostAccounts, operation, s.injectFaults(hostAccounts, mux))
 }
 
-// serveAuth stands for the approval page: it approves (or refuses) at once and
-// redirects back.
+// serveAuth stands for the approval page: it approves at once and redirects back.
 func (s *Simulator) serveAuth(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	redirect, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || !s.redirectAllowed(q.Get("redirect_uri"), redirect) {
+	if err != nil || !redirectAllowed(redirect) {
 		writeOAuthError(w, http.StatusBadRequest, "invalid_request", "redirect_uri is not registered")
 		return
 	}
-	if q.Get("client_id") != s.opts.ClientID {
+	if q.Get("client_id") != s.accounts.login.ClientID {
 		writeOAuthError(w, http.StatusUnauthorized, "invalid_client", "unknown client_id")
 		return
 	}
@@ -47,8 +46,6 @@ func (s *Simulator) serveAuth(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case q.Get("response_type") != "code":
 		back.Set("error", "unsupported_response_type")
-	case s.opts.DenyAuthorization:
-		back.Set("error", "access_denied")
 	default:
 		back.Set("code", s.accounts.newCode(q.Get("redirect_uri"), q.Get("scope")))
 	}
@@ -59,10 +56,8 @@ func (s *Simulator) serveAuth(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // redirectAllowed was asked
 }
 
-func (s *Simulator) redirectAllowed(raw string, u *url.URL) bool {
-	if len(s.opts.RedirectURIs) > 0 {
-		return slices.Contains(s.opts.RedirectURIs, raw)
-	}
+// redirectAllowed stands for the app's registered callback URLs: any http URL on a loopback address.
+func redirectAllowed(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "http" && (u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback()))
 }
@@ -111,7 +106,7 @@ func (s *Simulator) answerToken(w http.ResponseWriter, scope string, withRefresh
 		out["refresh_token"] = s.accounts.newRefresh(scope)
 	}
 	if slices.Contains(strings.Fields(scope), "openid") {
-		out["id_token"] = s.signer.sign([]byte(`{"sub":"` + s.lib.owners[0] + `","aud":"` + s.opts.ClientID + `"}`))
+		out["id_token"] = s.signer.sign([]byte(`{"sub":"` + s.lib.owners[0] + `","aud":"` + s.accounts.login.ClientID + `"}`))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusOK, out)

@@ -57,16 +57,6 @@ func TestRefreshTokensAreSingleUse(t *testing.T) {
 	}
 }
 
-func TestAuthorizationCanBeDenied(t *testing.T) {
-	b := start(t, func(o *cmpsim.Options) { o.DenyAuthorization = true })
-	back := b.authorize(url.Values{
-		"client_id": {b.at.ClientID}, "redirect_uri": {"http://localhost:1/"}, "response_type": {"code"}, "state": {"x"},
-	})
-	if back.Get("error") != "access_denied" || back.Get("state") != "x" || back.Has("code") {
-		t.Errorf("callback %v", back)
-	}
-}
-
 func TestClientCredentials(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.TokenLifetime = time.Hour })
 	if r := b.grant(url.Values{"grant_type": {"client_credentials"}}); r.status != http.StatusOK || r.object()["refresh_token"] != nil {

@@ -31,7 +31,7 @@ func (s *Simulator) StartPipes() (Endpoints, Dial) {
 		}
 		return l.dial(ctx)
 	}
-	return s.SetHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test"), dial
+	return s.setHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test"), dial
 }
 
 // pipeListener hands the far end of every dialed pipe to a server.

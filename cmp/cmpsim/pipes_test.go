@@ -65,6 +65,9 @@ func TestWebhookBackOff(t *testing.T) {
 		if len(sent) < 60 || sent[len(sent)-1].Sub(sent[0]) > 72*time.Hour {
 			t.Fatalf("%d attempts in %v", len(sent), sent[len(sent)-1].Sub(sent[0]))
 		}
+		if d := sim.Deliveries(); len(d) != 1 || d[0].State != cmpsim.DeliveryGivenUp || d[0].Status != http.StatusInternalServerError {
+			t.Errorf("deliveries %+v", d)
+		}
 		for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second} {
 			if gap := sent[i+1].Sub(sent[i]); gap != want {
 				t.Errorf("gap %d is %v, want %v", i, gap, want)

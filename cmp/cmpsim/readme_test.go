@@ -2,7 +2,9 @@ package cmpsim
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,7 +17,7 @@ func TestReadmeNamesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(b)
-	names := New(Options{}).EditVerbs()
+	names := slices.Collect(maps.Keys(New(Options{}).verbs()))
 	for _, k := range faultKinds() {
 		names = append(names, string(k))
 	}

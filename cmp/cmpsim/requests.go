@@ -22,8 +22,7 @@ type Request struct {
 type requestLog struct {
 	mu     sync.Mutex
 	size   int
-	kept   []*Request // a ring once full
-	next   int
+	kept   []*Request
 	counts map[string]int // by operation, API host only
 	status map[int]int
 	leaks  int
@@ -39,12 +38,15 @@ func (l *requestLog) add(q *Request) {
 	if q.Host == hostAPI {
 		l.counts[q.Operation]++
 	}
-	if len(l.kept) < l.size {
-		l.kept = append(l.kept, q)
-		return
+	l.kept = keepNewest(l.kept, q, l.size)
+}
+
+// keepNewest appends v to a log and drops the oldest entry beyond size.
+func keepNewest[T any](log []T, v T, size int) []T {
+	if len(log) >= size {
+		log = log[1:]
 	}
-	l.kept[l.next] = q
-	l.next = (l.next + 1) % l.size
+	return append(log, v)
 }
 
 func (l *requestLog) finish(q *Request, status int) {
@@ -68,14 +70,14 @@ const (
 )
 
 // Requests returns the newest requests to all hosts, oldest first. At most
-// Options.LogSize are kept.
+// 20,000 are kept.
 func (s *Simulator) Requests() []Request {
 	l := s.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]Request, 0, len(l.kept))
-	for i := range l.kept {
-		out = append(out, *l.kept[(l.next+i)%len(l.kept)])
+	for _, q := range l.kept {
+		out = append(out, *q)
 	}
 	return out
 }
@@ -105,7 +107,7 @@ func (s *Simulator) Counters() Counters {
 func (s *Simulator) ResetCounters() {
 	l := s.log
 	l.mu.Lock()
-	l.kept, l.next, l.leaks = nil, 0, 0
+	l.kept, l.leaks = nil, 0
 	clear(l.counts)
 	clear(l.status)
 	l.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -45,38 +44,28 @@ type Simulator struct {
 // listens until Start; the four handlers can be used without it.
 func New(opts Options) *Simulator {
 	opts = opts.withDefaults()
+	r := newRand(opts.Seed, "credentials", 0)
+	urls := Endpoints{ClientID: hexID(r), ClientSecret: hexID(r) + hexID(r), WebhookSecret: hexID(r)}
 	s := &Simulator{
 		opts:     opts,
-		signer:   jwtSigner{key: []byte("cmpsim " + opts.ClientSecret)},
-		lib:      generate(opts.Seed, opts.Epoch, opts.Assets),
+		signer:   jwtSigner{key: []byte("cmpsim " + urls.ClientSecret)},
+		lib:      generate(opts.Seed, opts.Now().UTC().Truncate(24*time.Hour), opts.Assets),
 		behavior: opts.Behavior,
-		accounts: newAccounts(opts),
+		urls:     urls,
+		accounts: newAccounts(opts, urls),
 		pace:     newPacer(opts),
-		log:      newRequestLog(opts.LogSize),
+		log:      newRequestLog(logSize),
 		faults:   newFaultSet(newRand(opts.Seed, "faults", 0)),
 		views:    &viewCache{},
 	}
 	s.hooks = newDispatcher(opts, newRand(opts.Seed, "webhooks", 0))
-	s.urls = s.endpointsAt("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
+	s.setHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
 	s.api = s.apiHandler()
 	s.accountsHost = s.accountsHandler()
 	s.files = s.filesHandler()
 	s.control = s.controlHandler()
 	return s
 }
-
-// API is the handler of the API host, for tests that bring their own listener.
-// Start serves the same handlers.
-func (s *Simulator) API() http.Handler { return s.api }
-
-// Accounts is the handler of the accounts host: authorization and tokens.
-func (s *Simulator) Accounts() http.Handler { return s.accountsHost }
-
-// Files is the handler of the download host.
-func (s *Simulator) Files() http.Handler { return s.files }
-
-// Control is the handler of the control API.
-func (s *Simulator) Control() http.Handler { return s.control }
 
 // Endpoints returns the URLs in answers and the credentials. Before Start the
 // hosts are placeholders under cmp.test.
@@ -86,25 +75,16 @@ func (s *Simulator) Endpoints() Endpoints {
 	return s.urls
 }
 
-// SetHosts sets the host:port each handler is reached under, for callers that
-// serve the handlers themselves.
-func (s *Simulator) SetHosts(api, accounts, files, control string) Endpoints {
+// setHosts sets the host:port of each host.
+func (s *Simulator) setHosts(api, accounts, files, control string) Endpoints {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.urls = s.endpointsAt(api, accounts, files, control)
+	s.urls.APIURL = "http://" + api + "/v3"
+	s.urls.AuthURL = "http://" + accounts + "/o/oauth2/v1/auth"
+	s.urls.TokenURL = "http://" + accounts + "/o/oauth2/v1/token"
+	s.urls.FilesURL = "http://" + files
+	s.urls.ControlURL = "http://" + control
 	return s.urls
-}
-
-func (s *Simulator) endpointsAt(api, accounts, files, control string) Endpoints {
-	return Endpoints{
-		APIURL:       "http://" + api + "/v3",
-		AuthURL:      "http://" + accounts + "/o/oauth2/v1/auth",
-		TokenURL:     "http://" + accounts + "/o/oauth2/v1/token",
-		FilesURL:     "http://" + files,
-		ControlURL:   "http://" + control,
-		ClientID:     s.opts.ClientID,
-		ClientSecret: s.opts.ClientSecret, WebhookSecret: s.opts.WebhookSecret,
-	}
 }
 
 // Start listens on four ports and returns where. listenAddr is the API's
@@ -126,7 +106,7 @@ func (s *Simulator) Start(ctx context.Context, listenAddr string) (Endpoints, er
 		listeners = append(listeners, l)
 	}
 	at := func(i int) string { return listeners[i].Addr().String() }
-	urls := s.SetHosts(at(0), at(1), at(2), at(3))
+	urls := s.setHosts(at(0), at(1), at(2), at(3))
 	for i, h := range []http.Handler{s.api, s.accountsHost, s.files, s.control} {
 		s.serve(listeners[i], h)
 	}
@@ -189,17 +169,5 @@ func (s *Simulator) SetBehavior(b Behavior) {
 }
 
 func (s *Simulator) now() int64 { return s.opts.Now().Unix() }
-
-// lockedRand is a random source for concurrent use.
-type lockedRand struct {
-	mu sync.Mutex
-	r  *rand.Rand
-}
-
-func (l *lockedRand) token() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return tokenID(l.r)
-}
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,6 +1,7 @@
 package cmpsim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -52,13 +53,13 @@ const (
 )
 
 // RegisterWebhook adds a registration. An empty secret means
-// Options.WebhookSecret; the simulator takes http URLs too.
+// Endpoints.WebhookSecret; the simulator takes http URLs too.
 func (s *Simulator) RegisterWebhook(h Webhook) error {
 	u, err := url.Parse(h.URL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return fmt.Errorf("register webhook %q: %w", h.URL, ErrInvalid)
 	}
-	orString(&h.Secret, s.opts.WebhookSecret)
+	h.Secret = cmp.Or(h.Secret, s.urls.WebhookSecret)
 	s.hooks.register(h)
 	return nil
 }

@@ -125,18 +125,6 @@ func TestWebhookRetriesUntilAcknowledged(t *testing.T) {
 	}
 }
 
-func TestWebhookGivesUp(t *testing.T) {
-	b := start(t, func(o *cmpsim.Options) {
-		o.Webhooks = cmpsim.WebhookOptions{RetryBase: time.Millisecond, GiveUp: 10 * time.Millisecond}
-	})
-	receive(t, b, func(int) int { b.clock.advance(6 * time.Millisecond); return 503 })
-	must(t, b.sim.EditTitle(b.oneOf("image").ID, "x"))
-	b.delivered()
-	if d := b.sim.Deliveries(); d[0].State != cmpsim.DeliveryGivenUp || d[0].Status != 503 {
-		t.Errorf("delivery %+v", d[0])
-	}
-}
-
 func TestWebhookFaults(t *testing.T) {
 	b := start(t, nil)
 	r := receive(t, b, always(200))
