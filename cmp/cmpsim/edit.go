@@ -48,7 +48,6 @@ func (s *Simulator) edit(id string, change func(*asset) (effect, error)) error {
 }
 
 func (s *Simulator) settle(a *asset, e effect) {
-	s.lib.revision++
 	if e.touch {
 		s.lib.touch(a, s.now())
 	}
@@ -212,7 +211,6 @@ func (s *Simulator) BulkDelete(ids []string) error {
 		s.lib.trash(a)
 		s.hooks.publish(s.removedEvent(a))
 	}
-	s.lib.revision++
 	return errors.Join(errs...)
 }
 
@@ -228,7 +226,6 @@ func (s *Simulator) RestoreAsset(id string) error {
 	a.trashed = false
 	a.modified = max(s.now(), a.created)
 	s.lib.put(a)
-	s.lib.revision++
 	if !s.behavior.SilentRestore {
 		s.hooks.publish(s.addedEvent(a))
 	}

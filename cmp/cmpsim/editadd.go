@@ -30,7 +30,6 @@ func (s *Simulator) AddAsset(n NewAsset) (string, error) {
 		return "", fmt.Errorf("add asset %q: %w", n.Title, err)
 	}
 	s.lib.put(a)
-	s.lib.revision++
 	s.hooks.publish(s.addedEvent(a))
 	return a.id, nil
 }

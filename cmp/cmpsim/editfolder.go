@@ -31,7 +31,6 @@ func (s *Simulator) addFolder(parent, name string) (*folder, error) {
 	now := s.now()
 	f := &folder{id: hexID(r), name: name, parent: p, created: now, modified: now, tie: r.Uint32() >> 1}
 	s.lib.folders = append(s.lib.folders, f)
-	s.lib.revision++
 	return f, nil
 }
 
@@ -92,7 +91,6 @@ func (s *Simulator) editFolder(ref string, change func(*folder) error) error {
 		return fmt.Errorf("edit folder: %w", err)
 	}
 	f.modified = s.now()
-	s.lib.revision++
 	return nil
 }
 
@@ -124,7 +122,6 @@ func (s *Simulator) DeleteFolder(ref string) (int, error) {
 		}
 	}
 	s.lib.folders = slices.DeleteFunc(s.lib.folders, func(f *folder) bool { return f.within(top) })
-	s.lib.revision++
 	return len(gone), nil
 }
 
@@ -137,7 +134,6 @@ func (s *Simulator) RenameLabel(group, value, name string) error {
 	if err != nil {
 		return err
 	}
-	s.lib.revision++
 	if value == "" {
 		g.name = name
 		for _, d := range s.lib.fields {

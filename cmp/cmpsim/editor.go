@@ -69,7 +69,8 @@ func (e *Editor) Step() (Step, error) {
 // picked is a copy of what a step needs of an asset.
 type picked struct{ id, title string }
 
-// pick chooses a file asset under the folder, each with the same chance.
+// pick chooses a file asset under the folder, each with the same chance. The choice does not depend
+// on the order of the list, which the clock decides.
 func (e *Editor) pick() (picked, bool) {
 	s := e.sim
 	s.mu.RLock()
@@ -79,13 +80,14 @@ func (e *Editor) pick() (picked, bool) {
 		return picked{}, false
 	}
 	var chosen *asset
-	seen := 0
-	for a := range s.lib.created.span(0, s.lib.created.n) {
+	var lowest uint64
+	key := e.r.Uint64()
+	for a := range s.lib.modified.span(0, s.lib.modified.n) {
 		if !a.kind.isFile() || !a.folder.within(top) {
 			continue
 		}
-		if seen++; e.r.IntN(seen) == 0 {
-			chosen = a
+		if n := mix(key + uint64(a.ordinal)); chosen == nil || n < lowest {
+			chosen, lowest = a, n
 		}
 	}
 	if chosen == nil {

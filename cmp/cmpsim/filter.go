@@ -31,7 +31,7 @@ type filter struct {
 }
 
 func (f *filter) match(a *asset) bool {
-	if !f.created.has(a.created) || !f.modified.has(a.modified) {
+	if !f.created.has(a.created) {
 		return false
 	}
 	for _, t := range f.tests {
@@ -40,6 +40,27 @@ func (f *filter) match(a *asset) bool {
 		}
 	}
 	return true
+}
+
+// find returns how many living assets match f, and those of the window w. A filter by modified_at
+// alone costs a binary search; any other one costs a pass over the assets modified in its time.
+func (c *catalog) find(f *filter, w window) (total int, rows []*asset) {
+	first := c.modified.rank(func(a *asset) bool { return a.modified > f.modified.to })
+	last := max(first, c.modified.rank(func(a *asset) bool { return a.modified >= f.modified.from }))
+	if len(f.tests) == 0 && f.created.open() {
+		from, to := w.cut(last - first)
+		return last - first, slices.Collect(c.modified.span(first+from, first+to))
+	}
+	for a := range c.modified.span(first, last) {
+		if !f.match(a) {
+			continue
+		}
+		if total >= w.offset && len(rows) < w.size {
+			rows = append(rows, a)
+		}
+		total++
+	}
+	return total, rows
 }
 
 func (f *filter) test(t func(*asset) bool) { f.tests = append(f.tests, t) }

@@ -26,10 +26,8 @@ func generate(seed int64, epoch time.Time, count int) *catalog {
 	c.makeLabels()
 	c.makeFields()
 	made := c.makeAssets(epoch, count)
-	slices.SortFunc(made, orderFor(newestCreated))
-	c.created = newIndex(newestCreated, made)
-	slices.SortFunc(made, orderFor(newestModified))
-	c.modified = newIndex(newestModified, made)
+	slices.SortFunc(made, newestFirst)
+	c.modified = newIndex(made)
 	return c
 }
 

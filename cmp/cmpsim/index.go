@@ -1,6 +1,7 @@
 package cmpsim
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"sort"
@@ -13,13 +14,12 @@ const chunkSize = 1024
 // index keeps assets in order with cheap insertion, removal and ranks. The order
 // must be total; an asset leaves the index before a key of it changes.
 type index struct {
-	before func(a, b *asset) bool
 	chunks [][]*asset
 	n      int
 }
 
-func newIndex(before func(a, b *asset) bool, sorted []*asset) *index {
-	x := &index{before: before, n: len(sorted)}
+func newIndex(sorted []*asset) *index {
+	x := &index{n: len(sorted)}
 	for part := range slices.Chunk(sorted, chunkSize) {
 		x.chunks = append(x.chunks, slices.Clone(part))
 	}
@@ -30,13 +30,13 @@ func newIndex(before func(a, b *asset) bool, sorted []*asset) *index {
 func (x *index) locate(a *asset) (chunk, place int) {
 	chunk = sort.Search(len(x.chunks), func(i int) bool {
 		c := x.chunks[i]
-		return !x.before(c[len(c)-1], a)
+		return !before(c[len(c)-1], a)
 	})
 	if chunk == len(x.chunks) {
 		return chunk, 0
 	}
 	c := x.chunks[chunk]
-	return chunk, sort.Search(len(c), func(i int) bool { return !x.before(c[i], a) })
+	return chunk, sort.Search(len(c), func(i int) bool { return !before(c[i], a) })
 }
 
 func (x *index) insert(a *asset) {
@@ -107,33 +107,10 @@ func (x *index) span(from, to int) iter.Seq[*asset] {
 	}
 }
 
-func newestModified(a, b *asset) bool {
-	if a.modified != b.modified {
-		return a.modified > b.modified
-	}
-	if a.tie != b.tie {
-		return a.tie < b.tie
-	}
-	return a.ordinal < b.ordinal
+// newestFirst compares assets as GET /assets lists them. Assets of one second come in an order that
+// has nothing to do with their ids.
+func newestFirst(a, b *asset) int {
+	return cmp.Or(cmp.Compare(b.modified, a.modified), cmp.Compare(a.tie, b.tie), cmp.Compare(a.ordinal, b.ordinal))
 }
 
-func newestCreated(a, b *asset) bool {
-	if a.created != b.created {
-		return a.created > b.created
-	}
-	return a.ordinal < b.ordinal
-}
-
-// orderFor returns slices' comparison of a less function.
-func orderFor(before func(a, b *asset) bool) func(a, b *asset) int {
-	return func(a, b *asset) int {
-		switch {
-		case before(a, b):
-			return -1
-		case before(b, a):
-			return 1
-		default:
-			return 0
-		}
-	}
-}
+func before(a, b *asset) bool { return newestFirst(a, b) < 0 }

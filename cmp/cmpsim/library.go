@@ -14,13 +14,11 @@ type catalog struct {
 	owners   []string
 
 	assets   map[string]*asset // trashed ones too
-	modified *index            // newest first
-	created  *index            // newest first
+	modified *index            // the living ones, newest first
 	folders  []*folder
 	groups   []*labelGroup // by name
 	fields   []*fieldDef
 	nextOrd  uint32
-	revision uint64 // moves with every change
 
 	campaigns []string
 }
@@ -61,13 +59,11 @@ func (c *catalog) touch(a *asset, now int64) {
 func (c *catalog) put(a *asset) {
 	c.assets[a.id] = a
 	c.modified.insert(a)
-	c.created.insert(a)
 }
 
 func (c *catalog) trash(a *asset) {
 	a.trashed = true
 	c.modified.remove(a)
-	c.created.remove(a)
 }
 
 func (c *catalog) versionID(a *asset) string {

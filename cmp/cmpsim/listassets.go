@@ -41,35 +41,23 @@ func (s *Simulator) renderList(q url.Values, w window) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := s.lib.look(f, filterKey(q), w.offset+w.size, s.views)
-	from, to := w.cut(v.total)
-	b := append(make([]byte, 0, (to-from)*1400+600), `{"data":[`...)
+	total, rows := s.lib.find(f, w)
+	b := append(make([]byte, 0, len(rows)*1400+600), `{"data":[`...)
 	row := s.rowWriter()
-	for i, a := range v.rows(from, to) {
+	for i, a := range rows {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = row.append(b, a)
 	}
 	b = append(b, `],"pagination":`...)
-	links, err := json.Marshal(w.links(s.urls.APIURL+"/assets", q, v.total))
+	links, err := json.Marshal(w.links(s.urls.APIURL+"/assets", q, total))
 	if err != nil {
 		return nil, err
 	}
 	b = append(append(b, links...), `,"total_count":`...)
-	b = append(b, itoa(int64(v.total))...)
+	b = append(b, itoa(int64(total))...)
 	return append(b, '}'), nil
-}
-
-// filterKey is the query without the window.
-func filterKey(q url.Values) string {
-	v := url.Values{}
-	for k, vs := range q {
-		if k != "offset" && k != "page_size" {
-			v[k] = vs
-		}
-	}
-	return v.Encode()
 }
 
 // rowWriter renders list rows by hand: a page of 100 costs some hundred

@@ -31,7 +31,6 @@ type Simulator struct {
 	log      *requestLog
 	faults   *faultSet
 	hooks    *dispatcher
-	views    *viewCache
 
 	api, accountsHost, files, control http.Handler
 
@@ -56,7 +55,6 @@ func New(opts Options) *Simulator {
 		pace:     newPacer(opts),
 		log:      newRequestLog(logSize),
 		faults:   newFaultSet(newRand(opts.Seed, "faults", 0)),
-		views:    &viewCache{},
 	}
 	s.hooks = newDispatcher(opts, newRand(opts.Seed, "webhooks", 0))
 	s.setHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
@@ -165,7 +163,6 @@ func (s *Simulator) SetBehavior(b Behavior) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.behavior = b
-	s.lib.revision++
 }
 
 func (s *Simulator) now() int64 { return s.opts.Now().Unix() }
