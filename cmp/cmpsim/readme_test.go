@@ -17,8 +17,11 @@ func TestReadmeNamesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(b)
-	names := slices.Collect(maps.Keys(New(Options{}).verbs()))
-	for _, k := range faultKinds() {
+	names := slices.Collect(maps.Keys(New(Options{}).editVerbs()))
+	for k := range strikes() {
+		names = append(names, string(k))
+	}
+	for k := range answerChanges() {
 		names = append(names, string(k))
 	}
 	var keys map[string]bool

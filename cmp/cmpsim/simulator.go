@@ -1,170 +1,152 @@
 package cmpsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
 
-// ErrNotFound is the class of errors about ids and names the library does not
-// have.
-var ErrNotFound = errors.New("not found")
-
-// Simulator is one organization's CMP: its library, accounts, limits, webhooks
-// and faults. All methods are safe for concurrent use.
+// Simulator is one organization's CMP: its library, accounts, limits, webhooks and faults. All
+// methods are safe for concurrent use, but Start or StartPipes must return before Close is called.
 type Simulator struct {
-	opts   Options
-	signer jwtSigner
-
-	mu       sync.RWMutex // guards lib, behavior and urls
-	lib      *catalog
-	behavior Behavior
-	urls     Endpoints
+	*Library
+	endpoints Endpoints
 
 	accounts *accounts
-	pace     *pacer
+	limits   *limiter
 	log      *requestLog
 	faults   *faultSet
 	hooks    *dispatcher
 
-	api, accountsHost, files, control http.Handler
-
-	servers []*http.Server
-	serving sync.WaitGroup
-	unhook  func() bool // ends the watch on Start's context
+	servers   []*http.Server
+	serving   sync.WaitGroup
+	stopWatch func() bool // ends the watch on Start's context
 }
 
-// New makes the state: the library, the credentials, the limits. Nothing
-// listens until Start; the four handlers can be used without it.
+// New makes an organization. It does not listen before Start or StartPipes.
 func New(opts Options) *Simulator {
 	opts = opts.withDefaults()
 	r := newRand(opts.Seed, "credentials", 0)
-	urls := Endpoints{ClientID: hexID(r), ClientSecret: hexID(r) + hexID(r), WebhookSecret: hexID(r)}
-	s := &Simulator{
-		opts:     opts,
-		signer:   jwtSigner{key: []byte("cmpsim " + urls.ClientSecret)},
-		lib:      generate(opts.Seed, opts.Now().UTC().Truncate(24*time.Hour), opts.Assets),
-		behavior: opts.Behavior,
-		urls:     urls,
-		accounts: newAccounts(opts, urls),
-		pace:     newPacer(opts),
-		log:      newRequestLog(logSize),
-		faults:   newFaultSet(newRand(opts.Seed, "faults", 0)),
+	login := Endpoints{ClientID: hexID(r), ClientSecret: hexID(r) + hexID(r), WebhookSecret: hexID(r)}
+	signer := tokenSigner{key: []byte("cmpsim " + login.ClientSecret)}
+	hooks := newDispatcher(opts)
+	lib := &Library{
+		clock: opts.Now, publish: hooks.publish, behavior: opts.Behavior, site: site{signer: signer},
+		catalog: generate(opts.Seed, opts.Now().UTC().Truncate(24*time.Hour), opts.Assets),
 	}
-	s.hooks = newDispatcher(opts, newRand(opts.Seed, "webhooks", 0))
-	s.setHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
-	s.api = s.apiHandler()
-	s.accountsHost = s.accountsHandler()
-	s.files = s.filesHandler()
-	s.control = s.controlHandler()
+	s := &Simulator{
+		Library:   lib,
+		endpoints: login,
+		accounts: &accounts{
+			clock: opts.Now, clientID: login.ClientID, clientSecret: login.ClientSecret, user: lib.catalog.owners[0],
+			tokenLifetime: opts.TokenLifetime, signer: signer,
+			ids:   newRand(opts.Seed, "tokens", uint64(opts.Now().UnixNano())),
+			codes: map[string]grantedCode{}, refresh: map[string]string{}, access: map[string]time.Time{},
+		},
+		limits: newLimiter(opts),
+		log:    newRequestLog(opts.Now, logSize),
+		faults: &faultSet{r: newRand(opts.Seed, "faults", 0)},
+		hooks:  hooks,
+	}
+	s.setHosts(pipeHosts())
 	return s
 }
 
-// Endpoints returns the URLs in answers and the credentials. Before Start the
-// hosts are placeholders under cmp.test.
-func (s *Simulator) Endpoints() Endpoints {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.urls
-}
+// hosts are the addresses of the four hosts, host:port each.
+type hosts struct{ api, accounts, files, control string }
 
-// setHosts sets the host:port of each host.
-func (s *Simulator) setHosts(api, accounts, files, control string) Endpoints {
+func (s *Simulator) setHosts(at hosts) {
+	e := &s.endpoints
+	e.APIURL = "http://" + at.api + "/v3"
+	e.AuthURL = "http://" + at.accounts + authPath
+	e.TokenURL = "http://" + at.accounts + tokenPath
+	e.FilesURL = "http://" + at.files
+	e.ControlURL = "http://" + at.control
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.urls.APIURL = "http://" + api + "/v3"
-	s.urls.AuthURL = "http://" + accounts + "/o/oauth2/v1/auth"
-	s.urls.TokenURL = "http://" + accounts + "/o/oauth2/v1/token"
-	s.urls.FilesURL = "http://" + files
-	s.urls.ControlURL = "http://" + control
-	return s.urls
+	s.site.api, s.site.files = e.APIURL, e.FilesURL
 }
 
-// Start listens on four ports and returns where. listenAddr is the API's
-// ("127.0.0.1:0" for a free port); the accounts, file and control hosts take free
-// ports on the same address, since a client must not confuse the hosts. Close, or
-// the end of ctx, ends it.
+// handlers returns the handlers of the API, accounts, file and control hosts.
+func (s *Simulator) handlers() [4]http.Handler {
+	apiMux, operations := (&apiHost{lib: s.Library, accounts: s.accounts}).mux()
+	accountsMux := s.accounts.mux()
+	files := &filesHost{s.Library, s.log}
+	filesMux := files.mux()
+	operationOf := func(mux *http.ServeMux, ids map[string]string) func(*http.Request) string {
+		return func(r *http.Request) string {
+			_, pattern := mux.Handler(r)
+			return cmp.Or(ids[pattern], pattern)
+		}
+	}
+	return [4]http.Handler{
+		s.log.record(hostAPI, operationOf(apiMux, operations), s.limits.enforce(s.faults.inject(hostAPI, apiMux))),
+		s.log.record(hostAccounts, operationOf(accountsMux, nil), s.faults.inject(hostAccounts, accountsMux)),
+		s.log.record(hostFiles, operationOf(filesMux, nil), s.faults.inject(hostFiles, files.refuseBearer(filesMux))),
+		s.controlMux(),
+	}
+}
+
+// Start listens on four ports and returns where. The API listens on listenAddr ("127.0.0.1:0" for a
+// free port); the other hosts take free ports on the same address, so that a client that confuses
+// two hosts fails. The simulator ends with Close or with ctx.
 func (s *Simulator) Start(ctx context.Context, listenAddr string) (Endpoints, error) {
 	host, _, err := net.SplitHostPort(listenAddr)
 	if err != nil {
 		return Endpoints{}, fmt.Errorf("read listen address: %w", err)
 	}
 	free := net.JoinHostPort(host, "0")
-	listeners := make([]net.Listener, 0, 4)
-	for _, addr := range []string{listenAddr, free, free, free} {
+	var listeners [4]net.Listener
+	for i, addr := range []string{listenAddr, free, free, free} {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 		if err != nil {
-			return Endpoints{}, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), closeAll(listeners))
+			return Endpoints{}, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), closeAll(listeners[:i]))
 		}
-		listeners = append(listeners, l)
+		listeners[i] = l
 	}
 	at := func(i int) string { return listeners[i].Addr().String() }
-	urls := s.setHosts(at(0), at(1), at(2), at(3))
-	for i, h := range []http.Handler{s.api, s.accountsHost, s.files, s.control} {
-		s.serve(listeners[i], h)
-	}
-	s.unhook = context.AfterFunc(ctx, s.shutdown)
-	return urls, nil
+	s.setHosts(hosts{at(0), at(1), at(2), at(3)})
+	s.serve(listeners)
+	s.stopWatch = context.AfterFunc(ctx, s.shutdown)
+	return s.endpoints, nil
 }
 
-func closeAll(ls []net.Listener) error {
+func closeAll(listeners []net.Listener) error {
 	var errs []error
-	for _, l := range ls {
+	for _, l := range listeners {
 		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Simulator) serve(l net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	s.mu.Lock()
-	s.servers = append(s.servers, srv)
-	s.mu.Unlock()
-	s.serving.Go(func() { _ = srv.Serve(l) }) // ends with ErrServerClosed
+func (s *Simulator) serve(listeners [4]net.Listener) {
+	for i, h := range s.handlers() {
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+		s.servers = append(s.servers, srv)
+		s.serving.Go(func() { _ = srv.Serve(listeners[i]) }) // ends with ErrServerClosed
+	}
 }
 
-// shutdown cuts every connection; it does not wait.
+// shutdown closes every connection; it does not wait.
 func (s *Simulator) shutdown() {
-	s.mu.RLock()
-	servers := s.servers
-	s.mu.RUnlock()
-	for _, srv := range servers {
+	for _, srv := range s.servers {
 		_ = srv.Close() // the listener may be closed already
 	}
 	s.hooks.stop()
 }
 
-// Close stops serving and delivering, and waits for both. Undelivered webhooks
-// are dropped.
+// Close stops serving and delivering, and waits for both. Pending webhooks are dropped.
 func (s *Simulator) Close() error {
-	if s.unhook != nil {
-		s.unhook()
+	if s.stopWatch != nil {
+		s.stopWatch()
 	}
 	s.shutdown()
 	s.serving.Wait()
 	s.hooks.wait()
 	return nil
 }
-
-// Behavior returns the settled unknowns in force.
-func (s *Simulator) Behavior() Behavior {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.behavior
-}
-
-// SetBehavior replaces them.
-func (s *Simulator) SetBehavior(b Behavior) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.behavior = b
-}
-
-func (s *Simulator) now() int64 { return s.opts.Now().Unix() }
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -3,10 +3,11 @@ package cmpsim
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestRequestLogKeepsTheNewest(t *testing.T) {
-	log := newRequestLog(5)
+	log := newRequestLog(time.Now, 5)
 	for _, path := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		q := &Request{Host: hostAPI, Path: path, Operation: "getImage"}
 		log.add(q)
@@ -22,7 +23,7 @@ func TestRequestLogKeepsTheNewest(t *testing.T) {
 	if want := []string{"c", "d", "e", "f", "g"}; !slices.Equal(kept, want) {
 		t.Errorf("kept %v, want %v", kept, want)
 	}
-	if log.counts["getImage"] != 7 || log.status[404] != 7 {
-		t.Errorf("counted %v and %v", log.counts, log.status)
+	if log.counts.Operations["getImage"] != 7 || log.counts.Statuses[404] != 7 {
+		t.Errorf("counted %v and %v", log.counts.Operations, log.counts.Statuses)
 	}
 }
