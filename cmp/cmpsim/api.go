@@ -61,8 +61,8 @@ func (h *apiHost) operations() []operation {
 	return ops
 }
 
-// operationsOn returns the operations on one asset of kind k. The API changes and deletes neither
-// articles nor, as far as it is simulated, structured contents (facts.md 4.5).
+// operationsOn returns the operations on one asset of kind k. The API can neither change nor delete
+// articles, nor delete structured contents (facts.md 4.5); changing those is not simulated.
 func (h *apiHost) operationsOn(k kind) []operation {
 	schema, path := k.info().schema, " /v3/"+k.info().path+"/{id}"
 	ops := []operation{

@@ -85,7 +85,7 @@ func (h *apiHost) patchAsset(c *call, k kind) (reply, error) {
 		if a.kind != k {
 			return effect{}, errNoResource
 		}
-		return h.lib.patch(a, p)
+		return p.applyTo(h.lib, a)
 	})
 	if err != nil {
 		return reply{}, err
@@ -93,9 +93,9 @@ func (h *apiHost) patchAsset(c *call, k kind) (reply, error) {
 	return h.getAsset(c, k)
 }
 
-// patch applies p to a, or nothing of it when it names something that the library does not have. The
+// applyTo changes a, or nothing when the patch names something that the library does not have. The
 // caller holds the lock.
-func (l *Library) patch(a *asset, p *assetPatch) (effect, error) {
+func (p *assetPatch) applyTo(l *Library, a *asset) (effect, error) {
 	f, picks := a.folder, a.labels
 	var err error
 	if p.FolderID.given {

@@ -9,30 +9,22 @@ import (
 // AddFolder makes a folder below parent (path or id, "/" for a root folder) and returns its id. No
 // edit of folders sends a webhook (facts.md 7.3).
 func (l *Library) AddFolder(parent, name string) (string, error) {
-	f, err := l.addFolder(parent, name)
-	if err != nil {
-		return "", fmt.Errorf("add folder %q: %w", name, err)
-	}
-	return f.id, nil
-}
-
-func (l *Library) addFolder(parent, name string) (*folder, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.catalog
 	p, err := c.findFolder(parent)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.checkFolderName(p, name, nil)
 	}
-	if err := c.checkFolderName(p, name, nil); err != nil {
-		return nil, err
+	if err != nil {
+		return "", fmt.Errorf("add folder %q: %w", name, err)
 	}
 	r := newRand(c.seed, "added folder", uint64(c.nextOrdinal))
 	c.nextOrdinal++
 	now := l.now()
 	f := &folder{id: hexID(r), name: name, parent: p, created: now, modified: now, tie: r.Uint32()}
 	c.folders = append(c.folders, f)
-	return f, nil
+	return f.id, nil
 }
 
 // checkFolderName reports whether a folder below parent may have this name; except is the folder
@@ -50,7 +42,7 @@ func (c *catalog) checkFolderName(parent *folder, name string, except *folder) e
 }
 
 // RenameFolder renames a folder, by path or id. The file_location of everything below it changes, but
-// no modified_at moves and no webhook is sent (facts.md 4.7).
+// no modified_at moves (inferred: facts.md 4.7) and no webhook is sent.
 func (l *Library) RenameFolder(ref, name string) error {
 	return l.editFolder(ref, func(f *folder) error {
 		if err := l.catalog.checkFolderName(f.parent, name, f); err != nil {
@@ -99,8 +91,8 @@ func (l *Library) editFolder(ref string, do func(*folder) error) error {
 }
 
 // DeleteFolder deletes a folder with all folders and assets below it, and returns how many assets it
-// deleted. It sends asset_removed for each unless Behavior.SilentFolderDelete. What the CMP does with
-// the assets is not documented (facts.md 4.7).
+// deleted (unknown: facts.md 4.7). It sends asset_removed for each unless
+// Behavior.SilentFolderDelete.
 func (l *Library) DeleteFolder(ref string) (int, error) {
 	deleted := 0
 	err := l.editFolder(ref, func(top *folder) error {
@@ -120,8 +112,8 @@ func (l *Library) DeleteFolder(ref string) (int, error) {
 }
 
 // RenameLabel renames a label value or, with value "", the group, each by name or id. Every asset
-// that carries the label shows the new name at once, but no modified_at moves (facts.md 4.7) and no
-// webhook is sent (facts.md 7.3).
+// that carries the label shows the new name at once, but no modified_at moves (unknown: facts.md 4.7)
+// and no webhook is sent (facts.md 7.3).
 func (l *Library) RenameLabel(group, value, name string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -31,7 +31,7 @@ func (l *Library) AddAsset(n NewAsset) (string, error) {
 		return "", fmt.Errorf("add asset %q: %w", n.Title, err)
 	}
 	l.catalog.put(a)
-	l.publish(l.addedEvent(a))
+	l.publish(l.newRenderer().addedEvent(a))
 	return a.id, nil
 }
 
@@ -91,8 +91,7 @@ func (l *Library) BulkDelete(ids []string) error {
 }
 
 // RestoreAsset takes an asset out of the trash unchanged, except that its modified_at becomes now. It
-// sends asset_added unless Behavior.SilentRestore; the CMP does not document what it sends (facts.md
-// 7.4).
+// sends asset_added (inferred: facts.md 7.4) unless Behavior.SilentRestore.
 func (l *Library) RestoreAsset(id string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,7 +103,7 @@ func (l *Library) RestoreAsset(id string) error {
 	a.modified = max(l.now(), a.created)
 	l.catalog.put(a)
 	if !l.behavior.SilentRestore {
-		l.publish(l.addedEvent(a))
+		l.publish(l.newRenderer().addedEvent(a))
 	}
 	return nil
 }

@@ -65,8 +65,8 @@ func (l *Library) change(id string, do func(*asset) error) error {
 // effect is what an edit causes beside its change.
 type effect struct{ movesTime, sendsEvent bool }
 
-// documentedEffect is the effect of edits of title, description, labels, location and version, which
-// send asset_modified by the documents (facts.md 7.4).
+// documentedEffect is the effect of edits of title, description, labels, location and version. They
+// send asset_modified by the documents of 2021, the last known list (facts.md 7.4).
 func documentedEffect() effect { return effect{true, true} }
 
 // detailEffect is the effect of the other edits of an asset, which the documents leave open.
@@ -83,7 +83,7 @@ func (l *Library) edit(id string, do func(*asset) (effect, error)) error {
 			l.catalog.touch(a, l.now())
 		}
 		if e.sendsEvent {
-			l.publish(l.modifiedEvent(a))
+			l.publish(l.newRenderer().modifiedEvent(a))
 		}
 		return nil
 	})
@@ -93,6 +93,6 @@ func (l *Library) edit(id string, do func(*asset) (effect, error)) error {
 func (l *Library) trash(a *asset, silent bool) {
 	l.catalog.trash(a)
 	if !silent {
-		l.publish(l.removedEvent(a))
+		l.publish(l.newRenderer().removedEvent(a))
 	}
 }
