@@ -17,7 +17,7 @@ func (b *bench) control(method, path, body string) reply {
 	return r
 }
 
-// A checker in another language can do everything a Go test can.
+// A test in another language can do everything that a Go test can.
 func TestControlAPI(t *testing.T) {
 	b := start(t, nil)
 	r := receive(t, b, always(200))
@@ -85,6 +85,9 @@ func TestControlAPIRules(t *testing.T) {
 	}
 	for _, path := range []string{"/requests", "/deliveries", "/faults", "/folders", "/labels", "/endpoints", "/assets?sha256=false&limit=3"} {
 		b.control("GET", path, "")
+	}
+	if r := b.send("GET", b.at.ControlURL+"/assets?limit=many", nil, ""); r.status != http.StatusBadRequest {
+		t.Errorf("a limit that is no number: %d", r.status)
 	}
 	b.control("POST", "/counters/reset", "")
 	if c := b.sim.Counters(); c.Total != 0 {

@@ -9,11 +9,11 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// A receiver hears of an edit as it would from the CMP.
+// A receiver gets the webhook of an edit as it would from the CMP.
 func Example() {
 	ctx := context.Background()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Println("webhook, secret right:", r.Header.Get("Callback-Secret") == "s3cret")
+		fmt.Println("webhook, secret matches:", r.Header.Get("Callback-Secret") == "s3cret")
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer receiver.Close()
@@ -32,6 +32,6 @@ func Example() {
 	a, _ := sim.Asset(id)
 	fmt.Println(a.Title, a.Folder, a.Labels, "version", a.Version)
 	// Output:
-	// webhook, secret right: true
+	// webhook, secret matches: true
 	// Logo /Brand map[Status:[Approved]] version 1
 }

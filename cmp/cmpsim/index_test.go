@@ -7,8 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The index must be the sorted list it stands for, whatever was inserted and
-// removed.
+// The index must equal a sorted list after any insertions and removals.
 func TestIndexIsASortedList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 5000).Draw(t, "start")

@@ -10,8 +10,7 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// authorize plays the browser: it asks the authorization URL and returns what
-// comes back to the redirect URI.
+// authorize opens the authorization URL as a browser does, and returns the query of the redirect.
 func (b *bench) authorize(v url.Values) url.Values {
 	b.t.Helper()
 	r := b.send(http.MethodGet, b.at.AuthURL+"?"+v.Encode(), nil, "")

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// The README is the control API's only reference: it must name every verb, fault
-// and behavior.
+// README.md is the only reference of the control API, so it must name every verb, fault and behavior.
 func TestReadmeNamesEverything(t *testing.T) {
 	b, err := os.ReadFile("README.md")
 	if err != nil {
