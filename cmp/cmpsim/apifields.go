@@ -126,7 +126,7 @@ func (h *apiHost) listFields(c *call) (reply, error) {
 	return pageOf(c, h.lib.site.api, all)
 }
 
-// listLabelGroups lists the groups by name; none of them is of a related organization (facts.md 4.7).
+// listLabelGroups lists the groups by name (facts.md 4.7). No group belongs to a related organization.
 func (h *apiHost) listLabelGroups(c *call) (reply, error) {
 	const current, related = "current", "related"
 	origin := cmp.Or(c.query.Get("source_org_type"), current)

@@ -49,7 +49,7 @@ func readAssetPatch(r *http.Request, k kind) (*assetPatch, error) {
 		return nil, &paramError{"title", "must not be empty"}
 	}
 	if p.AltText != nil && k == kindRawFile {
-		return nil, &paramError{"alt_text", "raw files have none"}
+		return nil, &paramError{"alt_text", "raw files have no alt text"}
 	}
 	if p.Tags != nil {
 		if err := checkTags(*p.Tags); err != nil {

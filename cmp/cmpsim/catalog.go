@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// catalog is the data of a Library, whose lock guards it.
+// catalog is the data of a Library. The library's lock guards it.
 type catalog struct {
 	seed      int64
 	ownerOrg  string

@@ -32,8 +32,9 @@ func newAssetMaker(c *catalog, newest time.Time) *assetMaker {
 	return m
 }
 
-// makeAssets makes count assets, oldest first. About 30 % come from imports, whose assets share one
-// created_at. A quarter of the imports was never edited, so one modified_at can hold more than a page.
+// makeAssets makes count assets, oldest first. About 30 % come from imports; the assets of an import
+// share one created_at. A quarter of the imports was never edited, so one modified_at can hold more
+// than a page.
 func (m *assetMaker) makeAssets(count int) []*asset {
 	made := make([]*asset, 0, count)
 	slab := make([]asset, count) // one allocation
@@ -79,8 +80,8 @@ func (m *assetMaker) fill(a *asset, neverEdited bool, r *rand.Rand) {
 	}
 }
 
-// laterEdit returns when an asset was last edited: in one of twenty bulk edits, whose assets share a
-// second, or at any time.
+// laterEdit returns when an asset was last edited: at any time, or in one of twenty bulk edits, each
+// within one second.
 func (m *assetMaker) laterEdit(created int64, r *rand.Rand) int64 {
 	if r.IntN(5) == 0 {
 		const bulkEdits = 20

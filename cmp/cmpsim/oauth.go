@@ -74,7 +74,7 @@ func (a *accounts) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var scope string
-	ok := true
+	var ok bool
 	switch p["grant_type"] {
 	case "client_credentials":
 		a.writeTokens(w, map[string]any{})
@@ -132,7 +132,7 @@ func (a *accounts) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"sub": a.user, "name": "Simulated User"})
 }
 
-// writeOAuthError answers in the shape of RFC 6749; the CMP documents none (facts.md 1.5).
+// writeOAuthError answers in the shape of RFC 6749. The CMP documents no shape (facts.md 1.5).
 func writeOAuthError(w http.ResponseWriter, status int, class, description string) {
 	out := map[string]string{"error": class}
 	if description != "" {

@@ -36,8 +36,8 @@ type Options struct {
 	// RequestsPerMonth is the organization's quota (facts.md 3). The simulated month is a calendar
 	// month in UTC; the CMP does not say what its month is. 0 means no limit.
 	RequestsPerMonth int
-	// RetryAfter is sent with every 429, in whole seconds. 0 sends no header: none is documented
-	// (facts.md 3).
+	// RetryAfter is sent with every 429, in whole seconds. 0 sends no header, since the CMP
+	// documents no header (facts.md 3).
 	RetryAfter time.Duration
 
 	// TokenLifetime is the lifetime of an access token; 0 means 3599 s, as in the vendor's example

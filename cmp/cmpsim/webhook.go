@@ -67,8 +67,8 @@ func (s *Simulator) RegisterWebhook(h Webhook) error {
 	return nil
 }
 
-// SendEvent sends any JSON to every registration, whatever Events it names. It simulates events that
-// the CMP adds later. The value of event_name appears in Deliveries.
+// SendEvent sends any JSON to every registration, also to those that name other Events. It simulates
+// events that the CMP adds later. The value of event_name appears in Deliveries.
 func (s *Simulator) SendEvent(payload json.RawMessage) error {
 	var e struct {
 		Name string `json:"event_name"`
