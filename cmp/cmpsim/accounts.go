@@ -2,19 +2,28 @@ package cmpsim
 
 import (
 	"crypto/subtle"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// accounts keeps codes and tokens. Refresh tokens are single-use: each answer to
-// one carries the next.
+// codeLifetime is how long an authorization code works; the CMP publishes no figure.
+const codeLifetime = time.Minute
+
+// accounts is the accounts host: authorization codes and tokens.
 type accounts struct {
-	mu      sync.Mutex
-	opts    Options
-	ids     *lockedRand
+	clock         func() time.Time
+	clientID      string
+	clientSecret  string
+	user          string // id of the user that approves authorizations
+	tokenLifetime time.Duration
+	signer        tokenSigner // of id tokens
+
+	mu      sync.Mutex // guards the fields below
+	ids     *rand.Rand
 	codes   map[string]grantedCode
-	refresh map[string]grantedRefresh
-	access  map[string]time.Time // expiry
+	refresh map[string]string    // scope by refresh token
+	access  map[string]time.Time // expiry by access token
 }
 
 type grantedCode struct {
@@ -22,28 +31,17 @@ type grantedCode struct {
 	expires            time.Time
 }
 
-type grantedRefresh struct{ scope string }
-
-const codeLifetime = time.Minute
-
-func newAccounts(o Options) *accounts {
-	return &accounts{
-		opts: o, ids: &lockedRand{r: newRand(o.Seed, "tokens", uint64(o.Now().UnixNano()))},
-		codes: map[string]grantedCode{}, refresh: map[string]grantedRefresh{}, access: map[string]time.Time{},
-	}
-}
-
 func (a *accounts) clientKnown(id, secret string) bool {
-	okID := subtle.ConstantTimeCompare([]byte(id), []byte(a.opts.ClientID))
-	okSecret := subtle.ConstantTimeCompare([]byte(secret), []byte(a.opts.ClientSecret))
+	okID := subtle.ConstantTimeCompare([]byte(id), []byte(a.clientID))
+	okSecret := subtle.ConstantTimeCompare([]byte(secret), []byte(a.clientSecret))
 	return okID&okSecret == 1
 }
 
 func (a *accounts) newCode(redirectURI, scope string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	code := a.ids.token()
-	a.codes[code] = grantedCode{redirectURI, scope, a.opts.Now().Add(codeLifetime)}
+	code := uuid(a.ids)
+	a.codes[code] = grantedCode{redirectURI, scope, a.clock().Add(codeLifetime)}
 	return code
 }
 
@@ -53,40 +51,40 @@ func (a *accounts) takeCode(code, redirectURI string) (scope string, ok bool) {
 	defer a.mu.Unlock()
 	g, ok := a.codes[code]
 	delete(a.codes, code)
-	if !ok || g.redirectURI != redirectURI || a.opts.Now().After(g.expires) {
+	if !ok || g.redirectURI != redirectURI || a.clock().After(g.expires) {
 		return "", false
 	}
 	return g.scope, true
 }
 
-// takeRefresh uses a refresh token up.
+// takeRefresh uses a refresh token up: they are single-use (facts.md 1.4).
 func (a *accounts) takeRefresh(token string) (scope string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g, ok := a.refresh[token]
+	scope, ok = a.refresh[token]
 	delete(a.refresh, token)
-	return g.scope, ok
+	return scope, ok
 }
 
 func (a *accounts) newAccess() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.opts.Now()
+	now := a.clock()
 	for t, expires := range a.access {
 		if now.After(expires) {
 			delete(a.access, t)
 		}
 	}
-	t := a.ids.token()
-	a.access[t] = now.Add(a.opts.TokenLifetime)
+	t := uuid(a.ids)
+	a.access[t] = now.Add(a.tokenLifetime)
 	return t
 }
 
 func (a *accounts) newRefresh(scope string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.ids.token()
-	a.refresh[t] = grantedRefresh{scope}
+	t := uuid(a.ids)
+	a.refresh[t] = scope
 	return t
 }
 
@@ -94,7 +92,7 @@ func (a *accounts) accessValid(token string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	expires, ok := a.access[token]
-	return ok && a.opts.Now().Before(expires)
+	return ok && a.clock().Before(expires)
 }
 
 func (a *accounts) revoke(token string) {
@@ -104,15 +102,14 @@ func (a *accounts) revoke(token string) {
 	delete(a.refresh, token)
 }
 
-// RevokeAccessTokens makes every access token given so far invalid; refresh
-// tokens stay.
+// RevokeAccessTokens invalidates every access token issued so far. Refresh tokens stay valid.
 func (s *Simulator) RevokeAccessTokens() {
 	s.accounts.mu.Lock()
 	defer s.accounts.mu.Unlock()
 	clear(s.accounts.access)
 }
 
-// RevokeRefreshTokens makes every refresh token given so far invalid.
+// RevokeRefreshTokens invalidates every refresh token issued so far. Access tokens stay valid.
 func (s *Simulator) RevokeRefreshTokens() {
 	s.accounts.mu.Lock()
 	defer s.accounts.mu.Unlock()

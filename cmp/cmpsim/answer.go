@@ -1,130 +1,105 @@
 package cmpsim
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"net/http"
-	"net/url"
+	"strconv"
 	"strings"
-	"sync"
 )
 
-// maxBody bounds every request body read.
+// maxBody is the most that is read of a body, in bytes.
 const maxBody = 1 << 20
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, "cannot encode the answer")
-		return
-	}
-	writeRaw(w, status, b)
-}
-
-func writeRaw(w http.ResponseWriter, status int, b []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // the client may be gone; there is nobody to tell
-}
-
-// The documented messages.
+// The documented messages (facts.md 11).
 const (
 	msgUnauthorized = "Unauthorized"
 	msgNotFound     = "Resource not found"
 )
 
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, _ := json.Marshal(v) // answers hold nothing that has no JSON form
+	writeBytes(w, status, b)
+}
+
+// writeBytes answers a JSON body.
+func writeBytes(w http.ResponseWriter, status int, b []byte) {
+	if len(b) > 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // fails when the client has left
+}
+
 func writeError(w http.ResponseWriter, status int, message string) {
 	writeJSON(w, status, map[string]any{"message": message})
 }
 
-// writeInvalid answers 400 with the documented place for particulars.
-func writeInvalid(w http.ResponseWriter, key, problem string) {
-	writeJSON(w, http.StatusBadRequest, map[string]any{
-		"message": "Invalid " + key, "errors": map[string]any{key: []string{problem}},
-	})
+func answerNotFound(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, http.StatusNotFound, msgNotFound)
 }
 
-// withoutToken renders a query for the log; download tokens are left out.
-func withoutToken(q url.Values) string {
-	if q.Has("token") {
-		q.Set("token", "…")
+// paramError is about a parameter or a key of a body that the document does not allow.
+type paramError struct{ name, problem string }
+
+// Error is for the error interface.
+func (e *paramError) Error() string { return fmt.Sprintf("%s: %s", e.name, e.problem) }
+
+// writeFailure answers an error by its class, in the documented shape (facts.md 11).
+func writeFailure(w http.ResponseWriter, err error) {
+	var param *paramError
+	switch {
+	case errors.As(err, &param):
+		writeJSON(w, http.StatusBadRequest, map[string]any{
+			"message": "Invalid " + param.name, "errors": map[string]any{param.name: []string{param.problem}},
+		})
+	case errors.Is(err, errNoResource):
+		writeError(w, http.StatusNotFound, msgNotFound)
+	case errors.Is(err, ErrNotFound):
+		writeError(w, http.StatusNotFound, err.Error())
+	default:
+		writeError(w, http.StatusBadRequest, err.Error())
 	}
-	return q.Encode()
 }
 
-// compress gzips the answer when the client asks for it.
-func compress(next http.Handler) http.Handler {
-	var idle gzipPool
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			next.ServeHTTP(w, r)
-			return
+// decodeStrict reads one JSON value of at most limit bytes and refuses unknown keys.
+func decodeStrict(r *http.Request, limit int64, v any) error {
+	dec := json.NewDecoder(io.LimitReader(r.Body, limit))
+	dec.DisallowUnknownFields()
+	return dec.Decode(v)
+}
+
+// write sends a reply, compressed when the client accepts that (facts.md 2).
+func (h *apiHost) write(w http.ResponseWriter, r *http.Request, out reply) {
+	maps.Copy(w.Header(), out.header)
+	var body []byte
+	if out.body != nil {
+		body, _ = json.Marshal(out.body) // see writeJSON
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Set("Vary", "Accept-Encoding")
+			body = h.compress(body)
 		}
-		zw := idle.get()
-		defer idle.put(zw)
-		g := &gzipWriter{ResponseWriter: w, zw: zw}
-		defer g.finish()
-		next.ServeHTTP(g, r)
-	})
-}
-
-// gzipPool keeps compressors, which are big, between answers.
-type gzipPool struct {
-	mu   sync.Mutex
-	free []*gzip.Writer
-}
-
-func (p *gzipPool) get() *gzip.Writer {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		zw := p.free[n-1]
-		p.free = p.free[:n-1]
-		return zw
 	}
-	zw, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
-	return zw
+	writeBytes(w, out.status, body)
 }
 
-func (p *gzipPool) put(zw *gzip.Writer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.free = append(p.free, zw)
-}
-
-// gzipWriter starts compressing with the first byte of a body.
-type gzipWriter struct {
-	http.ResponseWriter
-	zw      *gzip.Writer
-	status  int
-	started bool
-}
-
-func (g *gzipWriter) WriteHeader(code int) { g.status = code }
-
-func (g *gzipWriter) Write(p []byte) (int, error) {
-	if !g.started {
-		g.started = true
-		h := g.Header()
-		h.Set("Content-Encoding", "gzip")
-		h.Add("Vary", "Accept-Encoding")
-		h.Del("Content-Length")
-		g.sendHeader()
-		g.zw.Reset(g.ResponseWriter)
+// compress reuses its compressors, which are large.
+func (h *apiHost) compress(body []byte) []byte {
+	zw, ok := h.gzips.Get().(*gzip.Writer)
+	if !ok {
+		zw, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	}
-	return g.zw.Write(p)
-}
-
-func (g *gzipWriter) sendHeader() {
-	if g.status != 0 {
-		g.ResponseWriter.WriteHeader(g.status)
-	}
-}
-
-func (g *gzipWriter) finish() {
-	if !g.started {
-		g.sendHeader()
-		return
-	}
-	_ = g.zw.Close() // the client may be gone
+	defer h.gzips.Put(zw)
+	var out bytes.Buffer
+	zw.Reset(&out)
+	_, _ = zw.Write(body) // a buffer accepts everything
+	_ = zw.Close()        // likewise
+	return out.Bytes()
 }

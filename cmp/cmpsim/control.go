@@ -2,94 +2,79 @@ package cmpsim
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 )
 
-// controlHandler serves the control API, which is the simulator's own and not
-// the CMP's. It has no accounts: it listens on the loopback interface only when
-// Start is told so.
-func (s *Simulator) controlHandler() http.Handler {
+// controlMux serves the control API, which is the simulator's own and needs no login. README.md is
+// its reference.
+func (s *Simulator) controlMux() http.Handler {
 	mux := http.NewServeMux()
-	get := func(path string, answer func(url.Values) any) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			writeJSON(w, http.StatusOK, answer(r.URL.Query()))
+	get := func(path string, value func() any) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, value())
 		})
 	}
-	get("/state", func(url.Values) any { return s.State() })
-	get("/requests", func(url.Values) any { return s.Requests() })
-	get("/deliveries", func(url.Values) any { return s.Deliveries() })
-	get("/faults", func(url.Values) any { return s.Faults() })
-	get("/folders", func(url.Values) any { return s.Folders() })
-	get("/labels", func(url.Values) any { return s.Labels() })
-	get("/endpoints", func(url.Values) any { return s.Endpoints() })
+	get("/state", func() any { return s.State() })
+	get("/requests", func() any { return s.Requests() })
+	get("/deliveries", func() any { return s.Deliveries() })
+	get("/faults", func() any { return s.Faults() })
+	get("/folders", func() any { return s.Folders() })
+	get("/labels", func() any { return s.Labels() })
+	get("/endpoints", func() any { return s.endpoints })
 	mux.HandleFunc("GET /assets", s.serveTruth)
-	mux.HandleFunc("POST /edit", s.serveEdit)
-	editors := &editorDesk{sim: s, desk: map[editorKey]*Editor{}}
-	mux.HandleFunc("POST /editor", take(editors.work))
-	mux.HandleFunc("POST /webhooks", take(func(h Webhook) (any, error) { return ok(s.RegisterWebhook(h)) }))
-	mux.HandleFunc("POST /webhooks/faults", take(func(f WebhookFaults) (any, error) {
+	mux.HandleFunc("POST /edit", accept(s.runEdit))
+	mux.HandleFunc("POST /editor", accept((&editorDesk{lib: s.Library, editors: map[editorKey]*Editor{}}).work))
+	mux.HandleFunc("POST /webhooks", accept(func(h Webhook) (any, error) { return nil, s.RegisterWebhook(h) }))
+	mux.HandleFunc("POST /webhooks/faults", accept(func(f WebhookFaults) (any, error) {
 		s.SetWebhookFaults(f)
-		return ok(nil)
+		return nil, nil
 	}))
-	mux.HandleFunc("POST /webhooks/send", take(func(payload json.RawMessage) (any, error) { return ok(s.SendEvent(payload)) }))
+	mux.HandleFunc("POST /webhooks/send", accept(func(payload json.RawMessage) (any, error) { return nil, s.SendEvent(payload) }))
 	mux.HandleFunc("POST /webhooks/wait", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, okay{}, s.WaitDelivered(r.Context()))
+		answer(w, nil, s.WaitDelivered(r.Context()))
 	})
-	mux.HandleFunc("POST /faults", take(func(f Fault) (any, error) {
+	mux.HandleFunc("POST /faults", accept(func(f Fault) (any, error) {
 		id, err := s.AddFault(f)
 		return map[string]int{"id": id}, err
 	}))
 	mux.HandleFunc("DELETE /faults", s.serveClearFaults)
-	mux.HandleFunc("POST /pace", s.servePace)
-	mux.HandleFunc("POST /quota", take(func(q struct{ Used int }) (any, error) {
+	mux.HandleFunc("POST /pace", acceptPart(s.Pace, s.SetPace))
+	mux.HandleFunc("POST /behavior", acceptPart(s.Behavior, s.SetBehavior))
+	mux.HandleFunc("POST /quota", accept(func(q struct{ Used int }) (any, error) {
 		s.SetQuotaUsed(q.Used)
-		return ok(nil)
+		return nil, nil
 	}))
-	mux.HandleFunc("POST /behavior", s.serveBehavior)
 	mux.HandleFunc("POST /counters/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.ResetCounters()
-		answer(w, okay{}, nil)
+		answer(w, nil, nil)
 	})
 	mux.HandleFunc("POST /tokens/revoke", s.serveRevokeTokens)
 	return mux
 }
 
-type okay struct {
-	OK bool `json:"ok"`
-}
-
-func ok(err error) (any, error) { return okay{err == nil}, err }
-
+// answer answers v, or {"ok":true} for nil, or an error by its class.
 func answer(w http.ResponseWriter, v any, err error) {
 	switch {
-	case errors.Is(err, ErrNotFound):
-		writeError(w, http.StatusNotFound, err.Error())
 	case err != nil:
-		writeError(w, http.StatusBadRequest, err.Error())
+		writeFailure(w, err)
+	case v == nil:
+		writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
 	default:
-		if _, is := v.(okay); is {
-			v = okay{true}
-		}
 		writeJSON(w, http.StatusOK, v)
 	}
 }
 
-// decodeStrict reads one JSON value and refuses keys it does not know.
-func decodeStrict(r *http.Request, v any) error {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	return dec.Decode(v)
-}
+// maxControlBody has room for a bulk_delete of a large library.
+const maxControlBody = 64 << 20
 
-// take makes a handler of a function of a JSON body.
-func take[T any](do func(T) (any, error)) http.HandlerFunc {
+// accept makes a handler of a function of a JSON body.
+func accept[T any](do func(T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var v T
-		if err := decodeStrict(r, &v); err != nil {
+		if err := decodeStrict(r, maxControlBody, &v); err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
 		}
@@ -98,25 +83,50 @@ func take[T any](do func(T) (any, error)) http.HandlerFunc {
 	}
 }
 
-// servePace and serveBehavior change only the keys given.
-func (s *Simulator) servePace(w http.ResponseWriter, r *http.Request) {
-	p := s.Pace()
-	if err := decodeStrict(r, &p); err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
+// acceptPart makes a handler that changes only the given keys of a value and answers all of it.
+func acceptPart[T any](current func() T, replace func(T)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v := current()
+		if err := decodeStrict(r, maxControlBody, &v); err != nil {
+			writeError(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		replace(v)
+		writeJSON(w, http.StatusOK, v)
 	}
-	s.SetPace(p)
-	writeJSON(w, http.StatusOK, p)
 }
 
-func (s *Simulator) serveBehavior(w http.ResponseWriter, r *http.Request) {
-	b := s.Behavior()
-	if err := decodeStrict(r, &b); err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+// serveTruth answers the living assets.
+func (s *Simulator) serveTruth(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	if id := query.Get("id"); id != "" {
+		a, err := s.Asset(id)
+		answer(w, a, err)
 		return
 	}
-	s.SetBehavior(b)
-	writeJSON(w, http.StatusOK, b)
+	offset, err := intParam(query, "offset")
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	limit, err := intParam(query, "limit")
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	all, err := s.Assets(offset, limit, query.Get("sha256") != "false")
+	answer(w, all, err)
+}
+
+func intParam(query url.Values, name string) (int, error) {
+	if !query.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(query.Get(name))
+	if err != nil {
+		return 0, fmt.Errorf("%s must be an integer: %w", name, ErrInvalid)
+	}
+	return n, nil
 }
 
 func (s *Simulator) serveClearFaults(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +140,7 @@ func (s *Simulator) serveClearFaults(w http.ResponseWriter, r *http.Request) {
 		ids = append(ids, id)
 	}
 	s.ClearFaults(ids...)
-	answer(w, okay{}, nil)
+	answer(w, nil, nil)
 }
 
 func (s *Simulator) serveRevokeTokens(w http.ResponseWriter, r *http.Request) {
@@ -138,5 +148,5 @@ func (s *Simulator) serveRevokeTokens(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("refresh") == "true" {
 		s.RevokeRefreshTokens()
 	}
-	answer(w, okay{}, nil)
+	answer(w, nil, nil)
 }

@@ -1,34 +1,21 @@
 package cmpsim
 
-import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"slices"
-)
+import "fmt"
 
-// editBody is one edit of the control API. Each verb reads the keys it needs;
-// README.md lists them.
-type editBody struct {
-	Verb     string              `json:"verb"`
-	ID       string              `json:"id"`
-	IDs      []string            `json:"ids"`
-	Title    string              `json:"title"`
-	Type     string              `json:"type"`
-	Folder   string              `json:"folder"`
-	Parent   string              `json:"parent"`
-	Name     string              `json:"name"`
-	Labels   map[string][]string `json:"labels"`
-	Group    string              `json:"group"`
-	Value    string              `json:"value"`
-	Field    string              `json:"field"`
-	Values   []string            `json:"values"`
-	Detail   Detail              `json:"detail"`
-	Public   bool                `json:"public"`
-	Task     string              `json:"task"`
-	Size     int64               `json:"size"`
-	Archived *bool               `json:"archived"`
+// editOrder is one edit of the control API. Each verb reads the keys that it needs; README.md lists
+// them.
+type editOrder struct {
+	Verb string `json:"verb"`
+	NewAsset
+	ID       string   `json:"id"`
+	IDs      []string `json:"ids"`
+	Parent   string   `json:"parent"`
+	Name     string   `json:"name"`
+	Group    string   `json:"group"`
+	Value    string   `json:"value"`
+	Field    string   `json:"field"`
+	Values   []string `json:"values"`
+	Archived *bool    `json:"archived"`
 }
 
 type editAnswer struct {
@@ -36,69 +23,43 @@ type editAnswer struct {
 	Count int    `json:"count,omitempty"`
 }
 
-func (s *Simulator) serveEdit(w http.ResponseWriter, r *http.Request) {
-	var b editBody
-	dec := json.NewDecoder(io.LimitReader(r.Body, 64*maxBody)) // bulk_delete may name a whole library
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
+func (s *Simulator) runEdit(o editOrder) (any, error) {
+	run, ok := s.editVerbs()[o.Verb]
+	if !ok {
+		return nil, fmt.Errorf("unknown verb %q: %w", o.Verb, ErrInvalid)
 	}
-	verb, known := s.verbs()[b.Verb]
-	if !known {
-		writeError(w, http.StatusBadRequest, fmt.Sprintf("unknown verb %q", b.Verb))
-		return
-	}
-	out, err := verb(b)
-	answer(w, out, err)
+	return run(o)
 }
 
-// EditVerbs lists the verbs of POST /edit.
-func (s *Simulator) EditVerbs() []string {
-	var out []string
-	for v := range s.verbs() {
-		out = append(out, v)
+func (s *Simulator) editVerbs() map[string]func(editOrder) (editAnswer, error) {
+	onAsset := func(do func(editOrder) error) func(editOrder) (editAnswer, error) {
+		return func(o editOrder) (editAnswer, error) { return editAnswer{ID: o.ID}, do(o) }
 	}
-	slices.Sort(out)
-	return out
-}
-
-func (s *Simulator) verbs() map[string]func(editBody) (editAnswer, error) {
-	asset := func(do func(editBody) error) func(editBody) (editAnswer, error) {
-		return func(b editBody) (editAnswer, error) { return editAnswer{ID: b.ID}, do(b) }
-	}
-	return map[string]func(editBody) (editAnswer, error){
-		"add_asset":     s.addAssetVerb,
-		"edit_title":    asset(func(b editBody) error { return s.EditTitle(b.ID, b.Title) }),
-		"set_detail":    asset(func(b editBody) error { return s.SetDetail(b.ID, b.Detail) }),
-		"set_labels":    asset(func(b editBody) error { return s.SetLabels(b.ID, b.Labels) }),
-		"set_field":     asset(func(b editBody) error { return s.SetField(b.ID, b.Field, b.Values...) }),
-		"move_asset":    asset(func(b editBody) error { return s.MoveAsset(b.ID, b.Folder) }),
-		"archive":       asset(func(b editBody) error { return s.Archive(b.ID, b.Archived == nil || *b.Archived) }),
-		"delete_asset":  asset(func(b editBody) error { return s.DeleteAsset(b.ID) }),
-		"restore_asset": asset(func(b editBody) error { return s.RestoreAsset(b.ID) }),
-		"new_version":   asset(func(b editBody) error { return s.NewVersion(b.ID, b.Size) }),
-		"bulk_delete": func(b editBody) (editAnswer, error) {
-			return editAnswer{Count: len(b.IDs)}, s.BulkDelete(b.IDs)
-		},
-		"add_folder": func(b editBody) (editAnswer, error) {
-			id, err := s.AddFolder(b.Parent, b.Name)
+	making := func(do func(editOrder) (string, error)) func(editOrder) (editAnswer, error) {
+		return func(o editOrder) (editAnswer, error) {
+			id, err := do(o)
 			return editAnswer{ID: id}, err
-		},
-		"rename_folder": asset(func(b editBody) error { return s.RenameFolder(b.Folder, b.Name) }),
-		"move_folder":   asset(func(b editBody) error { return s.MoveFolder(b.Folder, b.Parent) }),
-		"delete_folder": func(b editBody) (editAnswer, error) {
-			n, err := s.DeleteFolder(b.Folder)
+		}
+	}
+	return map[string]func(editOrder) (editAnswer, error){
+		"add_asset":     making(func(o editOrder) (string, error) { return s.AddAsset(o.NewAsset) }),
+		"edit_title":    onAsset(func(o editOrder) error { return s.EditTitle(o.ID, o.Title) }),
+		"set_detail":    onAsset(func(o editOrder) error { return s.SetDetail(o.ID, o.Detail) }),
+		"set_labels":    onAsset(func(o editOrder) error { return s.SetLabels(o.ID, o.Labels) }),
+		"set_field":     onAsset(func(o editOrder) error { return s.SetField(o.ID, o.Field, o.Values...) }),
+		"move_asset":    onAsset(func(o editOrder) error { return s.MoveAsset(o.ID, o.Folder) }),
+		"archive":       onAsset(func(o editOrder) error { return s.Archive(o.ID, o.Archived == nil || *o.Archived) }),
+		"new_version":   onAsset(func(o editOrder) error { return s.NewVersion(o.ID, o.Size) }),
+		"delete_asset":  onAsset(func(o editOrder) error { return s.DeleteAsset(o.ID) }),
+		"restore_asset": onAsset(func(o editOrder) error { return s.RestoreAsset(o.ID) }),
+		"bulk_delete":   func(o editOrder) (editAnswer, error) { return editAnswer{Count: len(o.IDs)}, s.BulkDelete(o.IDs) },
+		"add_folder":    making(func(o editOrder) (string, error) { return s.AddFolder(o.Parent, o.Name) }),
+		"rename_folder": onAsset(func(o editOrder) error { return s.RenameFolder(o.Folder, o.Name) }),
+		"move_folder":   onAsset(func(o editOrder) error { return s.MoveFolder(o.Folder, o.Parent) }),
+		"delete_folder": func(o editOrder) (editAnswer, error) {
+			n, err := s.DeleteFolder(o.Folder)
 			return editAnswer{Count: n}, err
 		},
-		"rename_label": asset(func(b editBody) error { return s.RenameLabel(b.Group, b.Value, b.Name) }),
+		"rename_label": onAsset(func(o editOrder) error { return s.RenameLabel(o.Group, o.Value, o.Name) }),
 	}
-}
-
-func (s *Simulator) addAssetVerb(b editBody) (editAnswer, error) {
-	id, err := s.AddAsset(NewAsset{
-		Title: b.Title, Type: b.Type, Folder: b.Folder, Labels: b.Labels, Public: b.Public, Task: b.Task,
-		Detail: b.Detail, Size: b.Size,
-	})
-	return editAnswer{ID: id}, err
 }

@@ -1,12 +1,8 @@
 package cmpsim
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -14,244 +10,148 @@ import (
 	"time"
 )
 
-const maxRetryGap = time.Hour
+const defaultReorder = 200 * time.Millisecond
 
-// ErrClosed is the class of errors about a simulator that was closed.
-var ErrClosed = errors.New("simulator is closed")
-
-// dispatcher owns the delivery goroutines. They start with the first
-// registration and end with stop.
+// dispatcher delivers webhooks. Its workers start with the first registration and end with stop.
 type dispatcher struct {
 	opts   WebhookOptions
 	clock  func() time.Time
-	size   int
 	client *http.Client
+	ctx    context.Context // ends with stop
+	cancel context.CancelFunc
+	wake   chan struct{} // the queue changed
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields below
 	r       *rand.Rand
 	hooks   []Webhook
 	faults  WebhookFaults
 	queue   deliveryQueue
-	seq     int
-	busy    int
-	log     []*Delivery
-	idle    []chan struct{} // closed when nothing is pending
-	wake    chan struct{}
-	started bool
-	stopped bool
-	ctx     context.Context
-	cancel  context.CancelFunc
+	lastID  int
+	busy    int         // deliveries being sent
+	log     []*Delivery // oldest first
+	idle    []chan struct{}
 	workers sync.WaitGroup
 }
 
-func newDispatcher(o Options, r *rand.Rand) *dispatcher {
+func newDispatcher(o Options) *dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	if o.Webhooks.Transport == nil {
-		o.Webhooks.Transport = &http.Transport{MaxIdleConnsPerHost: o.Webhooks.Workers}
-	}
 	return &dispatcher{
-		opts: o.Webhooks, clock: o.Now, size: o.LogSize, r: r, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
+		opts: o.Webhooks, clock: o.Now, r: newRand(o.Seed, "webhooks", 0), wake: make(chan struct{}, 1),
+		ctx: ctx, cancel: cancel,
 		client: &http.Client{
-			Timeout:       o.Webhooks.Timeout,
+			Timeout:       webhookTimeout,
 			Transport:     o.Webhooks.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// job is one delivery of one payload to one registration.
-type job struct {
+// queued is one delivery that is due.
+type queued struct {
+	*Delivery
 	due     time.Time
-	seq     int
-	hook    Webhook
+	secret  string
 	payload []byte
-	record  *Delivery
 }
 
-// deliveryQueue is sorted by due time, then by order of publication: most jobs
-// are due last.
-type deliveryQueue []*job
+// deliveryQueue is sorted by due time, then by id. Most deliveries are due last.
+type deliveryQueue []*queued
 
-func (q *deliveryQueue) push(j *job) {
-	at, _ := slices.BinarySearchFunc(*q, j, func(a, b *job) int {
-		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.seq, b.seq))
+func (q *deliveryQueue) push(j *queued) {
+	at, _ := slices.BinarySearchFunc(*q, j, func(a, b *queued) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.ID, b.ID))
 	})
 	*q = slices.Insert(*q, at, j)
 }
 
-func (q *deliveryQueue) pop() *job {
+func (q *deliveryQueue) pop() *queued {
 	j := (*q)[0]
 	(*q)[0] = nil
 	*q = (*q)[1:]
 	return j
 }
 
+func (d *dispatcher) register(h Webhook) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hooks = append(d.hooks, h)
+	if len(d.hooks) > 1 || d.ctx.Err() != nil {
+		return
+	}
+	for range d.opts.Workers {
+		d.workers.Go(d.work)
+	}
+}
+
 // publish queues an event for every registration that wants it.
 func (d *dispatcher) publish(e event) {
+	d.send(e, func(h Webhook) bool { return len(h.Events) == 0 || slices.Contains(h.Events, e.name) })
+}
+
+func (d *dispatcher) send(e event, wanted func(Webhook) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, h := range d.hooks {
-		if len(h.Events) == 0 || slices.Contains(h.Events, e.name) {
+		if wanted(h) {
 			d.enqueue(h, e)
 		}
 	}
-	d.poke()
+	d.signal()
 }
 
+// enqueue queues an event for one registration, disturbed by the faults.
 func (d *dispatcher) enqueue(h Webhook, e event) {
 	due := time.Now().Add(time.Duration(d.faults.DelayMillis) * time.Millisecond)
 	lost := d.r.Float64() < d.faults.Lose
+	double := d.r.Float64() < d.faults.Double
+	if d.r.Float64() < d.faults.Reorder {
+		most := cmp.Or(time.Duration(d.faults.ReorderMillis)*time.Millisecond, defaultReorder)
+		due = due.Add(time.Duration(d.r.Int64N(int64(max(most, 1)))))
+	}
 	copies := 1
-	if d.r.Float64() < d.faults.Double {
+	if double {
 		copies = 2
 	}
-	if d.r.Float64() < d.faults.Reorder {
-		most := time.Duration(max(d.faults.ReorderMillis, 0)) * time.Millisecond
-		if most == 0 {
-			most = 200 * time.Millisecond
-		}
-		due = due.Add(time.Duration(d.r.Int64N(int64(most))))
-	}
 	for i := range copies {
-		d.seq++
-		rec := &Delivery{
-			ID: d.seq, URL: h.URL, Event: e.name, AssetID: e.assetID, Created: d.clock(), State: DeliveryPending, Copy: i > 0,
+		d.lastID++
+		delivery := &Delivery{
+			ID: d.lastID, URL: h.URL, Event: e.name, AssetID: e.assetID, Created: d.clock(), State: DeliveryPending, Copy: i > 0,
 		}
-		d.remember(rec)
+		d.log = keepNewest(d.log, delivery, logSize)
 		if lost {
-			rec.State = DeliveryLost
+			delivery.State = DeliveryLost
 			continue
 		}
-		d.queue.push(&job{due: due, seq: d.seq, hook: h, payload: e.payload, record: rec})
+		d.queue.push(&queued{Delivery: delivery, due: due, secret: h.Secret, payload: e.payload})
 	}
 }
 
-func (d *dispatcher) remember(rec *Delivery) {
-	if len(d.log) >= d.size {
-		d.log = slices.Delete(d.log, 0, d.size/10+1)
-	}
-	d.log = append(d.log, rec)
-}
-
-func (d *dispatcher) poke() {
+// signal wakes one worker.
+func (d *dispatcher) signal() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (d *dispatcher) register(h Webhook) {
+// pending returns the number of deliveries that are neither delivered nor lost nor given up.
+func (d *dispatcher) pending() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.hooks = append(d.hooks, h)
-	if d.started || d.stopped {
-		return
-	}
-	d.started = true
-	for range d.opts.Workers {
-		d.workers.Go(d.work)
-	}
+	return len(d.queue) + d.busy
 }
 
-func (d *dispatcher) stop() {
-	d.mu.Lock()
-	d.stopped = true
-	d.mu.Unlock()
-	d.cancel()
-}
-
-func (d *dispatcher) wait() {
-	d.workers.Wait()
-	d.client.CloseIdleConnections()
-}
-
-// work delivers what is due until stop.
-func (d *dispatcher) work() {
-	for {
-		j, wait := d.next()
-		if j != nil {
-			d.poke() // another worker may take the one behind it
-			d.deliver(j)
-			continue
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-d.ctx.Done():
-			timer.Stop()
-			return
-		case <-d.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-func (d *dispatcher) next() (*job, time.Duration) {
+// whenIdle returns a channel that is closed when no delivery is pending.
+func (d *dispatcher) whenIdle() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ctx.Err() != nil || len(d.queue) == 0 {
-		return nil, time.Hour
-	}
-	if wait := time.Until(d.queue[0].due); wait > 0 {
-		return nil, wait
-	}
-	d.busy++
-	return d.queue.pop(), 0
+	idle := make(chan struct{})
+	d.idle = append(d.idle, idle)
+	d.checkIdle()
+	return idle
 }
 
-func (d *dispatcher) deliver(j *job) {
-	d.mu.Lock()
-	j.record.Attempts++
-	j.record.Sent = d.clock()
-	d.mu.Unlock()
-	status, err := d.post(j)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.busy--
-	j.record.Status, j.record.Error = status, ""
-	if err != nil {
-		j.record.Error = err.Error()
-	}
-	if status == http.StatusOK || status == http.StatusAccepted {
-		j.record.State, j.record.Acked = DeliveryDelivered, d.clock()
-	} else {
-		d.retry(j)
-	}
-	d.tellIdle()
-}
-
-// retry backs off exponentially, as documented; the gaps are not.
-func (d *dispatcher) retry(j *job) {
-	gap := min(d.opts.RetryBase<<min(j.record.Attempts-1, 20), max(maxRetryGap, d.opts.RetryBase))
-	if d.clock().Sub(j.record.Created)+gap > d.opts.GiveUp {
-		j.record.State = DeliveryGivenUp
-		return
-	}
-	j.due = time.Now().Add(gap)
-	d.queue.push(j)
-	d.poke()
-}
-
-// post makes one attempt; only 200 and 202 acknowledge.
-func (d *dispatcher) post(j *job) (int, error) {
-	req, err := http.NewRequestWithContext(d.ctx, http.MethodPost, j.hook.URL, bytes.NewReader(j.payload))
-	if err != nil {
-		return 0, fmt.Errorf("make delivery: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if j.hook.Secret != "" {
-		req.Header.Set("Callback-Secret", j.hook.Secret)
-	}
-	resp, err := d.client.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("deliver: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()                       // the status is all that counts
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // lets the connection be used again
-	return resp.StatusCode, nil
-}
-
-func (d *dispatcher) tellIdle() {
+func (d *dispatcher) checkIdle() {
 	if len(d.queue) > 0 || d.busy > 0 {
 		return
 	}
@@ -259,4 +159,17 @@ func (d *dispatcher) tellIdle() {
 		close(c)
 	}
 	d.idle = nil
+}
+
+// stop ends the workers; register starts none afterwards.
+func (d *dispatcher) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cancel()
+}
+
+// wait waits for the workers after stop.
+func (d *dispatcher) wait() {
+	d.workers.Wait()
+	d.client.CloseIdleConnections()
 }

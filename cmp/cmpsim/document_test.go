@@ -14,8 +14,7 @@ import (
 	"damsync/cmp/cmpsim/simcheck"
 )
 
-// Everything the simulator answers must be what the vendor's document promises:
-// a client that passes here can be trusted with the real API's shapes.
+// A client that works with these answers works with the shapes of the real API.
 func TestAnswersFollowTheDocument(t *testing.T) {
 	b := start(t, nil)
 	b.check = simcheck.ForTest(t)
@@ -109,7 +108,7 @@ func TestWritesFollowTheDocument(t *testing.T) {
 	}
 }
 
-// Compression is transparent to Go's client; others must see it declared.
+// Go's client decompresses silently; other clients rely on the header.
 func TestCompressedAnswers(t *testing.T) {
 	b := start(t, nil)
 	b.http.Transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true}

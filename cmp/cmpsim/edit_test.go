@@ -11,8 +11,8 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// Which edits move modified_at and which send asset_modified decides what a
-// mirror can notice: the undocumented ones must be switchable.
+// Which edits move modified_at and which send asset_modified decides what a mirror can notice. Where
+// that is not documented, Behavior must decide it.
 func TestEffectsOfEdits(t *testing.T) {
 	quiet := cmpsim.Behavior{SilentDetails: true, SilentFields: true}
 	loud := cmpsim.Behavior{EventsOnDetails: true}
@@ -40,25 +40,36 @@ func TestEffectsOfEdits(t *testing.T) {
 		{"archive", func(s *cmpsim.Simulator, id string) error { return s.Archive(id, true) }, true, false, false, true},
 		{"field", func(s *cmpsim.Simulator, id string) error { return s.SetField(id, "Rights", "Owned") }, true, false, false, true},
 	} {
-		for _, b := range []struct {
+		for _, mode := range []struct {
+			name         string
 			behavior     cmpsim.Behavior
 			moved, event bool
-		}{{cmpsim.Behavior{}, c.moved, c.event}, {quiet, c.movedQuietly, c.event}, {loud, c.moved, c.eventLoudly}} {
-			bench := start(t, func(o *cmpsim.Options) { o.Assets, o.Behavior = 50, b.behavior })
-			r := receive(t, bench, always(200))
-			id := bench.oneOf("image").ID
-			before, _ := bench.sim.Asset(id)
-			must(t, c.edit(bench.sim, id))
-			bench.delivered()
-			after, _ := bench.sim.Asset(id)
-			if moved := after.ModifiedAt.After(before.ModifiedAt); moved != b.moved || (len(r.got()) == 1) != b.event {
-				t.Errorf("%s under %+v: moved %v, %d events", c.name, b.behavior, moved, len(r.got()))
-			}
+		}{
+			{"by default", cmpsim.Behavior{}, c.moved, c.event},
+			{"when silent", quiet, c.movedQuietly, c.event},
+			{"with events", loud, c.moved, c.eventLoudly},
+		} {
+			t.Run(c.name+" "+mode.name, func(t *testing.T) {
+				b := start(t, func(o *cmpsim.Options) { o.Assets, o.Behavior = 50, mode.behavior })
+				r := receive(t, b, always(200))
+				id := b.oneOf("image").ID
+				before, _ := b.sim.Asset(id)
+				must(t, c.edit(b.sim, id))
+				b.delivered()
+				after, _ := b.sim.Asset(id)
+				if moved := after.ModifiedAt.After(before.ModifiedAt); moved != mode.moved {
+					t.Errorf("modified_at moved: %v, want %v", moved, mode.moved)
+				}
+				if sent := len(r.got()); (sent == 1) != mode.event {
+					t.Errorf("%d events sent, want one: %v", sent, mode.event)
+				}
+			})
 		}
 	}
 }
 
-// A folder's new name shows on everything below it, and nothing says so.
+// Everything below a renamed folder shows its new name, but no modified_at moves and no webhook is
+// sent.
 func TestFolderEditsAreSilent(t *testing.T) {
 	b := start(t, nil)
 	r := receive(t, b, always(200))

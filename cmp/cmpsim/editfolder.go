@@ -6,36 +6,30 @@ import (
 	"strings"
 )
 
-// AddFolder makes a folder under parent (path or id, "/" for a root folder) and
-// returns its id. No webhook tells of folders.
-func (s *Simulator) AddFolder(parent, name string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, err := s.addFolder(parent, name)
-	if err != nil {
-		return "", err
+// AddFolder makes a folder below parent (path or id, "/" for a root folder) and returns its id. No
+// edit of folders sends a webhook (facts.md 7.3).
+func (l *Library) AddFolder(parent, name string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.catalog
+	p, err := c.findFolder(parent)
+	if err == nil {
+		err = c.checkFolderName(p, name, nil)
 	}
+	if err != nil {
+		return "", fmt.Errorf("add folder %q: %w", name, err)
+	}
+	r := newRand(c.seed, "added folder", uint64(c.nextOrdinal))
+	c.nextOrdinal++
+	now := l.now()
+	f := &folder{id: hexID(r), name: name, parent: p, created: now, modified: now, tie: r.Uint32()}
+	c.folders = append(c.folders, f)
 	return f.id, nil
 }
 
-func (s *Simulator) addFolder(parent, name string) (*folder, error) {
-	p, err := s.lib.findFolder(parent)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.lib.nameFree(p, name, nil); err != nil {
-		return nil, err
-	}
-	r := newRand(s.opts.Seed, "added folder", uint64(s.lib.nextOrd))
-	s.lib.nextOrd++
-	now := s.now()
-	f := &folder{id: hexID(r), name: name, parent: p, created: now, modified: now, tie: r.Uint32() >> 1}
-	s.lib.folders = append(s.lib.folders, f)
-	s.lib.revision++
-	return f, nil
-}
-
-func (c *catalog) nameFree(parent *folder, name string, except *folder) error {
+// checkFolderName reports whether a folder below parent may have this name; except is the folder
+// that is to get it.
+func (c *catalog) checkFolderName(parent *folder, name string, except *folder) error {
 	if name == "" || strings.Contains(name, "/") {
 		return fmt.Errorf("folder name %q: %w", name, ErrInvalid)
 	}
@@ -47,11 +41,11 @@ func (c *catalog) nameFree(parent *folder, name string, except *folder) error {
 	return nil
 }
 
-// RenameFolder renames a folder, by path or id. The file_location of everything
-// below changes, its modified_at does not, and no webhook tells.
-func (s *Simulator) RenameFolder(ref, name string) error {
-	return s.editFolder(ref, func(f *folder) error {
-		if err := s.lib.nameFree(f.parent, name, f); err != nil {
+// RenameFolder renames a folder, by path or id. The file_location of everything below it changes, but
+// no modified_at moves (inferred: facts.md 4.7) and no webhook is sent.
+func (l *Library) RenameFolder(ref, name string) error {
+	return l.editFolder(ref, func(f *folder) error {
+		if err := l.catalog.checkFolderName(f.parent, name, f); err != nil {
 			return err
 		}
 		f.name = name
@@ -59,18 +53,18 @@ func (s *Simulator) RenameFolder(ref, name string) error {
 	})
 }
 
-// MoveFolder puts a folder below another, or at the root ("/"); the same silence
-// as RenameFolder.
-func (s *Simulator) MoveFolder(ref, newParent string) error {
-	return s.editFolder(ref, func(f *folder) error {
-		p, err := s.lib.findFolder(newParent)
+// MoveFolder moves a folder below another one, or to the root ("/"). Like RenameFolder, it moves no
+// modified_at and sends no webhook.
+func (l *Library) MoveFolder(ref, newParent string) error {
+	return l.editFolder(ref, func(f *folder) error {
+		p, err := l.catalog.findFolder(newParent)
 		if err != nil {
 			return err
 		}
 		if p.within(f) {
 			return fmt.Errorf("move %s below itself: %w", f.path(), ErrInvalid)
 		}
-		if err := s.lib.nameFree(p, f.name, f); err != nil {
+		if err := l.catalog.checkFolderName(p, f.name, f); err != nil {
 			return err
 		}
 		f.parent = p
@@ -78,79 +72,68 @@ func (s *Simulator) MoveFolder(ref, newParent string) error {
 	})
 }
 
-func (s *Simulator) editFolder(ref string, change func(*folder) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, err := s.lib.findFolder(ref)
+func (l *Library) editFolder(ref string, do func(*folder) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.catalog.findFolder(ref)
+	switch {
+	case err != nil:
+	case f == nil:
+		err = fmt.Errorf("the root is no folder: %w", ErrInvalid)
+	default:
+		err = do(f)
+	}
 	if err != nil {
-		return err
-	}
-	if f == nil {
-		return fmt.Errorf("edit the root folder: %w", ErrInvalid)
-	}
-	if err := change(f); err != nil {
 		return fmt.Errorf("edit folder: %w", err)
 	}
-	f.modified = s.now()
-	s.lib.revision++
+	f.modified = l.now()
 	return nil
 }
 
-// DeleteFolder deletes a folder with everything below it, assets too, and
-// returns how many assets that were. What the real CMP does with them is not
-// documented. It sends asset_removed for each unless
+// DeleteFolder deletes a folder with all folders and assets below it, and returns how many assets it
+// deleted (unknown: facts.md 4.7). It sends asset_removed for each unless
 // Behavior.SilentFolderDelete.
-func (s *Simulator) DeleteFolder(ref string) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	top, err := s.lib.findFolder(ref)
-	if err != nil {
-		return 0, err
-	}
-	if top == nil {
-		return 0, fmt.Errorf("delete the root folder: %w", ErrInvalid)
-	}
-	var gone []*asset
-	for a := range s.lib.modified.span(0, s.lib.modified.n) {
-		if a.folder.within(top) {
-			gone = append(gone, a)
+func (l *Library) DeleteFolder(ref string) (int, error) {
+	deleted := 0
+	err := l.editFolder(ref, func(top *folder) error {
+		c := l.catalog
+		for _, a := range slices.Collect(c.modified.all()) {
+			if !a.folder.within(top) {
+				continue
+			}
+			l.trash(a, l.behavior.SilentFolderDelete)
+			a.folder = nil // a restored asset comes back at the root
+			deleted++
 		}
-	}
-	for _, a := range gone {
-		s.lib.trash(a)
-		a.folder = nil // a restored asset comes back at the root
-		if !s.behavior.SilentFolderDelete {
-			s.hooks.publish(s.removedEvent(a))
-		}
-	}
-	s.lib.folders = slices.DeleteFunc(s.lib.folders, func(f *folder) bool { return f.within(top) })
-	s.lib.revision++
-	return len(gone), nil
+		c.folders = slices.DeleteFunc(c.folders, func(f *folder) bool { return f.within(top) })
+		return nil
+	})
+	return deleted, err
 }
 
-// RenameLabel renames a label value (or, with value "", the group) by name or
-// id. Every asset that carries it shows the new name; modified_at stays.
-func (s *Simulator) RenameLabel(group, value, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, err := s.lib.findGroup(group)
+// RenameLabel renames a label value or, with value "", the group, each by name or id. Every asset
+// that carries the label shows the new name at once, but no modified_at moves (unknown: facts.md 4.7)
+// and no webhook is sent (facts.md 7.3).
+func (l *Library) RenameLabel(group, value, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, err := l.catalog.findGroup(group)
 	if err != nil {
 		return err
 	}
-	s.lib.revision++
-	if value == "" {
-		g.name = name
-		for _, d := range s.lib.fields {
-			if d.asksLabels == g {
-				d.name = name
-			}
+	if value != "" {
+		v, err := findNamed(g.values, value)
+		if err != nil {
+			return fmt.Errorf("label group %q: %w", g.name, err)
 		}
+		v.name = name
 		return nil
 	}
-	v, ok := findNamed(g.values, value)
-	if !ok {
-		return fmt.Errorf("find value %q of label group %q: %w", value, g.name, ErrNotFound)
+	g.name = name
+	for _, d := range l.catalog.fields {
+		if d.labels == g {
+			d.name = name
+		}
 	}
-	v.name = name
 	return nil
 }

@@ -1,153 +1,140 @@
 package cmpsim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
 )
 
-// Editor plays a person who works in one folder: uploads, titles, approvals,
-// moves, new versions, deletions. The same seed over the same library gives the
-// same steps, so that demos and random histories can be repeated. It is not safe
-// for concurrent use.
+// Editor simulates a person that works in one folder: uploads, titles, approvals, moves, new
+// versions, deletions. The same seed over the same library gives the same steps, so that demos and
+// random histories can be repeated. It is not safe for concurrent use.
 type Editor struct {
-	sim     *Simulator
+	lib     *Library
 	r       *rand.Rand
 	folder  string
-	n       int
+	n       int // steps so far
 	trashed []string
 }
 
-// Step is what an Editor did.
+// Step is one edit of an Editor.
 type Step struct {
-	Verb    string `json:"verb"` // as in POST /edit
+	Verb    string `json:"verb"` // of POST /edit
 	AssetID string `json:"asset_id,omitempty"`
-	Text    string `json:"text"` // for people
+	Text    string `json:"text"` // for people, such as: renames "A" to "B"
 }
 
-// NewEditor returns an editor who works under a folder, given by its path.
-func (s *Simulator) NewEditor(folder string, seed int64) *Editor {
-	return &Editor{sim: s, r: newRand(seed, "editor "+folder, 0), folder: folder}
+// NewEditor returns an Editor for a folder, given by its path, and the folders below it.
+func (l *Library) NewEditor(folder string, seed int64) *Editor {
+	return &Editor{lib: l, r: newRand(seed, "editor "+folder, 0), folder: folder}
 }
 
-// Step does one edit.
+// Step makes one edit.
 func (e *Editor) Step() (Step, error) {
 	e.n++
-	a, found := e.pick()
-	if !found {
-		return e.add()
+	a, ok := e.chooseFile()
+	if !ok {
+		return e.upload()
 	}
 	switch n := e.r.IntN(100); {
 	case n < 25:
-		return e.add()
+		return e.upload()
 	case n < 40:
 		title := someTitle(e.r, uint32(e.n))
-		return e.did("edit_title", a, "renames %q to %q", a.title, title)(e.sim.EditTitle(a.id, title))
+		return e.done("edit_title", a.id, e.lib.EditTitle(a.id, title), "renames %q to %q", a.title, title)
 	case n < 60:
 		return e.label(a, "Approved")
 	case n < 68:
-		return e.label(a, []string{"Draft", "Rejected"}[e.r.IntN(2)])
+		return e.label(a, pickFrom(e.r, []string{"Draft", "Rejected"}))
 	case n < 75:
-		return e.move(a)
+		to := e.chooseFolder()
+		return e.done("move_asset", a.id, e.lib.MoveAsset(a.id, to), "moves %q to %s", a.title, to)
 	case n < 85:
-		return e.did("new_version", a, "uploads a new version of %q", a.title)(e.sim.NewVersion(a.id, 0))
+		return e.done("new_version", a.id, e.lib.NewVersion(a.id, 0), "uploads a new version of %q", a.title)
 	case n < 90:
-		tags := []string{tagWords()[e.r.IntN(len(tagWords()))]}
-		return e.did("set_detail", a, "tags %q with %q", a.title, tags[0])(e.sim.SetDetail(a.id, Detail{Tags: &tags}))
+		tags := []string{pickFrom(e.r, tagWords())}
+		return e.done("set_detail", a.id, e.lib.SetDetail(a.id, Detail{Tags: &tags}), "tags %q with %q", a.title, tags[0])
 	case n < 93:
-		return e.did("archive", a, "archives %q", a.title)(e.sim.Archive(a.id, true))
+		return e.done("archive", a.id, e.lib.Archive(a.id, true), "archives %q", a.title)
 	case n < 97 || len(e.trashed) == 0:
 		e.trashed = append(e.trashed, a.id)
-		return e.did("delete_asset", a, "deletes %q", a.title)(e.sim.DeleteAsset(a.id))
+		return e.done("delete_asset", a.id, e.lib.DeleteAsset(a.id), "deletes %q", a.title)
 	default:
-		return e.restore()
+		id := e.trashed[len(e.trashed)-1]
+		e.trashed = e.trashed[:len(e.trashed)-1]
+		return e.done("restore_asset", id, e.lib.RestoreAsset(id), "restores %s", id)
 	}
 }
 
-// picked is a copy of what a step needs of an asset.
-type picked struct{ id, title string }
-
-// pick chooses a file asset under the folder, each with the same chance.
-func (e *Editor) pick() (picked, bool) {
-	s := e.sim
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	top, err := s.lib.findFolder(e.folder)
+// done returns what an edit did, or its error.
+func (e *Editor) done(verb, id string, err error, format string, args ...any) (Step, error) {
 	if err != nil {
-		return picked{}, false
+		return Step{}, fmt.Errorf("step %d of the editor: %w", e.n, err)
 	}
-	var chosen *asset
-	seen := 0
-	for a := range s.lib.created.span(0, s.lib.created.n) {
+	return Step{verb, id, fmt.Sprintf(format, args...)}, nil
+}
+
+func (e *Editor) upload() (Step, error) {
+	title := someTitle(e.r, uint32(e.n))
+	status := pickFrom(e.r, []string{"Draft", "Approved"})
+	id, err := e.lib.AddAsset(NewAsset{
+		Title: title, Folder: e.chooseFolder(), Labels: map[string][]string{"Status": {status}},
+		Detail: Detail{AltText: &title},
+	})
+	return e.done("add_asset", id, err, "uploads %q (%s)", title, status)
+}
+
+func (e *Editor) label(a chosen, status string) (Step, error) {
+	err := e.lib.SetLabels(a.id, map[string][]string{"Status": {status}})
+	return e.done("set_labels", a.id, err, "marks %q as %s", a.title, status)
+}
+
+// chosen is what a step needs of an asset, copied under the lock.
+type chosen struct{ id, title string }
+
+// chooseFile chooses a file asset in the folder or below, each with the same chance. The choice does
+// not depend on the order of the list, which follows the clock.
+func (e *Editor) chooseFile() (out chosen, ok bool) {
+	e.lib.mu.RLock()
+	defer e.lib.mu.RUnlock()
+	top, err := e.lib.catalog.findFolder(e.folder)
+	if err != nil {
+		return chosen{}, false
+	}
+	key, lowest := e.r.Uint64(), uint64(0)
+	for a := range e.lib.catalog.modified.all() {
 		if !a.kind.isFile() || !a.folder.within(top) {
 			continue
 		}
-		if seen++; e.r.IntN(seen) == 0 {
-			chosen = a
+		if n := mix(key + uint64(a.ordinal)); !ok || n < lowest {
+			out, ok, lowest = chosen{a.id, a.title}, true, n
 		}
 	}
-	if chosen == nil {
-		return picked{}, false
-	}
-	return picked{chosen.id, chosen.title}, true
+	return out, ok
 }
 
-func (e *Editor) did(verb string, a picked, format string, args ...any) func(error) (Step, error) {
-	return func(err error) (Step, error) {
-		if err != nil {
-			return Step{}, fmt.Errorf("editor's step %d: %w", e.n, err)
-		}
-		return Step{verb, a.id, fmt.Sprintf(format, args...)}, nil
-	}
-}
-
-func (e *Editor) add() (Step, error) {
-	title := someTitle(e.r, uint32(e.n))
-	status := []string{"Draft", "Approved"}[e.r.IntN(2)]
-	id, err := e.sim.AddAsset(NewAsset{
-		Title: title, Folder: e.somewhere(), Labels: map[string][]string{"Status": {status}},
-		Detail: Detail{AltText: &title},
-	})
-	return e.did("add_asset", picked{id, title}, "uploads %q (%s)", title, status)(err)
-}
-
-func (e *Editor) label(a picked, status string) (Step, error) {
-	err := e.sim.SetLabels(a.id, map[string][]string{"Status": {status}})
-	return e.did("set_labels", a, "marks %q as %s", a.title, status)(err)
-}
-
-func (e *Editor) move(a picked) (Step, error) {
-	to := e.somewhere()
-	return e.did("move_asset", a, "moves %q to %s", a.title, to)(e.sim.MoveAsset(a.id, to))
-}
-
-func (e *Editor) restore() (Step, error) {
-	id := e.trashed[len(e.trashed)-1]
-	e.trashed = e.trashed[:len(e.trashed)-1]
-	return e.did("restore_asset", picked{id: id}, "restores %s", id)(e.sim.RestoreAsset(id))
-}
-
-// somewhere is the folder or one below it.
-func (e *Editor) somewhere() string {
-	var below []string
-	for _, f := range e.sim.Folders() {
+// chooseFolder chooses the folder or one below it; the root when it is gone.
+func (e *Editor) chooseFolder() string {
+	var paths []string
+	for _, f := range e.lib.Folders() {
 		if f.Path == e.folder || strings.HasPrefix(f.Path, e.folder+"/") {
-			below = append(below, f.Path)
+			paths = append(paths, f.Path)
 		}
 	}
-	if len(below) == 0 {
+	if len(paths) == 0 {
 		return "/"
 	}
-	return below[e.r.IntN(len(below))]
+	return pickFrom(e.r, paths)
 }
 
-// editorDesk keeps the editors of the control API, so that asking the same one
-// again goes on where it stopped.
+// editorDesk keeps the editors of the control API, so that an order continues where the last one for
+// the same folder and seed stopped.
 type editorDesk struct {
-	mu   sync.Mutex
-	sim  *Simulator
-	desk map[editorKey]*Editor
+	mu      sync.Mutex
+	lib     *Library
+	editors map[editorKey]*Editor
 }
 
 type editorKey struct {
@@ -160,23 +147,23 @@ type editorOrder struct {
 	Steps int `json:"steps"`
 }
 
-// work does the steps asked for, at least one, and returns them.
+// work makes the ordered steps, at least one, and returns them.
 func (d *editorDesk) work(o editorOrder) (any, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	orString(&o.Folder, "/Brand")
-	e, ok := d.desk[o.editorKey]
+	o.Folder = cmp.Or(o.Folder, "/Brand")
+	e, ok := d.editors[o.editorKey]
 	if !ok {
-		e = d.sim.NewEditor(o.Folder, o.Seed)
-		d.desk[o.editorKey] = e
+		e = d.lib.NewEditor(o.Folder, o.Seed)
+		d.editors[o.editorKey] = e
 	}
-	var done []Step
+	var steps []Step
 	for range max(o.Steps, 1) {
 		s, err := e.Step()
 		if err != nil {
 			return nil, err
 		}
-		done = append(done, s)
+		steps = append(steps, s)
 	}
-	return done, nil
+	return steps, nil
 }

@@ -9,7 +9,7 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// The control API's editor goes on where it stopped.
+// An editor of the control API continues where it stopped.
 func TestEditorByControlAPI(t *testing.T) {
 	steps := func(orders ...string) string {
 		b := start(t, nil)

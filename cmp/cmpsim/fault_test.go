@@ -127,7 +127,7 @@ func TestFaultsOnFilesAndTokens(t *testing.T) {
 	}
 }
 
-// Pattern, method, skip, count and probability choose what a fault strikes.
+// Path, method, skip, count and probability decide what a fault strikes.
 func TestFaultSelection(t *testing.T) {
 	b := start(t, nil)
 	b.fault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Path: "/v3/images/*", Method: "GET", Skip: 1, Count: 2})

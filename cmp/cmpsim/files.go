@@ -6,71 +6,77 @@ import (
 	"time"
 )
 
-// filesHandler serves the download host. A bearer must never come here: such a
-// request is counted as a leak and refused.
-func (s *Simulator) filesHandler() http.Handler {
+// filesHost serves downloads and thumbnails.
+type filesHost struct {
+	lib *Library
+	log *requestLog
+}
+
+func (h *filesHost) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /download/{guid}", s.serveFile)
-	mux.HandleFunc("GET /thumbnails/{guid}", s.serveThumbnail)
-	operation := func(r *http.Request) string {
-		_, pattern := mux.Handler(r)
-		return pattern
-	}
-	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /download/{id}", h.serveFile)
+	mux.HandleFunc("GET /thumbnails/{id}", h.serveThumbnail)
+	return mux
+}
+
+// refuseBearer refuses and counts requests with an Authorization header: the API's bearer must never
+// reach the file hosts (facts.md 5).
+func (h *filesHost) refuseBearer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
-			s.log.leak()
+			h.log.countLeak()
 			http.Error(w, "authorization is not accepted here", http.StatusBadRequest)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
-	return s.record(hostFiles, operation, s.injectFaults(hostFiles, refuse))
 }
 
-// fileToServe finds the asset's current file and whether anyone may have it.
-func (s *Simulator) fileToServe(id string) (f file, public, ok bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	a, ok := s.lib.live(id)
-	if !ok || !a.kind.isFile() {
+// find returns the current file of an asset, and whether it needs no token.
+func (h *filesHost) find(id string) (f file, public, ok bool) {
+	h.lib.mu.RLock()
+	defer h.lib.mu.RUnlock()
+	a, err := h.lib.catalog.live(id)
+	if err != nil || !a.kind.isFile() {
 		return file{}, false, false
 	}
-	return s.lib.fileOf(a), a.public, true
+	return h.lib.catalog.fileOf(a), a.public, true
 }
 
-func (s *Simulator) serveFile(w http.ResponseWriter, r *http.Request) {
-	f, public, ok := s.fileToServe(r.PathValue("guid"))
+func (h *filesHost) serveFile(w http.ResponseWriter, r *http.Request) {
+	f, public, ok := h.find(r.PathValue("id"))
 	if !ok {
-		http.Error(w, "not found", http.StatusNotFound)
+		http.NotFound(w, r)
 		return
 	}
 	if token := r.URL.Query().Get("token"); !public || token != "" {
-		if err := s.signer.checkDownload(token, f.id, s.now()); err != nil {
+		if err := h.lib.site.signer.checkDownload(token, f.id, h.lib.now()); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
 	}
-	s.serveBytes(w, r, f)
+	serveBytes(w, r, f)
 }
 
-// serveThumbnail serves another picture than the original, to show who confuses
-// the two. Thumbnails are public.
-func (s *Simulator) serveThumbnail(w http.ResponseWriter, r *http.Request) {
-	f, _, ok := s.fileToServe(r.PathValue("guid"))
+// serveThumbnail serves a picture that differs from the original, so that confusing the two shows.
+// Thumbnails need no token.
+func (h *filesHost) serveThumbnail(w http.ResponseWriter, r *http.Request) {
+	f, _, ok := h.find(r.PathValue("id"))
 	if !ok || !f.picture {
-		http.Error(w, "not found", http.StatusNotFound)
+		http.NotFound(w, r)
 		return
 	}
 	f.width, f.height, f.title = 64, 64, "thumb"
 	f.versionID = "thumb-" + f.versionID
-	s.serveBytes(w, r, f)
+	serveBytes(w, r, f)
 }
 
-// serveBytes handles ranges and conditions.
-func (s *Simulator) serveBytes(w http.ResponseWriter, r *http.Request, f file) {
+// serveBytes answers ranges and conditions, too. The hosts of the CMP were seen to answer ranges
+// (facts.md 5).
+func serveBytes(w http.ResponseWriter, r *http.Request, f file) {
 	body, err := f.open()
 	if err != nil {
-		http.Error(w, "cannot make the file", http.StatusInternalServerError)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", f.mime)

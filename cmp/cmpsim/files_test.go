@@ -12,8 +12,7 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// What a detail promises is what the download serves, for every kind of file and
-// every version.
+// A download has the size and the hash that the truth promises, for every kind of file.
 func TestPromisedSizeIsServed(t *testing.T) {
 	b := start(t, nil)
 	all, err := b.sim.Assets(0, 200, true)
@@ -64,7 +63,7 @@ func TestNewVersionHasOtherBytes(t *testing.T) {
 	}
 }
 
-// A new version is drawn with the title of its time.
+// A new version shows the title that the asset has at that time.
 func TestVersionsShowTheirTitle(t *testing.T) {
 	sum := func(titles ...string) string {
 		b := start(t, nil)
@@ -137,7 +136,7 @@ func TestDownloadsResume(t *testing.T) {
 	}
 }
 
-// A file of many gigabytes costs no memory and answers a range at once.
+// A file of a tebibyte needs no memory and answers a range at once.
 func TestHugeFile(t *testing.T) {
 	b := start(t, nil)
 	const size = int64(1) << 40

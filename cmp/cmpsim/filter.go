@@ -1,8 +1,7 @@
 package cmpsim
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,218 +18,141 @@ func assetParams() []string {
 // bounds are inclusive Unix seconds.
 type bounds struct{ from, to int64 }
 
-func (b bounds) has(t int64) bool { return b.from <= t && t <= b.to }
-func (b bounds) open() bool       { return b == everything() }
+func (b bounds) contain(t int64) bool { return b.from <= t && t <= b.to }
 
-func everything() bounds { return bounds{-1 << 62, 1 << 62} }
-
-// filter is what GET /assets was asked for.
+// filter is what a GET /assets asks for.
 type filter struct {
-	created, modified bounds
-	tests             []func(*asset) bool
+	modified bounds
+	tests    []func(*asset) bool // all must hold
 }
+
+func (f *filter) add(test func(*asset) bool) { f.tests = append(f.tests, test) }
 
 func (f *filter) match(a *asset) bool {
-	if !f.created.has(a.created) || !f.modified.has(a.modified) {
-		return false
-	}
-	for _, t := range f.tests {
-		if !t(a) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(f.tests, func(test func(*asset) bool) bool { return !test(a) })
 }
 
-func (f *filter) test(t func(*asset) bool) { f.tests = append(f.tests, t) }
+// find returns how many living assets match f, and those of them in the window w, newest modified
+// first. A filter by modified_at alone costs a binary search; any other filter costs a pass over the
+// assets within its modified_at.
+func (c *catalog) find(f *filter, w window) (total int, found []*asset) {
+	first := c.modified.rank(func(a *asset) bool { return a.modified > f.modified.to })
+	last := max(first, c.modified.rank(func(a *asset) bool { return a.modified >= f.modified.from }))
+	if len(f.tests) == 0 {
+		from, to := w.cut(last - first)
+		return last - first, slices.Collect(c.modified.span(first+from, first+to))
+	}
+	for a := range c.modified.span(first, last) {
+		if !f.match(a) {
+			continue
+		}
+		if total >= w.offset && len(found) < w.size {
+			found = append(found, a)
+		}
+		total++
+	}
+	return total, found
+}
 
-// parseFilter reads the query. The catalog resolves ids: what it does not know
-// is ignored where the document says so.
-func (c *catalog) parseFilter(q url.Values, exclusive bool) (*filter, error) {
-	f := &filter{created: everything(), modified: everything()}
-	if err := parseBounds(q, "created_at", exclusive, &f.created); err != nil {
+// parseFilter reads the query of GET /assets (facts.md 4.2).
+func (c *catalog) parseFilter(query url.Values, exclusive bool) (*filter, error) {
+	f := &filter{}
+	var err error
+	if f.modified, err = parseBounds(query, "modified_at", exclusive); err != nil {
 		return nil, err
 	}
-	if err := parseBounds(q, "modified_at", exclusive, &f.modified); err != nil {
+	created, err := parseBounds(query, "created_at", exclusive)
+	if err != nil {
 		return nil, err
 	}
-	for _, parse := range []func(url.Values, *filter) error{
-		parseTypes, c.parseLabels, c.parseFields, c.parseFolder, c.parseSearch, parseCampaign,
-	} {
-		if err := parse(q, f); err != nil {
+	if query.Has("created_at__from") || query.Has("created_at__to") {
+		f.add(func(a *asset) bool { return created.contain(a.created) })
+	}
+	for _, parse := range []func(url.Values, *filter) error{parseTypes, c.parseLabels, c.parseFields, c.parseFolder} {
+		if err := parse(query, f); err != nil {
 			return nil, err
 		}
+	}
+	if text := strings.ToLower(query.Get("search_text")); text != "" {
+		f.add(func(a *asset) bool {
+			return strings.Contains(strings.ToLower(a.title), text) ||
+				strings.Contains(strings.ToLower(c.detailOf(a).description), text)
+		})
+	}
+	if id := query.Get("campaign_id"); id != "" {
+		f.add(func(a *asset) bool { return a.campaign == id })
 	}
 	return f, nil
 }
 
-func parseBounds(q url.Values, name string, exclusive bool, b *bounds) error {
-	from, to := name+"__from", name+"__to"
-	if q.Has(from) {
-		t, err := parseTime(q, from)
+// parseBounds reads name__from and name__to. Whether they include the given second is not documented:
+// see Behavior.ExclusiveTimes. Assets have whole seconds.
+func parseBounds(query url.Values, name string, exclusive bool) (bounds, error) {
+	b := bounds{math.MinInt64, math.MaxInt64}
+	if from := name + "__from"; query.Has(from) {
+		t, err := parseTime(query, from)
 		if err != nil {
-			return err
+			return b, err
 		}
 		b.from = t.Unix()
-		if exclusive || t.Nanosecond() > 0 { // rows hold whole seconds
+		if exclusive || t.Nanosecond() > 0 {
 			b.from++
 		}
 	}
-	if q.Has(to) {
-		t, err := parseTime(q, to)
+	if to := name + "__to"; query.Has(to) {
+		t, err := parseTime(query, to)
 		if err != nil {
-			return err
+			return b, err
 		}
 		b.to = t.Unix()
 		if exclusive && t.Nanosecond() == 0 {
 			b.to--
 		}
 	}
-	return nil
+	return b, nil
 }
 
-func parseTime(q url.Values, name string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, q.Get(name))
+func parseTime(query url.Values, name string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, query.Get(name))
 	if err != nil {
 		return t, &paramError{name, "must be an ISO 8601 UTC date-time"}
 	}
 	return t, nil
 }
 
-func parseTypes(q url.Values, f *filter) error {
-	if !q.Has("type") {
+func parseTypes(query url.Values, f *filter) error {
+	if !query.Has("type") {
 		return nil
 	}
-	var want [kindStructured + 1]bool
-	for _, name := range q["type"] {
+	var kinds []kind
+	for _, name := range query["type"] {
 		k, ok := parseKind(name)
 		if !ok {
 			return &paramError{"type", "unknown type " + name}
 		}
-		want[k] = true
+		kinds = append(kinds, k)
 	}
-	f.test(func(a *asset) bool { return want[a.kind] })
+	f.add(func(a *asset) bool { return slices.Contains(kinds, a.kind) })
 	return nil
 }
 
-// parseLabels: unknown labels are ignored, and when none is known nothing is
-// filtered (documented). Values of one group are alternatives, groups must all
-// match.
-func (c *catalog) parseLabels(q url.Values, f *filter) error {
-	for _, raw := range q["label"] {
-		var l struct {
-			Group  string   `json:"group"`
-			Values []string `json:"values"`
-		}
-		if err := json.Unmarshal([]byte(raw), &l); err != nil {
-			return &paramError{"label", "must be a JSON object of group and values"}
-		}
-		i := slices.IndexFunc(c.groups, func(g *labelGroup) bool { return g.id == l.Group })
-		if i < 0 {
-			continue
-		}
-		group := c.groups[i]
-		want := knownNamed(group.values, l.Values)
-		if len(want) == 0 {
-			continue
-		}
-		f.test(func(a *asset) bool {
-			return slices.ContainsFunc(a.labels, func(p pick) bool {
-				return p.group == group && slices.ContainsFunc(p.values, func(v *named) bool { return slices.Contains(want, v) })
-			})
-		})
+// parseFolder reads folder_id and include_subfolder_assets. false without folder_id means the assets
+// in no folder (facts.md 4.2). An unknown folder is empty.
+func (c *catalog) parseFolder(query url.Values, f *filter) error {
+	const subfolders = "include_subfolder_assets"
+	deep := !query.Has(subfolders) || strings.EqualFold(query.Get(subfolders), "true")
+	if !deep && !strings.EqualFold(query.Get(subfolders), "false") {
+		return &paramError{subfolders, "must be true or false"}
 	}
-	return nil
-}
-
-func knownNamed(known []*named, ids []string) []*named {
-	var out []*named
-	for _, v := range known {
-		if slices.Contains(ids, v.id) {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// parseFields follows the same rule as parseLabels. The parameter is base64 of a
-// JSON array.
-func (c *catalog) parseFields(q url.Values, f *filter) error {
-	for _, raw := range q["fields"] {
-		b, err := base64.StdEncoding.DecodeString(raw)
-		if err != nil {
-			b, err = base64.URLEncoding.DecodeString(raw)
-		}
-		var asked []struct {
-			ID     string   `json:"id"`
-			Values []string `json:"values"`
-		}
-		if err != nil || json.Unmarshal(b, &asked) != nil {
-			return &paramError{"fields", "must be base64 of a JSON array of id and values"}
-		}
-		for _, want := range asked {
-			i := slices.IndexFunc(c.fields, func(d *fieldDef) bool { return d.id == want.ID })
-			if i < 0 {
-				continue
-			}
-			c.testField(f, c.fields[i], want.Values)
-		}
-	}
-	return nil
-}
-
-func (c *catalog) testField(f *filter, def *fieldDef, values []string) {
-	if choices := def.allChoices(); choices != nil && len(knownNamed(choices, values)) == 0 {
-		return
-	}
-	f.test(func(a *asset) bool {
-		got, _ := c.fieldOf(a, def)
-		return slices.ContainsFunc(got, func(v string) bool { return slices.Contains(values, v) })
-	})
-}
-
-// parseFolder: include_subfolder_assets=false without folder_id means only the
-// assets in no folder (documented). An unknown folder holds nothing.
-func (c *catalog) parseFolder(q url.Values, f *filter) error {
-	deep := true
-	if q.Has("include_subfolder_assets") {
-		switch strings.ToLower(q.Get("include_subfolder_assets")) {
-		case "true":
-		case "false":
-			deep = false
-		default:
-			return &paramError{"include_subfolder_assets", "must be true or false"}
-		}
-	}
-	if !q.Has("folder_id") {
+	if !query.Has("folder_id") {
 		if !deep {
-			f.test(func(a *asset) bool { return a.folder == nil })
+			f.add(func(a *asset) bool { return a.folder == nil })
 		}
 		return nil
 	}
-	i := slices.IndexFunc(c.folders, func(d *folder) bool { return d.id == q.Get("folder_id") })
-	if i < 0 {
-		f.test(func(*asset) bool { return false })
-		return nil
-	}
-	top := c.folders[i]
-	f.test(func(a *asset) bool { return a.folder == top || (deep && a.folder.within(top)) })
-	return nil
-}
-
-func (c *catalog) parseSearch(q url.Values, f *filter) error {
-	if text := strings.ToLower(q.Get("search_text")); text != "" {
-		f.test(func(a *asset) bool {
-			return strings.Contains(strings.ToLower(a.title), text) ||
-				strings.Contains(strings.ToLower(c.detailOf(a).description), text)
-		})
-	}
-	return nil
-}
-
-func parseCampaign(q url.Values, f *filter) error {
-	if id := q.Get("campaign_id"); id != "" {
-		f.test(func(a *asset) bool { return a.campaign == id })
-	}
+	top, err := c.folderByID(query.Get("folder_id"))
+	f.add(func(a *asset) bool {
+		return err == nil && (a.folder == top || (deep && a.folder.within(top)))
+	})
 	return nil
 }

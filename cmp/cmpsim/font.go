@@ -5,8 +5,8 @@ const (
 	glyphHeight = 7
 )
 
-// glyph returns the rows of a character, top first, the leftmost pixel in the
-// highest of five bits. Characters without a shape are drawn as a box.
+// glyph returns the rows of a character, top first, with the leftmost pixel in the highest of five
+// bits. A character without a glyph is a box.
 func glyph(c rune) [glyphHeight]uint8 {
 	switch {
 	case c >= 'A' && c <= 'Z':

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// originalDetail makes the detail that a has until it is edited: a function of
-// seed and ordinal alone, so that a million of them need no memory.
+// originalDetail makes the detail that a has until its first edit. It depends on seed and ordinal
+// alone, so a million of them need no memory.
 func (c *catalog) originalDetail(a *asset) *detail {
 	r := newRand(c.seed, "detail", uint64(a.ordinal))
-	d := &detail{ownerID: c.owners[r.IntN(len(c.owners))], drawn: a.title, noIndex: r.IntN(3) == 0}
+	d := &detail{ownerID: pickFrom(r, c.owners), drawnTitle: a.title, noIndex: r.IntN(3) == 0}
 	if r.IntN(5) != 0 {
-		d.description = "A picture of the " + nouns()[r.IntN(len(nouns()))] + ", series " + strconv.Itoa(r.IntN(90))
+		d.description = "A picture of the " + pickFrom(r, nouns()) + ", series " + strconv.Itoa(r.IntN(90))
 	}
 	if r.IntN(3) != 0 {
-		d.alt = adjectives()[r.IntN(len(adjectives()))] + " " + nouns()[r.IntN(len(nouns()))]
+		d.alt = pickFrom(r, adjectives()) + " " + pickFrom(r, nouns())
 	}
 	if r.IntN(3) == 0 {
 		d.attribution = "Photo: Studio " + strconv.Itoa(1+r.IntN(9))
@@ -34,7 +34,7 @@ func (c *catalog) originalDetail(a *asset) *detail {
 	return d
 }
 
-// someSize is the byte count of a version; a picture's follows from its shape.
+// someSize returns the size of a version in bytes. The size of a picture follows from its shape.
 func someSize(k kind, width, height int, r *rand.Rand) int64 {
 	switch k {
 	case kindImage:
@@ -48,12 +48,11 @@ func someSize(k kind, width, height int, r *rand.Rand) int64 {
 	}
 }
 
-// someFields attaches about a third of the fields, labels excepted: those follow
-// the asset's labels.
+// someFields attaches about a third of the fields. Fields of type label follow the asset's labels.
 func (c *catalog) someFields(r *rand.Rand) []fieldValue {
 	var out []fieldValue
 	for _, def := range c.fields {
-		if def.asksLabels != nil || r.IntN(3) != 0 {
+		if def.labels != nil || r.IntN(3) != 0 {
 			continue
 		}
 		out = append(out, fieldValue{def, someFieldValues(def, r)})
@@ -75,16 +74,16 @@ func someFieldValues(def *fieldDef, r *rand.Rand) []string {
 	case "image", "video":
 		return []string{hexID(r)}
 	case "rich_text":
-		return []string{fmt.Sprintf("<p>The <b>%s</b> story</p>", nouns()[r.IntN(len(nouns()))])}
+		return []string{fmt.Sprintf("<p>The <b>%s</b> story</p>", pickFrom(r, nouns()))}
 	default:
-		return []string{adjectives()[r.IntN(len(adjectives()))] + " and " + adjectives()[r.IntN(len(adjectives()))]}
+		return []string{pickFrom(r, adjectives()) + " and " + pickFrom(r, adjectives())}
 	}
 }
 
 func someChoices(def *fieldDef, r *rand.Rand) []string {
-	out := []string{def.choices[r.IntN(len(def.choices))].id}
+	out := []string{pickFrom(r, def.choices).id}
 	if def.kind == "checkbox" || def.multi {
-		if other := def.choices[r.IntN(len(def.choices))].id; other != out[0] {
+		if other := pickFrom(r, def.choices).id; other != out[0] {
 			out = append(out, other)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is a fake clock that only tests move.
+// clock is a fake clock that moves when a test advances it.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -40,7 +40,7 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// object is a JSON object in a test that knows its shape: a wrong one panics.
+// object is a JSON object. Its methods panic when the value has another shape than the test expects.
 type object map[string]any
 
 func member[T any](o object, key string) T {
@@ -75,7 +75,7 @@ func (o object) list(key string) []object {
 	return out
 }
 
-// next is the URL of the next page, empty at the end.
+// next returns the URL of the next page, "" at the end.
 func (o object) next() string {
 	next, _ := o.obj("pagination")["next"].(string) // null at the end
 	return next
@@ -89,7 +89,7 @@ func (o object) ids() []string {
 	return out
 }
 
-// reply is an answer that was read to its end.
+// reply is an answer with its body.
 type reply struct {
 	status int
 	header http.Header
@@ -115,7 +115,7 @@ type bench struct {
 	check *simcheck.Checker // validates all API traffic when not nil
 }
 
-// start gives a simulator without limits unless adjust sets some.
+// start starts a simulator. It has no limits unless adjust sets some.
 func start(tb testing.TB, adjust func(*cmpsim.Options)) *bench {
 	tb.Helper()
 	b := &bench{t: tb, clock: newClock()}
@@ -154,7 +154,7 @@ func (b *bench) login() {
 	b.token = r.object().str("access_token")
 }
 
-// grant asks the token endpoint with the right client, unless v names another.
+// grant requests a token, as the simulator's client unless v names another one.
 func (b *bench) grant(v url.Values) reply {
 	b.t.Helper()
 	for k, id := range map[string]string{"client_id": b.at.ClientID, "client_secret": b.at.ClientSecret} {
@@ -166,7 +166,7 @@ func (b *bench) grant(v url.Values) reply {
 	return b.send(http.MethodPost, b.at.TokenURL, form, v.Encode())
 }
 
-// send sends one request as it is and reads the answer.
+// send sends one request unchanged and reads the answer.
 func (b *bench) send(method, to string, header http.Header, body string) reply {
 	b.t.Helper()
 	r, err := b.try(b.http, method, to, header, body)
@@ -174,7 +174,7 @@ func (b *bench) send(method, to string, header http.Header, body string) reply {
 	return r
 }
 
-// try may fail, with the part of the answer that came.
+// try is send for requests that may fail. It returns the part of the answer that arrived.
 func (b *bench) try(c *http.Client, method, to string, header http.Header, body string) (reply, error) {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, to, strings.NewReader(body))
@@ -192,7 +192,7 @@ func (b *bench) try(c *http.Client, method, to string, header http.Header, body 
 	return reply{resp.StatusCode, resp.Header, got.Bytes()}, err
 }
 
-// api sends one API request; a path starts after /v3.
+// api sends one API request. path is a URL, or what follows /v3 in one.
 func (b *bench) api(method, path string, body any) reply {
 	b.t.Helper()
 	r, err := b.tryAPI(method, path, body)
@@ -230,31 +230,31 @@ func (b *bench) get(path string) object {
 	return r.object()
 }
 
-// status sends a request and returns the status, and the message of an error.
+// status sends one API request and returns the status and, for an error, its message.
 func (b *bench) status(method, path string, body any) (int, string) {
 	b.t.Helper()
 	r := b.api(method, path, body)
 	if r.status < http.StatusBadRequest {
 		return r.status, ""
 	}
-	message, _ := r.object()["message"].(string) // an error without one fails where it is asked for
+	message, _ := r.object()["message"].(string) // tests that need a message fail without one
 	return r.status, message
 }
 
-// download fetches without a bearer.
+// download sends no bearer.
 func (b *bench) download(from string, header http.Header) reply {
 	b.t.Helper()
 	return b.send(http.MethodGet, from, header, "")
 }
 
-// fileURL asks for a fresh download URL; it is empty when there is none.
+// fileURL requests a fresh download URL. It returns "" when there is none.
 func (b *bench) fileURL(id string) string {
 	b.t.Helper()
 	url, _ := b.api(http.MethodPost, "/file-urls", map[string]any{"guids": []string{id}}).object().obj("urls")[id].(string)
 	return url
 }
 
-// oneOf returns the truth about some asset of a type.
+// oneOf returns an asset of a type.
 func (b *bench) oneOf(kind string) cmpsim.Asset {
 	b.t.Helper()
 	all, err := b.sim.Assets(0, 0, false)

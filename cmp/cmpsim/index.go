@@ -1,42 +1,50 @@
 package cmpsim
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"sort"
 )
 
-// chunkSize keeps insertions cheap and the list of chunks short: a million rows
-// are some thousand chunks.
+// chunkSize keeps insertions cheap and the list of chunks short: a million assets fill about a
+// thousand chunks.
 const chunkSize = 1024
 
-// index keeps assets in order with cheap insertion, removal and ranks. The order
-// must be total; an asset leaves the index before a key of it changes.
+// index keeps assets in the order of GET /assets, with cheap insertion, removal and ranks. An asset
+// must leave the index before one of its keys changes.
 type index struct {
-	before func(a, b *asset) bool
 	chunks [][]*asset
 	n      int
 }
 
-func newIndex(before func(a, b *asset) bool, sorted []*asset) *index {
-	x := &index{before: before, n: len(sorted)}
-	for part := range slices.Chunk(sorted, chunkSize) {
-		x.chunks = append(x.chunks, slices.Clone(part))
+func newIndex(sorted []*asset) *index {
+	x := &index{n: len(sorted)}
+	for chunk := range slices.Chunk(sorted, chunkSize) {
+		x.chunks = append(x.chunks, slices.Clone(chunk))
 	}
 	return x
 }
 
-// locate returns the chunk a belongs to and its place there.
-func (x *index) locate(a *asset) (chunk, place int) {
+// newestFirst is the order of GET /assets (facts.md 4.2). Assets with equal times are ordered
+// independently of their ids.
+func newestFirst(a, b *asset) int {
+	return cmp.Or(cmp.Compare(b.modified, a.modified), cmp.Compare(a.tie, b.tie), cmp.Compare(a.ordinal, b.ordinal))
+}
+
+func before(a, b *asset) bool { return newestFirst(a, b) < 0 }
+
+// locate returns the chunk that a belongs to and its position there.
+func (x *index) locate(a *asset) (chunk, position int) {
 	chunk = sort.Search(len(x.chunks), func(i int) bool {
 		c := x.chunks[i]
-		return !x.before(c[len(c)-1], a)
+		return !before(c[len(c)-1], a)
 	})
 	if chunk == len(x.chunks) {
 		return chunk, 0
 	}
 	c := x.chunks[chunk]
-	return chunk, sort.Search(len(c), func(i int) bool { return !x.before(c[i], a) })
+	return chunk, sort.Search(len(c), func(i int) bool { return !before(c[i], a) })
 }
 
 func (x *index) insert(a *asset) {
@@ -69,8 +77,7 @@ func (x *index) remove(a *asset) {
 	}
 }
 
-// rank counts the leading assets for which pred holds; pred must not become
-// true again after it was false.
+// rank counts the leading assets for which pred holds. Once false, pred must stay false.
 func (x *index) rank(pred func(*asset) bool) int {
 	i := sort.Search(len(x.chunks), func(i int) bool {
 		c := x.chunks[i]
@@ -87,7 +94,9 @@ func (x *index) rank(pred func(*asset) bool) int {
 	return n
 }
 
-// span yields the assets with ranks from to to-1.
+func (x *index) all() iter.Seq[*asset] { return x.span(0, x.n) }
+
+// span yields the assets with ranks from (inclusive) to to (exclusive).
 func (x *index) span(from, to int) iter.Seq[*asset] {
 	return func(yield func(*asset) bool) {
 		skip, left := from, to-from
@@ -103,37 +112,6 @@ func (x *index) span(from, to int) iter.Seq[*asset] {
 				left--
 			}
 			skip = 0
-		}
-	}
-}
-
-func newestModified(a, b *asset) bool {
-	if a.modified != b.modified {
-		return a.modified > b.modified
-	}
-	if a.tie != b.tie {
-		return a.tie < b.tie
-	}
-	return a.ordinal < b.ordinal
-}
-
-func newestCreated(a, b *asset) bool {
-	if a.created != b.created {
-		return a.created > b.created
-	}
-	return a.ordinal < b.ordinal
-}
-
-// orderFor returns slices' comparison of a less function.
-func orderFor(before func(a, b *asset) bool) func(a, b *asset) int {
-	return func(a, b *asset) int {
-		switch {
-		case before(a, b):
-			return -1
-		case before(b, a):
-			return 1
-		default:
-			return 0
 		}
 	}
 }

@@ -1,132 +1,98 @@
 package cmpsim
 
 import (
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"sync"
+	"time"
 )
 
-// catalog is the library: what it holds and the orders it is read in. The
-// Simulator's lock guards it.
-type catalog struct {
-	seed     int64
-	ownerOrg string
-	owners   []string
+// Classes of errors, for errors.Is.
+var (
+	// ErrNotFound is the class of errors about ids and names that the library does not have.
+	ErrNotFound = errors.New("not found")
+	// ErrInvalid is the class of errors about edits, webhooks and faults that make no sense.
+	ErrInvalid = errors.New("invalid")
 
-	assets   map[string]*asset // trashed ones too
-	modified *index            // newest first
-	created  *index            // newest first
-	folders  []*folder
-	groups   []*labelGroup // by name
-	fields   []*fieldDef
-	nextOrd  uint32
-	revision uint64 // moves with every change
+	// errNoResource is an ErrNotFound about the resource of a request, for which the API documents a message.
+	errNoResource = fmt.Errorf("%w", ErrNotFound)
+)
 
-	campaigns []string
+// Library is the content of the simulated organization. Its methods are the edits that people make
+// in the CMP, and the truth that a mirror of the library should show. An edit moves modified_at and
+// sends webhooks as the documents say; Behavior decides where they say nothing. All methods are safe
+// for concurrent use.
+type Library struct {
+	clock   func() time.Time
+	publish func(event)
+
+	mu       sync.RWMutex // guards the fields below
+	catalog  *catalog
+	behavior Behavior
+	site     site
 }
 
-func (c *catalog) live(id string) (*asset, bool) {
-	a, ok := c.assets[id]
-	if !ok || a.trashed {
-		return nil, false
+func (l *Library) now() int64 { return l.clock().Unix() }
+
+// Behavior returns the behavior in force.
+func (l *Library) Behavior() Behavior {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.behavior
+}
+
+// SetBehavior replaces the behavior.
+func (l *Library) SetBehavior(b Behavior) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behavior = b
+}
+
+// change calls do with a living asset.
+func (l *Library) change(id string, do func(*asset) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, err := l.catalog.live(id)
+	if err == nil {
+		err = do(a)
 	}
-	return a, true
-}
-
-// detailOf returns what the detail endpoints show of a. The caller must not
-// change it.
-func (c *catalog) detailOf(a *asset) *detail {
-	if a.detail != nil {
-		return a.detail
+	if err != nil {
+		return fmt.Errorf("edit asset %s: %w", id, err)
 	}
-	return c.originalDetail(a)
+	return nil
 }
 
-// ownDetail returns a's detail to be changed.
-func (c *catalog) ownDetail(a *asset) *detail {
-	if a.detail == nil {
-		a.detail = c.originalDetail(a)
-	}
-	return a.detail
-}
+// effect is what an edit causes beside its change.
+type effect struct{ movesTime, sendsEvent bool }
 
-// touch moves a to the top of the list as an edit at now does. Within the order
-// an asset's keys never change in place.
-func (c *catalog) touch(a *asset, now int64) {
-	c.modified.remove(a)
-	a.modified = max(now, a.created)
-	c.modified.insert(a)
-}
+// documentedEffect is the effect of edits of title, description, labels, location and version. They
+// send asset_modified by the documents of 2021, the last known list (facts.md 7.4).
+func documentedEffect() effect { return effect{true, true} }
 
-func (c *catalog) put(a *asset) {
-	c.assets[a.id] = a
-	c.modified.insert(a)
-	c.created.insert(a)
-}
+// detailEffect is the effect of the other edits of an asset, which the documents leave open.
+func (b Behavior) detailEffect() effect { return effect{!b.SilentDetails, b.EventsOnDetails} }
 
-func (c *catalog) trash(a *asset) {
-	a.trashed = true
-	c.modified.remove(a)
-	c.created.remove(a)
-}
-
-func (c *catalog) versionID(a *asset) string {
-	return hexID(newRand(c.seed, "version", uint64(a.ordinal)<<32|uint64(a.version)))
-}
-
-// findFolder accepts an id or a path; "" and "/" are the root, nil.
-func (c *catalog) findFolder(ref string) (*folder, error) {
-	if ref == "" || ref == "/" {
-		return nil, nil
-	}
-	for _, f := range c.folders {
-		if f.id == ref || (strings.HasPrefix(ref, "/") && f.path() == ref) {
-			return f, nil
+// edit calls do with a living asset and then applies the effect it returns.
+func (l *Library) edit(id string, do func(*asset) (effect, error)) error {
+	return l.change(id, func(a *asset) error {
+		e, err := do(a)
+		if err != nil {
+			return err
 		}
-	}
-	return nil, fmt.Errorf("find folder %q: %w", ref, ErrNotFound)
-}
-
-func (c *catalog) findGroup(ref string) (*labelGroup, error) {
-	for _, g := range c.groups {
-		if g.id == ref || g.name == ref {
-			return g, nil
+		if e.movesTime {
+			l.catalog.touch(a, l.now())
 		}
-	}
-	return nil, fmt.Errorf("find label group %q: %w", ref, ErrNotFound)
-}
-
-func (c *catalog) findField(ref string) (*fieldDef, error) {
-	for _, f := range c.fields {
-		if f.id == ref || f.name == ref {
-			return f, nil
+		if e.sendsEvent {
+			l.publish(l.newRenderer().modifiedEvent(a))
 		}
-	}
-	return nil, fmt.Errorf("find field %q: %w", ref, ErrNotFound)
-}
-
-func findNamed(values []*named, ref string) (*named, bool) {
-	for _, v := range values {
-		if v.id == ref || v.name == ref {
-			return v, true
-		}
-	}
-	return nil, false
-}
-
-// childFolders lists the folders directly under parent, or every folder.
-func (c *catalog) childFolders(parent *folder, all bool) []*folder {
-	var out []*folder
-	for _, f := range c.folders {
-		if all || f.parent == parent {
-			out = append(out, f)
-		}
-	}
-	slices.SortFunc(out, func(a, b *folder) int {
-		if a.modified != b.modified {
-			return int(b.modified - a.modified)
-		}
-		return int(a.tie) - int(b.tie)
+		return nil
 	})
-	return out
+}
+
+// trash removes a living asset from every answer and sends asset_removed unless silent.
+func (l *Library) trash(a *asset, silent bool) {
+	l.catalog.trash(a)
+	if !silent {
+		l.publish(l.newRenderer().removedEvent(a))
+	}
 }

@@ -7,8 +7,8 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// More than the pace in any sliding second is refused, wherever the second
-// starts; what was refused counts as an arrival.
+// Requests beyond the pace are refused in any sliding second, not only in calendar seconds. A refused
+// request counts as an arrival.
 func TestPaceIsSliding(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.RequestsPerSecond = 10 })
 	hit := func() int { s, _ := b.status("GET", "/label-groups", nil); return s }

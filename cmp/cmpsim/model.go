@@ -1,10 +1,10 @@
 package cmpsim
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"damsync/internal/library"
 )
 
 // kind is one of the five asset types.
@@ -18,21 +18,22 @@ const (
 	kindStructured
 )
 
-type kindInfo struct{ name, path, contentType string }
+// kindInfo is how the document names a kind: the value of type, the schema in operation ids, the
+// path segment of the detail, and the type of content.
+type kindInfo struct{ name, schema, path, contentType string }
 
-// about gives a kind's API name, its path segment and the type of its content.
-func (k kind) about() kindInfo {
+func (k kind) info() kindInfo {
 	switch k {
 	case kindImage:
-		return kindInfo{library.TypeImage, "images", "url"}
+		return kindInfo{"image", "Image", "images", "url"}
 	case kindVideo:
-		return kindInfo{library.TypeVideo, "videos", "url"}
+		return kindInfo{"video", "Video", "videos", "url"}
 	case kindRawFile:
-		return kindInfo{library.TypeRawFile, "raw-files", "url"}
+		return kindInfo{"raw_file", "RawFile", "raw-files", "url"}
 	case kindArticle:
-		return kindInfo{library.TypeArticle, "articles", "html_body"}
+		return kindInfo{"article", "Article", "articles", "html_body"}
 	default:
-		return kindInfo{library.TypeStructuredContent, "structured-contents", "api_url"}
+		return kindInfo{"structured_content", "StructuredContent", "structured-contents", "api_url"}
 	}
 }
 
@@ -40,19 +41,27 @@ func (k kind) isFile() bool { return k <= kindRawFile }
 
 func parseKind(name string) (kind, bool) {
 	for k := kindImage; k <= kindStructured; k++ {
-		if k.about().name == name {
+		if k.info().name == name {
 			return k, true
 		}
 	}
 	return 0, false
 }
 
-// fileType is a media type with its usual extension; ext is empty where the API
-// gives null.
+// fileType is a media type with its usual extension, which is empty where the API answers null.
 type fileType struct{ mime, ext string }
 
-// asset is one library item. What only the detail endpoints show is in detail,
-// which stays nil until an edit: until then it is a function of seed and ordinal.
+func fileTypes() map[kind][]*fileType {
+	return map[kind][]*fileType{
+		kindImage:      {{"image/png", "png"}},
+		kindVideo:      {{"video/mp4", "mp4"}, {"video/quicktime", "mov"}},
+		kindRawFile:    {{"application/pdf", "pdf"}, {"application/zip", "zip"}, {"application/octet-stream", ""}},
+		kindArticle:    {{"application/x-article", ""}},
+		kindStructured: {{"application/x-structured-content", ""}},
+	}
+}
+
+// asset is one library item.
 type asset struct {
 	id, title string
 	created   int64 // Unix seconds
@@ -66,27 +75,39 @@ type asset struct {
 	trashed   bool
 	format    *fileType
 	folder    *folder // nil at the root
-	labels    []pick  // replaced as a whole, never changed in place
+	labels    []pick  // replaced, never changed in place: assets share it
 	campaign  string
-	detail    *detail
+	detail    *detail // nil until an edit: see catalog.originalDetail
 }
 
-// detail is what the list does not show.
+// detail is what only the detail endpoints show of an asset.
 type detail struct {
 	description, alt, attribution string
 	tags                          []string
-	expires                       int64 // Unix seconds, 0 is never
+	expires                       int64 // Unix seconds; 0 means never
 	noIndex                       bool
 	ownerID                       string
 	sourceTask                    string
 	fields                        []fieldValue
 	width, height                 int
-	size                          int64  // of the current version, bytes
-	drawn                         string // the title when the current version was made
+	size                          int64  // bytes of the current version
+	drawnTitle                    string // the title when the current version was made
 }
 
 type named struct{ id, name string }
 
+func (n *named) answersTo(ref string) bool { return n.id == ref || n.name == ref }
+
+// findNamed finds a value by id or name.
+func findNamed(values []*named, ref string) (*named, error) {
+	i := slices.IndexFunc(values, func(v *named) bool { return v.answersTo(ref) })
+	if i < 0 {
+		return nil, fmt.Errorf("find value %q: %w", ref, ErrNotFound)
+	}
+	return values[i], nil
+}
+
+// pick is an asset's values of one label group.
 type pick struct {
 	group  *labelGroup
 	values []*named
@@ -98,17 +119,18 @@ type labelGroup struct {
 	multi  bool
 }
 
+// fieldDef is a custom field of the organization.
 type fieldDef struct {
 	named
-	kind       string
-	choices    []*named
-	multi      bool
-	decimals   int
-	thousands  bool
-	currency   string
-	asksLabels *labelGroup // for type label: the group it mirrors
-	inactive   bool
-	helper     string
+	kind      string
+	choices   []*named
+	multi     bool
+	decimals  int
+	thousands bool
+	currency  string
+	labels    *labelGroup // of a field of type label: the group it shows
+	inactive  bool
+	helper    string
 }
 
 type fieldValue struct {
@@ -119,7 +141,7 @@ type fieldValue struct {
 type folder struct {
 	id, name          string
 	parent            *folder
-	created, modified int64
+	created, modified int64 // Unix seconds
 	tie               uint32
 }
 
@@ -129,8 +151,9 @@ func (f *folder) path() string {
 	}
 	var parts []string
 	for ; f != nil; f = f.parent {
-		parts = append([]string{f.name}, parts...)
+		parts = append(parts, f.name)
 	}
+	slices.Reverse(parts)
 	return "/" + strings.Join(parts, "/")
 }
 
@@ -142,6 +165,14 @@ func (f *folder) within(top *folder) bool {
 		}
 	}
 	return false
+}
+
+// folderID returns "" for the root.
+func folderID(f *folder) string {
+	if f == nil {
+		return ""
+	}
+	return f.id
 }
 
 func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }

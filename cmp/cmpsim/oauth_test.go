@@ -10,8 +10,7 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// authorize plays the browser: it asks the authorization URL and returns what
-// comes back to the redirect URI.
+// authorize opens the authorization URL as a browser does, and returns the query of the redirect.
 func (b *bench) authorize(v url.Values) url.Values {
 	b.t.Helper()
 	r := b.send(http.MethodGet, b.at.AuthURL+"?"+v.Encode(), nil, "")
@@ -54,16 +53,6 @@ func TestRefreshTokensAreSingleUse(t *testing.T) {
 	b.get("/label-groups")
 	if !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(b.token) {
 		t.Errorf("token %q is not UUID shaped", b.token)
-	}
-}
-
-func TestAuthorizationCanBeDenied(t *testing.T) {
-	b := start(t, func(o *cmpsim.Options) { o.DenyAuthorization = true })
-	back := b.authorize(url.Values{
-		"client_id": {b.at.ClientID}, "redirect_uri": {"http://localhost:1/"}, "response_type": {"code"}, "state": {"x"},
-	})
-	if back.Get("error") != "access_denied" || back.Get("state") != "x" || back.Has("code") {
-		t.Errorf("callback %v", back)
 	}
 }
 

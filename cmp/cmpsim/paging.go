@@ -1,35 +1,33 @@
 package cmpsim
 
 import (
-	"fmt"
+	"maps"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
+// The documented page sizes (facts.md 4.1).
 const (
 	defaultPageSize = 10
 	maxPageSize     = 100
 )
 
-// window is the slice of a list a request asks for.
+// window is the part of a list that a request asks for.
 type window struct{ offset, size int }
 
-// paramError is a parameter the document does not allow.
-type paramError struct{ name, problem string }
-
-func (b *paramError) Error() string { return fmt.Sprintf("%s: %s", b.name, b.problem) }
-
-func parseWindow(q url.Values) (window, error) {
+func parseWindow(query url.Values) (window, error) {
 	w := window{0, defaultPageSize}
-	if q.Has("offset") {
-		n, err := strconv.Atoi(q.Get("offset"))
+	if query.Has("offset") {
+		n, err := strconv.Atoi(query.Get("offset"))
 		if err != nil || n < 0 {
 			return w, &paramError{"offset", "must be an integer of at least 0"}
 		}
 		w.offset = n
 	}
-	if q.Has("page_size") {
-		n, err := strconv.Atoi(q.Get("page_size"))
+	if query.Has("page_size") {
+		n, err := strconv.Atoi(query.Get("page_size"))
 		if err != nil || n < 1 || n > maxPageSize {
 			return w, &paramError{"page_size", "must be an integer from 1 to 100"}
 		}
@@ -38,7 +36,7 @@ func parseWindow(q url.Values) (window, error) {
 	return w, nil
 }
 
-// cut returns the part of a list of n entries that w asks for.
+// cut returns the bounds of the window in a list of n entries.
 func (w window) cut(n int) (from, to int) {
 	from = min(w.offset, n)
 	return from, min(from+w.size, n)
@@ -49,17 +47,14 @@ type pagination struct {
 	Previous *string `json:"previous"`
 }
 
-// links makes the absolute URLs of the pages beside w in a list of n entries.
-// They repeat the request's other parameters.
-func (w window) links(base string, q url.Values, n int) pagination {
+// links returns the absolute URLs of the neighboring pages in a list of n entries. They repeat the
+// request's other parameters.
+func (w window) links(base string, query url.Values, n int) pagination {
 	at := func(offset int) *string {
-		v := url.Values{}
-		for k, vs := range q {
-			v[k] = vs
-		}
-		v.Set("offset", strconv.Itoa(offset))
-		v.Set("page_size", strconv.Itoa(w.size))
-		u := base + "?" + v.Encode()
+		q := maps.Clone(query)
+		q.Set("offset", strconv.Itoa(offset))
+		q.Set("page_size", strconv.Itoa(w.size))
+		u := base + "?" + q.Encode()
 		return &u
 	}
 	var p pagination
@@ -72,16 +67,21 @@ func (w window) links(base string, q url.Values, n int) pagination {
 	return p
 }
 
-// page answers one page of a small list.
-func page[T any](s *Simulator, c *call, all []T) {
-	w, err := parseWindow(c.q)
+// page is one page of a list.
+type page[T any] struct {
+	Data       []T        `json:"data"`
+	Pagination pagination `json:"pagination"`
+	TotalCount *int       `json:"total_count,omitempty"` // GET /assets only (facts.md 4.1)
+}
+
+// pageOf returns the page of all that a request asks for.
+func pageOf[T any](c *call, api string, all []T) (reply, error) {
+	w, err := parseWindow(c.query)
 	if err != nil {
-		c.invalid(err)
-		return
+		return reply{}, err
 	}
 	from, to := w.cut(len(all))
-	base := s.Endpoints().APIURL + c.r.URL.Path[len("/v3"):]
-	writeJSON(c.w, 200, map[string]any{
-		"data": append([]T{}, all[from:to]...), "pagination": w.links(base, c.q, len(all)),
-	})
+	base := api + strings.TrimPrefix(c.r.URL.Path, "/v3")
+	out := page[T]{Data: append([]T{}, all[from:to]...), Pagination: w.links(base, c.query, len(all))}
+	return reply{status: http.StatusOK, body: out}, nil
 }

@@ -16,7 +16,7 @@ import (
 func TestListIsNewestFirstAndComplete(t *testing.T) {
 	b := start(t, nil)
 	var rows []object
-	for next := "/assets"; next != ""; { // the default page of 10
+	for next := "/assets"; next != ""; { // 10 rows by default
 		page := b.get(next)
 		if got := len(page.list("data")); got > 10 {
 			t.Fatalf("%d rows on a default page", got)
@@ -42,8 +42,7 @@ func TestListIsNewestFirstAndComplete(t *testing.T) {
 	}
 }
 
-// Equal times are ordinary: some second holds more rows than a page, and their
-// order is not that of ids.
+// Some second holds more rows than a page, and their order is not that of the ids.
 func TestTiesExceedAPage(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.Assets = 3000 })
 	all, err := b.sim.Assets(0, 0, false)
@@ -70,8 +69,7 @@ func TestTiesExceedAPage(t *testing.T) {
 	}
 }
 
-// Offset paging over the live list loses rows when rows leave it: the hazard a
-// client must be built for.
+// Offset paging over the live list misses rows when others leave it. Clients must cope with that.
 func TestOffsetPagingLosesRowsAfterDeletes(t *testing.T) {
 	b := start(t, nil)
 	first := b.get("/assets?page_size=100").ids()
@@ -123,7 +121,7 @@ func TestInvalidRequests(t *testing.T) {
 	}
 }
 
-// A label filter of which nothing is known filters nothing at all.
+// A label filter without any known id filters nothing.
 func TestUnknownLabelsAreIgnored(t *testing.T) {
 	b := start(t, nil)
 	groups := b.get("/label-groups").list("data")
@@ -151,7 +149,7 @@ func TestUnknownLabelsAreIgnored(t *testing.T) {
 	}
 }
 
-func TestTimesAreInclusiveUnlessSaid(t *testing.T) {
+func TestTimesAreInclusiveUnlessSwitched(t *testing.T) {
 	b := start(t, nil)
 	at := b.get("/assets?page_size=1&offset=300").list("data")[0].str("created_at")
 	q := "/assets?created_at__from=" + at + "&created_at__to=" + at
@@ -198,8 +196,8 @@ func TestFolderFilters(t *testing.T) {
 	}
 }
 
-// Every filter must agree with a plain look at the truth, at any depth.
-func TestViewsAgreeWithTheTruth(t *testing.T) {
+// Every filter must list what a scan of the truth finds, on all pages.
+func TestFiltersAgreeWithTheTruth(t *testing.T) {
 	b := start(t, func(o *cmpsim.Options) { o.Assets = 2500 })
 	all, err := b.sim.Assets(0, 0, false)
 	if err != nil {
@@ -260,7 +258,7 @@ func TestRootFoldersOnly(t *testing.T) {
 	}
 }
 
-// A filtered list follows the library, page by page.
+// A filtered list shows edits and deletions at once.
 func TestFilteredListsAreLive(t *testing.T) {
 	b := start(t, nil)
 	before := b.get("/assets?type=image&page_size=100")
@@ -277,7 +275,7 @@ func TestFilteredListsAreLive(t *testing.T) {
 	}
 }
 
-// Readers and editors at the same time see whole pages and whole assets.
+// Concurrent reads and edits succeed.
 func TestConcurrentUse(t *testing.T) {
 	b := start(t, nil)
 	receive(t, b, always(200))

@@ -10,28 +10,22 @@ import (
 	"strings"
 )
 
-// The pictures are stored without compression, so that the size of a file
-// follows from its shape alone and file_size costs no drawing.
-
-func pictureSizes() [][2]int {
-	return [][2]int{{240, 160}, {320, 180}, {200, 200}, {160, 240}, {128, 128}, {400, 225}}
-}
-
 func somePictureSize(r *rand.Rand) (width, height int) {
-	s := pictureSizes()[r.IntN(len(pictureSizes()))]
+	s := pickFrom(r, [][2]int{{240, 160}, {320, 180}, {200, 200}, {160, 240}, {128, 128}, {400, 225}})
 	return s[0], s[1]
 }
 
-const paletteColors = 16 // makes png use 4 bits a pixel
+const paletteColors = 16 // image/png writes 4 bits a pixel
 
-// pictureBytes is the size of the PNG that drawPicture makes for a shape.
+// pictureBytes returns the size in bytes of the PNG that drawPicture makes. It is not compressed, so
+// its size follows from its shape, and file_size needs no drawing.
 func pictureBytes(width, height int) int64 {
 	const (
 		signature = 8
 		chunk     = 12 // length, type, checksum
 		ihdr      = 13
-		idatMax   = 1 << 15 // png's writer buffers so much
-		stored    = 65535   // of one uncompressed deflate block
+		idatMax   = 1 << 15 // the buffer of image/png
+		stored    = 65535   // the longest uncompressed deflate block
 	)
 	rows := height * (1 + (width+1)/2)
 	data := 2 + rows + 5*((rows+stored-1)/stored) + 5 + 4 // zlib header, blocks, final block, checksum
@@ -39,8 +33,7 @@ func pictureBytes(width, height int) int64 {
 	return int64(signature + chunk + ihdr + chunk + 3*paletteColors + idats*chunk + data + chunk)
 }
 
-// drawPicture makes the PNG of one version: a colored pattern that depends on
-// the seed, id and version, with the title it was made under.
+// drawPicture makes the PNG of one version: a colored pattern with title and version.
 func drawPicture(r *rand.Rand, width, height int, title string, version uint32) ([]byte, error) {
 	m := image.NewPaletted(image.Rect(0, 0, width, height), somePalette(r))
 	paintPattern(m, r)
@@ -54,7 +47,7 @@ func drawPicture(r *rand.Rand, width, height int, title string, version uint32) 
 	return b.Bytes(), nil
 }
 
-// somePalette is white, black, and shades between two random colors.
+// somePalette returns white, black, and shades between two random colors.
 func somePalette(r *rand.Rand) color.Palette {
 	from, to := someColor(r), someColor(r)
 	p := color.Palette{color.RGBA{255, 255, 255, 255}, color.RGBA{20, 20, 20, 255}}

@@ -4,37 +4,39 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 )
 
-// Dial connects to one of the simulator's hosts; it fits http.Transport's
-// DialContext.
+// Dial connects to one of the simulator's hosts. It fits http.Transport.DialContext.
 type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// StartPipes serves the four hosts over in-memory connections and returns the
-// only way to them. It is for tests in a testing/synctest bubble, where real
-// sockets keep fake time from moving; the HTTP is the same. Close ends it.
+func pipeHosts() hosts {
+	return hosts{"api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test"}
+}
+
+// StartPipes serves the four hosts over in-memory connections, and returns the only way to reach
+// them. It is for tests in a testing/synctest bubble, where real sockets keep the fake clock from
+// moving; the HTTP is the same. The simulator ends with Close.
 func (s *Simulator) StartPipes() (Endpoints, Dial) {
-	names := []string{"api.cmp.test:80", "accounts.cmp.test:80", "files.cmp.test:80", "control.cmp.test:80"}
-	handlers := []http.Handler{s.api, s.accountsHost, s.files, s.control}
-	listeners := map[string]*pipeListener{}
-	for i, name := range names {
-		l := &pipeListener{addr: pipeAddr(name), conns: make(chan net.Conn), done: make(chan struct{})}
-		listeners[name] = l
-		s.serve(l, handlers[i])
+	at := pipeHosts()
+	var listeners [4]net.Listener
+	byAddr := map[string]*pipeListener{}
+	for i, host := range []string{at.api, at.accounts, at.files, at.control} {
+		l := &pipeListener{addr: pipeAddr(host + ":80"), conns: make(chan net.Conn), done: make(chan struct{})}
+		listeners[i], byAddr[string(l.addr)] = l, l
 	}
-	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
-		l, ok := listeners[addr]
+	s.setHosts(at)
+	s.serve(listeners)
+	return s.endpoints, func(ctx context.Context, _, addr string) (net.Conn, error) {
+		l, ok := byAddr[addr]
 		if !ok {
 			return nil, fmt.Errorf("dial %s: %w", addr, ErrNotFound)
 		}
 		return l.dial(ctx)
 	}
-	return s.SetHosts("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test"), dial
 }
 
-// pipeListener hands the far end of every dialed pipe to a server.
+// pipeListener hands one end of every dialed pipe to a server.
 type pipeListener struct {
 	addr  pipeAddr
 	conns chan net.Conn

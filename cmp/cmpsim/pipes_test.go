@@ -14,7 +14,7 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// In a bubble the simulator runs on fake time, its limits and delays too.
+// In a synctest bubble the simulator, its limits and its delays run on the fake clock.
 func TestPipesRunOnFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := cmpsim.New(cmpsim.Options{Seed: 1, Assets: 30, RequestsPerSecond: 10})
@@ -47,7 +47,7 @@ func TestPipesRunOnFakeTime(t *testing.T) {
 	})
 }
 
-// Retries of webhooks double their gap, and end after three days.
+// The gaps between webhook retries double, and the retries end after three days.
 func TestWebhookBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []time.Time
@@ -65,6 +65,9 @@ func TestWebhookBackOff(t *testing.T) {
 		if len(sent) < 60 || sent[len(sent)-1].Sub(sent[0]) > 72*time.Hour {
 			t.Fatalf("%d attempts in %v", len(sent), sent[len(sent)-1].Sub(sent[0]))
 		}
+		if d := sim.Deliveries(); len(d) != 1 || d[0].State != cmpsim.DeliveryGivenUp || d[0].Status != http.StatusInternalServerError {
+			t.Errorf("deliveries %+v", d)
+		}
 		for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second} {
 			if gap := sent[i+1].Sub(sent[i]); gap != want {
 				t.Errorf("gap %d is %v, want %v", i, gap, want)
@@ -78,8 +81,8 @@ type transport func(*http.Request) (*http.Response, error)
 // RoundTrip is for http.RoundTripper.
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Close waits for what it started and frees who waits for it, and the end of
-// Start's context is as good.
+// Close waits for what the simulator started and ends pending waits. The end of Start's context does
+// the same.
 func TestStartAndClose(t *testing.T) {
 	for range 5 {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -2,21 +2,25 @@ package cmpsim
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// The README is the control API's only reference: it must name every verb, fault
-// and behavior.
+// README.md is the only reference of the control API, so it must name every verb, fault and behavior.
 func TestReadmeNamesEverything(t *testing.T) {
 	b, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	readme := string(b)
-	names := New(Options{}).EditVerbs()
-	for _, k := range faultKinds() {
+	names := slices.Collect(maps.Keys(New(Options{}).editVerbs()))
+	for k := range strikes() {
+		names = append(names, string(k))
+	}
+	for k := range answerChanges() {
 		names = append(names, string(k))
 	}
 	var keys map[string]bool

@@ -1,171 +1,149 @@
 package cmpsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
 
-// ErrNotFound is the class of errors about ids and names the library does not
-// have.
-var ErrNotFound = errors.New("not found")
-
-// Simulator is one organization's CMP: its library, accounts, limits, webhooks
-// and faults. All methods are safe for concurrent use.
+// Simulator is one organization's CMP: its library, accounts, limits, webhooks and faults. All
+// methods are safe for concurrent use, but Start or StartPipes must return before Close is called.
 type Simulator struct {
-	opts   Options
-	signer jwtSigner
-
-	mu       sync.RWMutex // guards lib, behavior and urls
-	lib      *catalog
-	behavior Behavior
-	urls     Endpoints
+	*Library
+	endpoints Endpoints
 
 	accounts *accounts
-	pace     *pacer
+	limits   *limiter
 	log      *requestLog
 	faults   *faultSet
 	hooks    *dispatcher
-	views    *viewCache
 
-	api, accountsHost, files, control http.Handler
-
-	servers []*http.Server
-	serving sync.WaitGroup
-	unhook  func() bool // ends the watch on Start's context
+	servers   []*http.Server
+	serving   sync.WaitGroup
+	stopWatch func() bool // ends the watch on Start's context
 }
 
-// New makes the state: the library, the credentials, the limits. Nothing
-// listens until Start; the four handlers can be used without it.
+// New makes an organization. It does not listen before Start or StartPipes.
 func New(opts Options) *Simulator {
 	opts = opts.withDefaults()
-	s := &Simulator{
-		opts:     opts,
-		signer:   jwtSigner{key: []byte("cmpsim " + opts.ClientSecret)},
-		lib:      generate(opts.Seed, opts.Epoch, opts.Assets),
-		behavior: opts.Behavior,
-		accounts: newAccounts(opts),
-		pace:     newPacer(opts),
-		log:      newRequestLog(opts.LogSize),
-		faults:   newFaultSet(newRand(opts.Seed, "faults", 0)),
-		views:    &viewCache{},
+	r := newRand(opts.Seed, "credentials", 0)
+	login := Endpoints{ClientID: hexID(r), ClientSecret: hexID(r) + hexID(r), WebhookSecret: hexID(r)}
+	signer := tokenSigner{key: []byte("cmpsim " + login.ClientSecret)}
+	hooks := newDispatcher(opts)
+	lib := &Library{
+		clock: opts.Now, publish: hooks.publish, behavior: opts.Behavior, site: site{signer: signer},
+		catalog: generate(opts.Seed, opts.Now().UTC().Truncate(24*time.Hour), opts.Assets),
 	}
-	s.hooks = newDispatcher(opts, newRand(opts.Seed, "webhooks", 0))
-	s.urls = s.endpointsAt("api.cmp.test", "accounts.cmp.test", "files.cmp.test", "control.cmp.test")
-	s.api = s.apiHandler()
-	s.accountsHost = s.accountsHandler()
-	s.files = s.filesHandler()
-	s.control = s.controlHandler()
+	s := &Simulator{
+		Library:   lib,
+		endpoints: login,
+		accounts: &accounts{
+			clock: opts.Now, clientID: login.ClientID, clientSecret: login.ClientSecret, user: lib.catalog.owners[0],
+			tokenLifetime: opts.TokenLifetime, signer: signer,
+			ids:   newRand(opts.Seed, "tokens", uint64(opts.Now().UnixNano())),
+			codes: map[string]grantedCode{}, refresh: map[string]string{}, access: map[string]time.Time{},
+		},
+		limits: newLimiter(opts),
+		log:    newRequestLog(opts.Now, logSize),
+		faults: &faultSet{r: newRand(opts.Seed, "faults", 0)},
+		hooks:  hooks,
+	}
+	s.setHosts(pipeHosts())
 	return s
 }
 
-// API is the handler of the API host, for tests that bring their own listener.
-// Start serves the same handlers.
-func (s *Simulator) API() http.Handler { return s.api }
+// hosts are the addresses of the four hosts, host:port each.
+type hosts struct{ api, accounts, files, control string }
 
-// Accounts is the handler of the accounts host: authorization and tokens.
-func (s *Simulator) Accounts() http.Handler { return s.accountsHost }
-
-// Files is the handler of the download host.
-func (s *Simulator) Files() http.Handler { return s.files }
-
-// Control is the handler of the control API.
-func (s *Simulator) Control() http.Handler { return s.control }
-
-// Endpoints returns the URLs in answers and the credentials. Before Start the
-// hosts are placeholders under cmp.test.
-func (s *Simulator) Endpoints() Endpoints {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.urls
-}
-
-// SetHosts sets the host:port each handler is reached under, for callers that
-// serve the handlers themselves.
-func (s *Simulator) SetHosts(api, accounts, files, control string) Endpoints {
+func (s *Simulator) setHosts(at hosts) {
+	e := &s.endpoints
+	e.APIURL = "http://" + at.api + "/v3"
+	e.AuthURL = "http://" + at.accounts + authPath
+	e.TokenURL = "http://" + at.accounts + tokenPath
+	e.FilesURL = "http://" + at.files
+	e.ControlURL = "http://" + at.control
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.urls = s.endpointsAt(api, accounts, files, control)
-	return s.urls
+	s.site.api, s.site.files = e.APIURL, e.FilesURL
 }
 
-func (s *Simulator) endpointsAt(api, accounts, files, control string) Endpoints {
-	return Endpoints{
-		APIURL:       "http://" + api + "/v3",
-		AuthURL:      "http://" + accounts + "/o/oauth2/v1/auth",
-		TokenURL:     "http://" + accounts + "/o/oauth2/v1/token",
-		FilesURL:     "http://" + files,
-		ControlURL:   "http://" + control,
-		ClientID:     s.opts.ClientID,
-		ClientSecret: s.opts.ClientSecret, WebhookSecret: s.opts.WebhookSecret,
+// handlers returns the handlers of the API, accounts, file and control hosts.
+func (s *Simulator) handlers() [4]http.Handler {
+	apiMux, operations := (&apiHost{lib: s.Library, accounts: s.accounts}).mux()
+	accountsMux := s.accounts.mux()
+	files := &filesHost{s.Library, s.log}
+	filesMux := files.mux()
+	operationOf := func(mux *http.ServeMux, ids map[string]string) func(*http.Request) string {
+		return func(r *http.Request) string {
+			_, pattern := mux.Handler(r)
+			return cmp.Or(ids[pattern], pattern)
+		}
+	}
+	return [4]http.Handler{
+		s.log.record(hostAPI, operationOf(apiMux, operations), s.limits.enforce(s.faults.inject(hostAPI, apiMux))),
+		s.log.record(hostAccounts, operationOf(accountsMux, nil), s.faults.inject(hostAccounts, accountsMux)),
+		s.log.record(hostFiles, operationOf(filesMux, nil), s.faults.inject(hostFiles, files.refuseBearer(filesMux))),
+		s.controlMux(),
 	}
 }
 
-// Start listens on four ports and returns where. listenAddr is the API's
-// ("127.0.0.1:0" for a free port); the accounts, file and control hosts take free
-// ports on the same address, since a client must not confuse the hosts. Close, or
-// the end of ctx, ends it.
+// Start listens on four ports and returns where. The API listens on listenAddr ("127.0.0.1:0" for a
+// free port); the other hosts take free ports on the same address, so that a client that confuses
+// two hosts fails. The simulator ends with Close or with ctx.
 func (s *Simulator) Start(ctx context.Context, listenAddr string) (Endpoints, error) {
 	host, _, err := net.SplitHostPort(listenAddr)
 	if err != nil {
 		return Endpoints{}, fmt.Errorf("read listen address: %w", err)
 	}
 	free := net.JoinHostPort(host, "0")
-	listeners := make([]net.Listener, 0, 4)
-	for _, addr := range []string{listenAddr, free, free, free} {
+	var listeners [4]net.Listener
+	for i, addr := range []string{listenAddr, free, free, free} {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 		if err != nil {
-			return Endpoints{}, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), closeAll(listeners))
+			return Endpoints{}, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), closeAll(listeners[:i]))
 		}
-		listeners = append(listeners, l)
+		listeners[i] = l
 	}
 	at := func(i int) string { return listeners[i].Addr().String() }
-	urls := s.SetHosts(at(0), at(1), at(2), at(3))
-	for i, h := range []http.Handler{s.api, s.accountsHost, s.files, s.control} {
-		s.serve(listeners[i], h)
-	}
-	s.unhook = context.AfterFunc(ctx, s.shutdown)
-	return urls, nil
+	s.setHosts(hosts{at(0), at(1), at(2), at(3)})
+	s.serve(listeners)
+	s.stopWatch = context.AfterFunc(ctx, s.shutdown)
+	return s.endpoints, nil
 }
 
-func closeAll(ls []net.Listener) error {
+func closeAll(listeners []net.Listener) error {
 	var errs []error
-	for _, l := range ls {
+	for _, l := range listeners {
 		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Simulator) serve(l net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	s.mu.Lock()
-	s.servers = append(s.servers, srv)
-	s.mu.Unlock()
-	s.serving.Go(func() { _ = srv.Serve(l) }) // ends with ErrServerClosed
+func (s *Simulator) serve(listeners [4]net.Listener) {
+	for i, h := range s.handlers() {
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+		s.servers = append(s.servers, srv)
+		s.serving.Go(func() { _ = srv.Serve(listeners[i]) }) // ends with ErrServerClosed
+	}
 }
 
-// shutdown cuts every connection; it does not wait.
+// shutdown closes every connection; it does not wait.
 func (s *Simulator) shutdown() {
-	s.mu.RLock()
-	servers := s.servers
-	s.mu.RUnlock()
-	for _, srv := range servers {
+	for _, srv := range s.servers {
 		_ = srv.Close() // the listener may be closed already
 	}
 	s.hooks.stop()
 }
 
-// Close stops serving and delivering, and waits for both. Undelivered webhooks
-// are dropped.
+// Close stops serving and delivering, and waits for both. Pending webhooks are dropped.
 func (s *Simulator) Close() error {
-	if s.unhook != nil {
-		s.unhook()
+	if s.stopWatch != nil {
+		s.stopWatch()
 	}
 	s.shutdown()
 	s.serving.Wait()
@@ -173,33 +151,37 @@ func (s *Simulator) Close() error {
 	return nil
 }
 
-// Behavior returns the settled unknowns in force.
-func (s *Simulator) Behavior() Behavior {
+// State is an overview of the simulator.
+type State struct {
+	Assets     int            `json:"assets"` // living ones
+	Trashed    int            `json:"trashed"`
+	Folders    int            `json:"folders"`
+	ByType     map[string]int `json:"by_type"` // of the living assets
+	Counters   Counters       `json:"counters"`
+	Pace       Pace           `json:"pace"`
+	Limits     PaceCounters   `json:"limits"`
+	Pending    int            `json:"deliveries_pending"`
+	Behavior   Behavior       `json:"behavior"`
+	Now        time.Time      `json:"now"`
+	NewestEdit time.Time      `json:"newest_modified_at,omitzero"`
+}
+
+// State returns the overview.
+func (s *Simulator) State() State {
+	out := State{
+		Counters: s.Counters(), Pace: s.Pace(), Limits: s.PaceCounters(), Pending: s.hooks.pending(),
+		Now: s.clock().UTC(), ByType: map[string]int{},
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.behavior
+	out.Behavior = s.behavior
+	out.Assets, out.Folders = s.catalog.modified.n, len(s.catalog.folders)
+	out.Trashed = len(s.catalog.assets) - out.Assets
+	for a := range s.catalog.modified.all() {
+		if out.NewestEdit.IsZero() {
+			out.NewestEdit = time.Unix(a.modified, 0).UTC()
+		}
+		out.ByType[a.kind.info().name]++
+	}
+	return out
 }
-
-// SetBehavior replaces them.
-func (s *Simulator) SetBehavior(b Behavior) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.behavior = b
-	s.lib.revision++
-}
-
-func (s *Simulator) now() int64 { return s.opts.Now().Unix() }
-
-// lockedRand is a random source for concurrent use.
-type lockedRand struct {
-	mu sync.Mutex
-	r  *rand.Rand
-}
-
-func (l *lockedRand) token() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return tokenID(l.r)
-}
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,8 +1,5 @@
 package cmpsim
 
-// The words of the generated library: enough variety to tell assets apart, and
-// some titles that break naive file names.
-
 func adjectives() []string {
 	return []string{
 		"Sunlit", "Quiet", "Bold", "Golden", "Misty", "Urban", "Coastal", "Autumn", "Winter", "Bright",
@@ -17,7 +14,7 @@ func nouns() []string {
 	}
 }
 
-// awkwardTitles are legal titles that a careless mirror trips over.
+// awkwardTitles are valid titles that break naive file names.
 func awkwardTitles() []string {
 	return []string{
 		"../../etc/passwd", "CON", "Größe & Farbe", "日本語のタイトル", "a/b\\c: d*e?", "  spaces around  ",
@@ -66,8 +63,7 @@ type groupPlan struct {
 	name   string
 	multi  bool
 	values []string
-	// weights has one more entry than values: the last is the share without the
-	// label.
+	// weights are the shares of the values and, last, of the assets without a value.
 	weights []int
 }
 
@@ -80,7 +76,7 @@ func groupPlans() []groupPlan {
 	}
 }
 
-// colors are the only ones the documents allow for label choices.
+// colors are those that the document allows for label choices.
 func colors() []string {
 	return []string{"#4ECFD5", "#FFC700", "#FF98A7", "#702BD5", "#5FEEAD", "#D6C4F2", "#5F9FF6", "#CB5DEB", "#9694B3"}
 }

@@ -2,8 +2,8 @@ package audittest
 
 import "math/bits"
 
-// counts is a Fenwick tree of zeros and ones: how many are set below a place, and where the n-th is,
-// in logarithmic time.
+// counts is a Fenwick tree of zeros and ones. It finds the number of ones below a place, and the place
+// of the n-th, in logarithmic time.
 type counts struct {
 	tree []int32
 	set  []bool
@@ -29,7 +29,7 @@ func (c *counts) put(i int, on bool) {
 	}
 }
 
-// below counts the places set before i.
+// below returns the number of ones before i.
 func (c *counts) below(i int) int {
 	sum := int32(0)
 	for ; i > 0; i -= i & -i {
@@ -38,7 +38,7 @@ func (c *counts) below(i int) int {
 	return int(sum)
 }
 
-// nth is the place that n set ones precede; there has to be one.
+// nth returns the place of the one that n ones precede. There must be one.
 func (c *counts) nth(n int) int {
 	at := 0
 	for step := 1 << (bits.Len(uint(len(c.tree))) - 1); step > 0; step >>= 1 {

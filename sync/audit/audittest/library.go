@@ -1,6 +1,6 @@
-// Package audittest is a library and a mirror in memory, of a million assets and
-// more, that answer in logarithmic time: what audits and walks are measured
-// against on a virtual clock. It is test support.
+// Package audittest provides a library and its mirror in memory. They answer in logarithmic time, so
+// that tests and benchmarks of audits and walks can use millions of assets on a virtual clock. It is
+// test support.
 package audittest
 
 import (
@@ -15,28 +15,30 @@ import (
 	"damsync/internal/library"
 )
 
-// Library is a library as the vendor's document describes it: sorted by modified_at, newest
-// first, paged by offset over a live list. It is for one goroutine.
+// Library answers GET /assets as the vendor's document describes it: a live list, newest modified_at
+// first, paged by offset. It is not safe for concurrent use. Its assets are named by their place: the
+// number of assets added before.
 type Library struct {
-	assets []asset // by created_at
-	alive  *counts // by place in assets
-	recent *newest // alive, by place in assets: the place in edits
+	assets []asset // by place, which is the order of created_at
+	alive  *counts // by place
+	recent *newest // the index of the last edit of living assets, by place
 
-	edits  []edit  // every modification, in its order; an asset is listed at its last
-	listed *counts // by place in edits
-	now    int64
+	edits  []edit  // every modification, oldest first; an asset is listed at its last one
+	listed *counts // by index of edits
+	now    int64   // seconds since Epoch
 
 	// Behavior that the vendor leaves open, and misbehavior.
-	Exclusive bool // time filters leave out the given second
-	Unbounded bool // created_at filters are not obeyed
-	Total     func(int) int
-	Before    func() // called before each request
-	Requests  int
+	Exclusive bool          // time filters exclude the given second
+	Unbounded bool          // created_at filters are ignored
+	Total     func(int) int // changes total_count; nil leaves it
+
+	Before   func() // called before each request; may be nil
+	Requests int    // number of requests so far
 }
 
 type asset struct {
 	created int64
-	edit    int // its place in edits
+	edit    int // index of its last edit
 }
 
 type edit struct {
@@ -44,10 +46,10 @@ type edit struct {
 	asset int
 }
 
-// Epoch is the time of the first second of a library.
+// Epoch returns the time at which every library starts.
 func Epoch() time.Time { return time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// NewLibrary returns an empty library with room for that many assets and modifications.
+// NewLibrary returns an empty library with room for so many assets and edits. Each Add is an edit, too.
 func NewLibrary(assets, edits int) *Library {
 	return &Library{
 		assets: make([]asset, 0, assets), alive: newCounts(assets), recent: newNewest(assets),
@@ -55,13 +57,13 @@ func NewLibrary(assets, edits int) *Library {
 	}
 }
 
-// Sleep lets the library's clock go on.
+// Sleep advances the library's clock.
 func (l *Library) Sleep(seconds int64) { l.now += seconds }
 
-// Now is the second since Epoch.
+// Now returns the clock in seconds since Epoch.
 func (l *Library) Now() int64 { return l.now }
 
-// Add adds an asset now and returns its place.
+// Add adds an asset and returns its place.
 func (l *Library) Add() int {
 	i := len(l.assets)
 	l.assets = append(l.assets, asset{created: l.now, edit: -1})
@@ -70,7 +72,7 @@ func (l *Library) Add() int {
 	return i
 }
 
-// Edit modifies an asset now; one that was deleted comes back.
+// Edit moves an asset's modified_at to now. A deleted asset comes back.
 func (l *Library) Edit(i int) {
 	l.hide(i)
 	l.alive.put(i, true)
@@ -85,7 +87,7 @@ func (l *Library) Delete(i int) {
 	l.alive.put(i, false)
 }
 
-// Return lists an asset again that was deleted, as it was: no time moves.
+// Return restores a deleted asset. Its modified_at does not move.
 func (l *Library) Return(i int) {
 	l.alive.put(i, true)
 	l.show(i)
@@ -103,28 +105,28 @@ func (l *Library) show(i int) {
 	l.recent.put(i, int32(l.assets[i].edit))
 }
 
-// Alive tells whether the library has the asset.
+// Alive reports whether the library has the asset.
 func (l *Library) Alive(i int) bool { return l.alive.set[i] }
 
-// Len is how many assets there are, Made how many there ever were.
+// Len returns the number of assets.
 func (l *Library) Len() int { return l.alive.n }
 
-// Made counts the deleted ones, too.
+// Made returns the number of assets, deleted ones too.
 func (l *Library) Made() int { return len(l.assets) }
 
-// ID is the asset's id; Place is its inverse.
+// ID returns the id of the asset at a place.
 func ID(i int) string { return strconv.Itoa(i) }
 
-// Place is the place of the asset with an id.
+// Place is the inverse of ID. It panics when ID does not make such ids.
 func Place(id string) int {
 	i, err := strconv.Atoi(id)
 	if err != nil {
-		panic(fmt.Sprintf("id %q is none of ours", id))
+		panic(fmt.Sprintf("id %q is not an id of a Library", id))
 	}
 	return i
 }
 
-// Assets answers as GET /assets does.
+// Assets answers a GET /assets.
 func (l *Library) Assets(_ context.Context, q cmp.AssetQuery) (cmp.AssetPage, error) {
 	if l.Before != nil {
 		l.Before()
@@ -156,7 +158,7 @@ func (l *Library) row(i int) library.Asset {
 	}
 }
 
-// bounds are the seconds that filters let through, both inclusive.
+// bounds returns the seconds since Epoch that the filters accept, inclusive.
 func (l *Library) bounds(from, to time.Time) (lo, hi int64) {
 	lo, hi = 0, math.MaxInt64
 	if !from.IsZero() {

@@ -10,7 +10,7 @@ import (
 	"damsync/sync/audit"
 )
 
-// Mirror is a mirror of a Library. It knows the same assets by the same places.
+// Mirror is a mirror of a Library. Its assets have the same places. It is not safe for concurrent use.
 type Mirror struct {
 	lib      *Library
 	alive    *counts
@@ -29,22 +29,22 @@ func (m *Mirror) Copy() {
 	}
 }
 
-// Read reads one asset.
+// Read makes one asset of the mirror equal to the library's.
 func (m *Mirror) Read(i int) {
 	m.alive.put(i, m.lib.Alive(i))
 	m.modified[i] = m.lib.edits[m.lib.assets[i].edit].at
 }
 
-// Put takes an asset for alive, or for removed.
+// Put sets whether the mirror has an asset.
 func (m *Mirror) Put(i int, alive bool) { m.alive.put(i, alive) }
 
-// Alive tells whether the mirror has the asset.
+// Alive reports whether the mirror has the asset.
 func (m *Mirror) Alive(i int) bool { return m.alive.set[i] }
 
-// Len is how many assets the mirror has.
+// Len returns the number of assets.
 func (m *Mirror) Len() int { return m.alive.n }
 
-// places are those of a window, up to but not including to.
+// places returns the places in a window, from inclusive, to exclusive.
 func (m *Mirror) places(w audit.Window) (from, to int) {
 	created := m.lib.assets
 	to = len(created)
@@ -70,7 +70,7 @@ func (m *Mirror) Nth(_ context.Context, w audit.Window, n int) (time.Time, error
 	from, to := m.places(w)
 	i := m.alive.nth(m.alive.below(from) + n)
 	if i >= to {
-		return time.Time{}, fmt.Errorf("asset %d of the window %s: there are not so many", n, w)
+		return time.Time{}, fmt.Errorf("window %s has no asset %d", w, n)
 	}
 	return Epoch().Add(time.Duration(m.lib.assets[i].created) * time.Second), nil
 }

@@ -7,60 +7,49 @@ import (
 	"time"
 )
 
-// cuttingWriter sends half of the body and closes the connection: with the whole
-// Content-Length promised, or in chunks without the last one.
+// cuttingWriter sends half of the body and closes the connection. It promises the full
+// Content-Length, or sends chunks without the last one.
 type cuttingWriter struct {
 	http.ResponseWriter
 	chunked bool
-	left    int64
-	started bool
+	cuts    bool
+	left    int64 // bytes before the cut
 }
 
-func (c *cuttingWriter) start(first []byte) {
-	if c.started {
-		return
-	}
-	c.started = true
-	length := int64(len(first))
-	if n, err := strconv.ParseInt(c.Header().Get("Content-Length"), 10, 64); err == nil {
-		length = n
-	}
-	c.left = length / 2
-	if c.chunked {
-		c.Header().Del("Content-Length")
-		return
-	}
-	c.Header().Set("Content-Length", strconv.FormatInt(length, 10))
-}
-
+// WriteHeader is for http.ResponseWriter. Errors are not cut.
 func (c *cuttingWriter) WriteHeader(code int) {
-	if code != http.StatusOK && code != http.StatusPartialContent {
-		c.started, c.left = true, 1<<62
+	if code == http.StatusOK || code == http.StatusPartialContent {
+		length, _ := strconv.ParseInt(c.Header().Get("Content-Length"), 10, 64) // every body has one
+		c.cuts, c.left = true, length/2
+		if c.chunked {
+			c.Header().Del("Content-Length")
+		}
 	}
-	if c.Header().Get("Content-Length") != "" || c.left > 0 {
-		c.start(nil)
-		c.ResponseWriter.WriteHeader(code)
-	}
+	c.ResponseWriter.WriteHeader(code)
 }
 
+// Write is for http.ResponseWriter.
 func (c *cuttingWriter) Write(p []byte) (int, error) {
-	c.start(p)
+	if !c.cuts {
+		return c.ResponseWriter.Write(p)
+	}
 	if int64(len(p)) < c.left {
 		c.left -= int64(len(p))
 		return c.ResponseWriter.Write(p)
 	}
-	_, _ = c.ResponseWriter.Write(p[:c.left])                // the cut follows in any case
+	_, _ = c.ResponseWriter.Write(p[:c.left])                // the connection closes in any case
 	_ = http.NewResponseController(c.ResponseWriter).Flush() // likewise
 	panic(http.ErrAbortHandler)
 }
 
-// drippingWriter spreads the body over a time, in sixteen pieces a write.
+// drippingWriter spreads each write over a time, in sixteen pieces.
 type drippingWriter struct {
 	http.ResponseWriter
 	ctx  context.Context
 	over time.Duration
 }
 
+// Write is for http.ResponseWriter.
 func (d *drippingWriter) Write(p []byte) (int, error) {
 	const pieces = 16
 	sent := 0
@@ -73,17 +62,18 @@ func (d *drippingWriter) Write(p []byte) (int, error) {
 		if err != nil {
 			return sent, err
 		}
-		_ = http.NewResponseController(d.ResponseWriter).Flush() // not every test writer can
+		_ = http.NewResponseController(d.ResponseWriter).Flush() // fails when the client has left
 	}
 	return sent, nil
 }
 
-// corruptingWriter changes one byte of the first write, beyond any magic number.
+// corruptingWriter changes one byte in the middle of the first write.
 type corruptingWriter struct {
 	http.ResponseWriter
 	done bool
 }
 
+// Write is for http.ResponseWriter.
 func (c *corruptingWriter) Write(p []byte) (int, error) {
 	if c.done || len(p) == 0 {
 		return c.ResponseWriter.Write(p)
