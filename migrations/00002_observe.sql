@@ -15,10 +15,10 @@ CREATE TABLE damsync.inbox (
 CREATE INDEX inbox_pending ON damsync.inbox (asset_id, id) WHERE processed_at IS NULL;
 CREATE INDEX inbox_processed ON damsync.inbox (processed_at) WHERE processed_at IS NOT NULL;
 
--- One row for each asset that has to be read by itself. Each request raises wanted, so that one which comes while
+-- One row for each asset that has to be read by itself. Each request raises requested, so that one which comes while
 -- the asset is being read is not lost: the reading sets done to the number that it started with. A new row starts
 -- above all earlier rows of the asset, so that a late reading does not finish requests made after it.
-CREATE SEQUENCE damsync.lookup_wanted INCREMENT BY 1000000;
+CREATE SEQUENCE damsync.lookup_requested INCREMENT BY 1000000;
 CREATE TABLE damsync.lookup (
     asset_id        text PRIMARY KEY,
     asset_type      text NOT NULL,
@@ -27,14 +27,14 @@ CREATE TABLE damsync.lookup (
     urgency         smallint NOT NULL,           -- rank of the class, 0 most urgent
     observation     text NOT NULL,               -- the kind that requested it first
     run_id          bigint,
-    wanted          bigint NOT NULL DEFAULT nextval('damsync.lookup_wanted'),
+    requested       bigint NOT NULL DEFAULT nextval('damsync.lookup_requested'),
     done            bigint NOT NULL DEFAULT 0,
     gone            boolean NOT NULL DEFAULT false, -- reported or found missing, not yet confirmed
     -- Only events requested it and no attempt was made: a page of the poll that shows the asset may answer it.
     pollable        boolean NOT NULL DEFAULT false,
     priority        bigint NOT NULL DEFAULT 0,   -- within an urgency, lowest first
-    wanted_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-    last_wanted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    requested_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts        integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     lease_owner     text,
@@ -46,15 +46,15 @@ CREATE TABLE damsync.lookup (
 -- is_pending reports whether a lookup has been requested since it was last finished. Queries call it; PostgreSQL
 -- inlines it, so it matches the indexes below, which have to spell the condition out.
 CREATE FUNCTION damsync.is_pending(l damsync.lookup) RETURNS boolean LANGUAGE sql IMMUTABLE
-    RETURN l.wanted > l.done;
+    RETURN l.requested > l.done;
 
 -- A backfill has a million pending lookups: one index gives the order in which they are claimed, one the next that
 -- becomes due.
-CREATE INDEX lookup_order ON damsync.lookup (urgency, priority, next_attempt_at) WHERE wanted > done;
-CREATE INDEX lookup_due ON damsync.lookup (urgency, next_attempt_at) WHERE wanted > done AND lease_until IS NULL;
+CREATE INDEX lookup_order ON damsync.lookup (urgency, priority, next_attempt_at) WHERE requested > done;
+CREATE INDEX lookup_due ON damsync.lookup (urgency, next_attempt_at) WHERE requested > done AND lease_until IS NULL;
 CREATE INDEX lookup_leased ON damsync.lookup (lease_until) WHERE lease_until IS NOT NULL;
-CREATE INDEX lookup_pollable ON damsync.lookup (wanted_at) WHERE pollable;
-CREATE INDEX lookup_gone ON damsync.lookup (asset_id) WHERE wanted > done AND gone;
+CREATE INDEX lookup_pollable ON damsync.lookup (requested_at) WHERE pollable;
+CREATE INDEX lookup_gone ON damsync.lookup (asset_id) WHERE requested > done AND gone;
 
 -- One row for each run of an observation. The cursor lets another process resume it; only the kind's own code
 -- reads it.
@@ -100,7 +100,7 @@ CREATE TABLE damsync.audit (
     scope       text NOT NULL CHECK (scope IN ('library', 'windows')),
     windows     bigint NOT NULL,
     missing     bigint NOT NULL,                 -- in the mirror, not listed by the library
-    surplus     bigint NOT NULL,                 -- listed by the library, not in the mirror
+    extra     bigint NOT NULL,                 -- listed by the library, not in the mirror
     hidden      bigint NOT NULL,                 -- counted by the library, not listed
     suspects    bigint NOT NULL,                 -- of the missing, those left to be confirmed by their own 404
     complete_at timestamptz,                     -- everything in the library at that time is in the mirror or a suspect

@@ -70,7 +70,7 @@ CREATE VIEW report.verifications AS
 SELECT target, run_id, depth, started_at, ended_at, listed, missing, changed, orphaned, foreign_objects, unverified FROM damsync.verification OFFSET 0;
 
 CREATE VIEW report.audits AS
-SELECT r.id, a.scope, r.state, r.requested_by, r.started_at, r.ended_at, r.requests, a.windows, r.seen, a.missing, a.surplus, a.hidden,
+SELECT r.id, a.scope, r.state, r.requested_by, r.started_at, r.ended_at, r.requests, a.windows, r.seen, a.missing, a.extra, a.hidden,
        a.suspects, a.complete_at, a.notes, r.error
 FROM damsync.run r LEFT JOIN damsync.audit a ON a.run_id = r.id WHERE r.kind = 'audit';
 

@@ -53,13 +53,13 @@ func allowance(ctx context.Context, q rowQuerier, cfg LedgerConfig, class grant.
 		a.Until = until.UTC()
 		a.Deferred = &grant.Deferred{Class: class, Until: a.Until, Reason: reason}
 	}
-	a.Surplus = surplus(a, need, spent, days)
+	a.Spare = spare(a, need, spent, days)
 	return a, nil
 }
 
-// surplus returns what today may spend of the requests that are left after need, spread evenly
+// spare returns what today may spend of the requests that are left after need, spread evenly
 // over the days left. spent is what the class's daily limit has already seen today.
-func surplus(a grant.Allowance, need, spent, days int64) int64 {
+func spare(a grant.Allowance, need, spent, days int64) int64 {
 	even := (max(a.Month+spent-need, 0) + days - 1) / max(days, 1)
 	return min(max(even-spent, 0), a.Today)
 }

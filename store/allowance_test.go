@@ -102,8 +102,8 @@ func TestBulkLeavesTheReserve(t *testing.T) {
 				if left := allowanceOf(t, l, grant.Webhook).Month; a.Today > max(left-budget[class].Floor, 0) {
 					rt.Fatalf("%s may spend %d of %d", class, a.Today, left)
 				}
-				if a.Surplus > a.Today {
-					rt.Fatalf("a surplus of %d of %d", a.Surplus, a.Today)
+				if a.Spare > a.Today {
+					rt.Fatalf("a spare of %d of %d", a.Spare, a.Today)
 				}
 				spend(t, pool, day.Format(time.DateOnly), class, a.Today)
 			}
@@ -114,12 +114,12 @@ func TestBulkLeavesTheReserve(t *testing.T) {
 	})
 }
 
-// A surplus is what the month has left when the more urgent classes continue as before.
+// A spare is what the month has left when the more urgent classes continue as before.
 func TestSurplusLeavesWhatTheRestOfTheMonthNeeds(t *testing.T) {
 	pool, _ := fakeClock(t, utcTime(t, "2026-03-11T12:00:00Z")) // 21 days left
 	l := New(pool, "a").Ledger(LedgerConfig{PerSecond: 10, PerMonth: 200_000, Budget: grant.DefaultBudget(200_000)})
-	if a := allowanceOf(t, l, grant.Backfill); a.Surplus != (170_000+20)/21 {
-		t.Errorf("surplus %d of an unused month", a.Surplus)
+	if a := allowanceOf(t, l, grant.Backfill); a.Spare != (170_000+20)/21 {
+		t.Errorf("spare %d of an unused month", a.Spare)
 	}
 	for _, day := range []string{"2026-03-07", "2026-03-08", "2026-03-09", "2026-03-10"} {
 		spend(t, pool, day, grant.Incremental, 288)
@@ -127,12 +127,12 @@ func TestSurplusLeavesWhatTheRestOfTheMonthNeeds(t *testing.T) {
 		spend(t, pool, day, grant.Backfill, 5000)
 	}
 	// 142,000 above the floor less 21 days of 2,000.
-	if a := allowanceOf(t, l, grant.Backfill); a.Surplus != (142_000-42_000+20)/21 || a.Today != 14_200 {
-		t.Errorf("surplus %d of %d", a.Surplus, a.Today)
+	if a := allowanceOf(t, l, grant.Backfill); a.Spare != (142_000-42_000+20)/21 || a.Today != 14_200 {
+		t.Errorf("spare %d of %d", a.Spare, a.Today)
 	}
 	spend(t, pool, "2026-03-09", grant.Webhook, 80_000)
-	if a := allowanceOf(t, l, grant.Backfill); a.Surplus != 0 || a.Today != 6200 {
-		t.Errorf("surplus %d of %d although webhooks need it all", a.Surplus, a.Today)
+	if a := allowanceOf(t, l, grant.Backfill); a.Spare != 0 || a.Today != 6200 {
+		t.Errorf("spare %d of %d although webhooks need it all", a.Spare, a.Today)
 	}
 }
 

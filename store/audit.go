@@ -13,11 +13,11 @@ import (
 // SaveAudit records what the audit of a run found, in place of what was recorded for the run before.
 func (s *Store) SaveAudit(ctx context.Context, runID int64, a state.Audit) error {
 	_, err := s.pool.Exec(ctx, `
-		INSERT INTO damsync.audit (run_id, scope, windows, missing, surplus, hidden, suspects, complete_at, notes)
+		INSERT INTO damsync.audit (run_id, scope, windows, missing, extra, hidden, suspects, complete_at, notes)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9::text[], '{}'))
-		ON CONFLICT (run_id) DO UPDATE SET windows = excluded.windows, missing = excluded.missing, surplus = excluded.surplus,
+		ON CONFLICT (run_id) DO UPDATE SET windows = excluded.windows, missing = excluded.missing, extra = excluded.extra,
 			hidden = excluded.hidden, suspects = excluded.suspects, complete_at = excluded.complete_at, notes = excluded.notes`,
-		runID, a.Scope, a.Windows, a.Missing, a.Surplus, a.Hidden, a.Suspects, orNull(a.CompleteAt), a.Notes)
+		runID, a.Scope, a.Windows, a.Missing, a.Extra, a.Hidden, a.Suspects, orNull(a.CompleteAt), a.Notes)
 	if err != nil {
 		return fmt.Errorf("save audit %d: %w", runID, err)
 	}

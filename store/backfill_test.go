@@ -14,8 +14,8 @@ import (
 func TestBackfillIsShownAsItIs(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	apply(t, s, second(0), nothing("brand"), summary("a"), summary("b"), summary("c"))
-	must(t, s.WantLookups(t.Context(), swept(), grant.Backfill, false, []state.Ref{{ID: "a"}, {ID: "b"}}))
-	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "c"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Backfill, false, []state.Ref{{ID: "a"}, {ID: "b"}}))
+	must(t, s.RequestLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "c"}}))
 	shows := func(want state.Backfill) {
 		t.Helper()
 		d, err := s.Depth(t.Context())
@@ -33,10 +33,10 @@ func TestBackfillIsShownAsItIs(t *testing.T) {
 	claims, err := s.ClaimLookups(t.Context(), 3, time.Minute)
 	must(t, err)
 	for i, want := range []state.Backfill{{Done: 1, Left: 1, PerMinute: 0.1}, {}} {
-		applyReading(t, s, claims[i], reading(summary(claims[i].AssetID), now(t, s)), nothing("brand"))
+		applyFetched(t, s, claims[i], reading(summary(claims[i].AssetID), now(t, s)), nothing("brand"))
 		shows(want)
 	}
-	must(t, s.WantLookups(t.Context(), swept(), grant.Backfill, false, []state.Ref{{ID: "d"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Backfill, false, []state.Ref{{ID: "d"}}))
 	exec(t, s.pool, `UPDATE damsync.asset_detail SET read_at = read_at - interval '11 minutes' WHERE asset_id = $1`, claims[0].AssetID)
 	shows(state.Backfill{Done: 2, Left: 1, PerMinute: 0.1})
 }

@@ -35,7 +35,7 @@ const backlogSQL = `
 	), lookups AS (
 		SELECT count(*) FILTER (WHERE NOT ` + lookupFailedSQL + `) AS waiting, min(urgency) FILTER (WHERE NOT ` + lookupFailedSQL + `) AS urgency,
 			count(*) FILTER (WHERE ` + lookupFailedSQL + `) AS failed
-		FROM damsync.lookup l WHERE damsync.is_pending(l) AND wanted_at <= $3 AND SCOPE
+		FROM damsync.lookup l WHERE damsync.is_pending(l) AND requested_at <= $3 AND SCOPE
 	)
 	SELECT (SELECT waiting FROM lookups), (SELECT urgency FROM lookups), (SELECT failed FROM lookups),
 		count(*) FILTER (WHERE guard = 'open' AND NOT failed), count(*) FILTER (WHERE guard = 'waiting' AND NOT failed),
@@ -53,7 +53,7 @@ func (s *Store) Backlog(ctx context.Context, scope state.BacklogScope) (state.Ba
 	}
 	var b state.Backlog
 	var urgency *int
-	err := s.pool.QueryRow(ctx, strings.ReplaceAll(backlogSQL, "SCOPE", condition), scope.Targets, scope.Planned, scope.Wanted, scope.AssetID).
+	err := s.pool.QueryRow(ctx, strings.ReplaceAll(backlogSQL, "SCOPE", condition), scope.Targets, scope.Planned, scope.Requested, scope.AssetID).
 		Scan(&b.Lookups, &urgency, &b.LookupsFailed, &b.Placements, &b.Waiting, &b.Held, &b.Failed, &b.Undecided)
 	if err != nil {
 		return b, fmt.Errorf("count backlog: %w", err)

@@ -27,7 +27,7 @@ func TestBacklog(t *testing.T) {
 		('refused', '', '', 'sweep', 5, 'sweep', 1, 'forbidden'), ('no login', '', '', 'sweep', 5, 'sweep', 9, 'auth')`)
 	now, err := s.Now(t.Context())
 	must(t, err)
-	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now}
+	scope := state.BacklogScope{Targets: []string{"brand"}, Requested: now, Planned: now}
 	got, err := s.Backlog(t.Context(), scope)
 	want := state.Backlog{Lookups: 3, Urgent: grant.Sweep, LookupsFailed: 2, Placements: 5, Waiting: 1, Held: 1, Failed: 3}
 	if diff := gocmp.Diff(want, got); err != nil || diff != "" {
@@ -42,7 +42,7 @@ func TestBacklog(t *testing.T) {
 	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 3, Urgent: grant.Sweep, LookupsFailed: 2}) {
 		t.Errorf("backlog of a target that does not run %+v, %v", got, err)
 	}
-	scope.Wanted, scope.Planned = now.Add(-time.Hour), now.Add(-time.Hour)
+	scope.Requested, scope.Planned = now.Add(-time.Hour), now.Add(-time.Hour)
 	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{}) {
 		t.Errorf("backlog of an hour ago %+v, %v", got, err)
 	}
@@ -61,7 +61,7 @@ func TestBacklogOfOneAsset(t *testing.T) {
 	exec(t, pool, `INSERT INTO damsync.decision_failure (target, asset_id, reason) VALUES ('brand', 'y', 'not a number')`)
 	now, err := s.Now(t.Context())
 	must(t, err)
-	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now, AssetID: "x"}
+	scope := state.BacklogScope{Targets: []string{"brand"}, Requested: now, Planned: now, AssetID: "x"}
 	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Urgent: grant.Sweep, Placements: 1}) {
 		t.Errorf("backlog of x %+v, %v", got, err)
 	}
@@ -74,10 +74,10 @@ func TestBacklogOfOneAsset(t *testing.T) {
 // A removal that waits for a suspect which cannot be read counts as failed.
 func TestBacklogBehindAFailedSuspect(t *testing.T) {
 	pool, _, s := removing(t, 5, 1)
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}}))
 	now, err := s.Now(t.Context())
 	must(t, err)
-	scope := state.BacklogScope{Targets: []string{"brand"}, Wanted: now, Planned: now}
+	scope := state.BacklogScope{Targets: []string{"brand"}, Requested: now, Planned: now}
 	if got, err := s.Backlog(t.Context(), scope); err != nil || got != (state.Backlog{Lookups: 1, Urgent: grant.Sweep, Waiting: 1}) {
 		t.Errorf("backlog %+v, %v", got, err)
 	}

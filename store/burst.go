@@ -44,7 +44,7 @@ func holdBack(ctx context.Context, tx pgx.Tx, assetID string) (hold time.Duratio
 func (s *Store) HeldBack(ctx context.Context) (state.Burst, error) {
 	var b state.Burst
 	err := s.pool.QueryRow(ctx, `
-		SELECT count(*), coalesce(clock_timestamp() - min(wanted_at), '0'), coalesce(clock_timestamp() - max(last_wanted_at), '0')
+		SELECT count(*), coalesce(clock_timestamp() - min(requested_at), '0'), coalesce(clock_timestamp() - max(last_requested_at), '0')
 		FROM damsync.lookup WHERE pollable AND next_attempt_at > clock_timestamp()`).Scan(&b.Lookups, &b.Oldest, &b.Newest)
 	if err != nil {
 		return b, fmt.Errorf("count what is held back: %w", err)
@@ -58,7 +58,7 @@ func (s *Store) HoldLookups(ctx context.Context, askedAt time.Time, d time.Durat
 	var n int64
 	err := s.inTx(ctx, "hold lookups", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET next_attempt_at = clock_timestamp() + $2::interval
-			WHERE pollable AND last_wanted_at < $1`, askedAt, d)
+			WHERE pollable AND last_requested_at < $1`, askedAt, d)
 		n = tag.RowsAffected()
 		return err
 	})
@@ -69,7 +69,7 @@ func (s *Store) HoldLookups(ctx context.Context, askedAt time.Time, d time.Durat
 func (s *Store) ReleaseLookups(ctx context.Context, askedAt time.Time) error {
 	return s.inTx(ctx, "release lookups", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE damsync.lookup SET pollable = false, next_attempt_at = clock_timestamp()
-			WHERE pollable AND last_wanted_at < $1`, askedAt)
+			WHERE pollable AND last_requested_at < $1`, askedAt)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
@@ -80,11 +80,11 @@ func (s *Store) ReleaseLookups(ctx context.Context, askedAt time.Time) error {
 // AnswerLookups takes what a page requested at readAt showed of ids, and is in the mirror, as the answer to events
 // that were stored before. Where the rules read more of an asset than the page shows, the lookup stays, unless the
 // deeper level was read since the last event: an event may report a change that does not move modified_at. An event
-// that comes meanwhile is not lost: its lookup was requested later. decide is called as for ApplySummaries.
-func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error) {
+// that comes meanwhile is not lost: its lookup was requested later. evaluate is called as for ApplySummaries.
+func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []string, evaluate state.Evaluate) (state.Answered, error) {
 	var answered state.Answered
 	var requested bool
-	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_wanted_at < $2)`, ids, readAt).Scan(&requested)
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM damsync.lookup WHERE asset_id = ANY($1) AND pollable AND last_requested_at < $2)`, ids, readAt).Scan(&requested)
 	if err != nil {
 		return answered, fmt.Errorf("find lookups: %w", err)
 	}
@@ -96,11 +96,11 @@ func (s *Store) AnswerLookups(ctx context.Context, readAt time.Time, ids []strin
 		if err != nil {
 			return err
 		}
-		enough, deeper, err := splitAnswers(ctx, tx, lookups, decide)
+		enough, deeper, err := splitAnswers(ctx, tx, lookups, evaluate)
 		if err != nil {
 			return err
 		}
-		answered = state.Answered{Settled: len(enough), Deeper: len(deeper)}
+		answered = state.Answered{Finished: len(enough), Deeper: len(deeper)}
 		if err := finishAnswered(ctx, tx, enough); err != nil {
 			return err
 		}
@@ -117,9 +117,9 @@ type answerable struct {
 
 func lockAnswerable(ctx context.Context, tx pgx.Tx, readAt time.Time, ids []string) (map[string]answerable, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT l.asset_id, coalesce(d.read_at > l.last_wanted_at, false), coalesce(x.read_at > l.last_wanted_at, false)
+		SELECT l.asset_id, coalesce(d.read_at > l.last_requested_at, false), coalesce(x.read_at > l.last_requested_at, false)
 		FROM damsync.lookup l LEFT JOIN damsync.asset_detail d USING (asset_id) LEFT JOIN damsync.asset_fields x USING (asset_id)
-		WHERE l.asset_id = ANY($1) AND l.pollable AND l.last_wanted_at < $2 ORDER BY l.asset_id FOR UPDATE OF l`, ids, readAt)
+		WHERE l.asset_id = ANY($1) AND l.pollable AND l.last_requested_at < $2 ORDER BY l.asset_id FOR UPDATE OF l`, ids, readAt)
 	if err != nil {
 		return nil, fmt.Errorf("lock lookups: %w", err)
 	}
@@ -135,8 +135,8 @@ func lockAnswerable(ctx context.Context, tx pgx.Tx, readAt time.Time, ids []stri
 }
 
 // splitAnswers separates the assets of which the mirror knows enough from those that have to be read deeper.
-func splitAnswers(ctx context.Context, tx pgx.Tx, lookups map[string]answerable, decide state.Decide) (enough, deeper []string, err error) {
-	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, slices.Collect(maps.Keys(lookups)))
+func splitAnswers(ctx context.Context, tx pgx.Tx, lookups map[string]answerable, evaluate state.Evaluate) (enough, deeper []string, err error) {
+	now, known, err := loadSnapshots(ctx, tx, `a.id = ANY($1)`, slices.Collect(maps.Keys(lookups)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,7 +147,7 @@ func splitAnswers(ctx context.Context, tx pgx.Tx, lookups map[string]answerable,
 		if k.Detail == nil || !lookups[k.Asset.ID].fields {
 			k.Fields = nil
 		}
-		if needs := decide(now, k).Needs; needs > library.LevelSummary && needs > levelOf(k) {
+		if needs := evaluate(now, k).Needs; needs > library.LevelSummary && needs > levelOf(k) {
 			deeper = append(deeper, k.Asset.ID)
 		} else {
 			enough = append(enough, k.Asset.ID)

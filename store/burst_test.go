@@ -13,14 +13,14 @@ import (
 )
 
 // detailed is a rule that reads the details of every asset.
-func detailed(_ time.Time, k state.Known) state.Verdict {
+func detailed(_ time.Time, k state.Snapshot) state.Decisions {
 	if k.Detail == nil {
-		return state.Verdict{Needs: library.LevelDetail}
+		return state.Decisions{Needs: library.LevelDetail}
 	}
-	return state.Verdict{}
+	return state.Decisions{}
 }
 
-func summaries(time.Time, state.Known) state.Verdict { return state.Verdict{} }
+func summaries(time.Time, state.Snapshot) state.Decisions { return state.Decisions{} }
 
 func modifiedEvent(id string) Event { return Event{Name: "asset_modified", AssetID: id} }
 
@@ -33,27 +33,27 @@ func now(t *testing.T, s *Store) time.Time {
 
 func left(t *testing.T, pool *pgxpool.Pool) [2]int {
 	t.Helper()
-	return [2]int{query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`), inboxPending(t, pool)}
+	return [2]int{query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE requested > done`), inboxPending(t, pool)}
 }
 
 // A page answers the events that were stored before it was requested, and no others.
 func TestPageAnswersEvents(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		decide state.Decide
-		before func(t *testing.T, s *Store) // after x was mirrored
-		after  func(t *testing.T, s *Store) // after the page was requested
-		want   state.Answered
-		left   [2]int // lookups, events
+		name     string
+		evaluate state.Evaluate
+		before   func(t *testing.T, s *Store) // after x was mirrored
+		after    func(t *testing.T, s *Store) // after the page was requested
+		want     state.Answered
+		left     [2]int // lookups, events
 	}{
-		{name: "summaries suffice", decide: summaries, want: state.Answered{Settled: 1}},
+		{name: "summaries suffice", decide: summaries, want: state.Answered{Finished: 1}},
 		{name: "the detail was never read", decide: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1}},
 		{
 			name: "the detail was read before the event", decide: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1},
 			before: func(t *testing.T, s *Store) {
 				t.Helper()
 				want1(t, s, "x")
-				applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), detailed)
+				applyFetched(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), detailed)
 			},
 		},
 		{
@@ -80,7 +80,7 @@ func TestPageAnswersEvents(t *testing.T) {
 			name: "it was also requested by hand", decide: summaries, left: [2]int{1, 1},
 			before: func(t *testing.T, s *Store) {
 				t.Helper()
-				must(t, s.WantLookups(t.Context(), swept(), grant.Manual, false, []state.Ref{{ID: "x"}}))
+				must(t, s.RequestLookups(t.Context(), swept(), grant.Manual, false, []state.Ref{{ID: "x"}}))
 			},
 		},
 	} {
@@ -113,8 +113,8 @@ func TestPageAnswersAfterTheDetail(t *testing.T) {
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("x"))
 	storeEvent(t, s, modifiedEvent("x"))
-	applyReading(t, s, state.Lookup{AssetID: "x", Observation: polled()}, reading(summary("x"), now(t, s)), detailed)
-	if got, err := s.AnswerLookups(t.Context(), now(t, s), []string{"x"}, detailed); err != nil || got.Settled != 1 {
+	applyFetched(t, s, state.Lookup{AssetID: "x", Observation: polled()}, reading(summary("x"), now(t, s)), detailed)
+	if got, err := s.AnswerLookups(t.Context(), now(t, s), []string{"x"}, detailed); err != nil || got.Finished != 1 {
 		t.Errorf("answered %+v, %v", got, err)
 	}
 }
@@ -125,8 +125,8 @@ func TestPageKeepsTheSourceTask(t *testing.T) {
 	s := New(pool, "a")
 	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task"})
 	var seen string
-	apply(t, s, now(t, s), func(_ time.Time, k state.Known) state.Verdict { seen = k.SourceTask; return state.Verdict{} }, summary("x"))
-	if got, err := s.AnswerLookups(t.Context(), now(t, s), []string{"x"}, summaries); err != nil || got.Settled != 1 {
+	apply(t, s, now(t, s), func(_ time.Time, k state.Snapshot) state.Decisions { seen = k.SourceTask; return state.Decisions{} }, summary("x"))
+	if got, err := s.AnswerLookups(t.Context(), now(t, s), []string{"x"}, summaries); err != nil || got.Finished != 1 {
 		t.Errorf("answered %+v, %v", got, err)
 	}
 	if kept := query[string](t, pool, `SELECT source_task FROM damsync.asset`); kept != "task" || seen != "task" {
@@ -172,7 +172,7 @@ func TestAssetIsNotReadOverAndOver(t *testing.T) {
 	apply(t, s, second(1), nil, summary("x"))
 	for range state.Repeats {
 		storeEvent(t, s, modifiedEvent("x"))
-		applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), summaries)
+		applyFetched(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), summaries)
 	}
 	storeEvent(t, s, modifiedEvent("x"))
 	if got := claimIDs(t, s, 10); len(got) > 0 {

@@ -24,7 +24,7 @@ type storedLevel struct {
 }
 
 // outdatedBy reports whether r is newer than the stored level and differs from it.
-func (o storedLevel) outdatedBy(hash library.Hash, r state.Reading) bool {
+func (o storedLevel) outdatedBy(hash library.Hash, r state.Fetched) bool {
 	return !o.readAt.After(r.ReadAt) && (o.hash != hash || !o.ofModified.Equal(r.Asset.ModifiedAt))
 }
 
@@ -63,7 +63,7 @@ func storedFields(ctx context.Context, tx pgx.Tx, id string) (storedLevel, error
 }
 
 // upsertDetail writes the detail of one asset, and its expiry to the placements.
-func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
+func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Fetched) error {
 	d := r.Detail
 	tags := make([]string, len(d.Tags))
 	for i, tag := range d.Tags {
@@ -81,7 +81,7 @@ func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
 			read_at = excluded.read_at, of_modified_at = excluded.of_modified_at, settled = excluded.settled`,
 		r.Asset.ID, cleanText(d.Description), cleanText(d.AltText), cleanText(d.Attribution), tags, d.ExpiresAt, d.Public,
 		d.Width, d.Height, d.Size, d.VersionNumber, cleanText(d.VersionID), cleanText(d.OwnerID), cleanJSON(d.Raw), d.Hash[:],
-		r.ReadAt, r.Asset.ModifiedAt, r.Settled)
+		r.ReadAt, r.Asset.ModifiedAt, r.GraceOver)
 	if err != nil {
 		return fmt.Errorf("write detail: %w", err)
 	}
@@ -93,7 +93,7 @@ func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Reading) error {
 }
 
 // upsertFields writes the field values of one asset.
-func upsertFields(ctx context.Context, tx pgx.Tx, r state.Reading) error {
+func upsertFields(ctx context.Context, tx pgx.Tx, r state.Fetched) error {
 	values, err := json.Marshal(r.Fields.Values)
 	if err != nil {
 		return fmt.Errorf("encode fields: %w", err)
@@ -111,7 +111,7 @@ func upsertFields(ctx context.Context, tx pgx.Tx, r state.Reading) error {
 }
 
 // touchLevel records when a level was last read, for a reading that found nothing new.
-func touchLevel(ctx context.Context, tx pgx.Tx, table string, r state.Reading) error {
+func touchLevel(ctx context.Context, tx pgx.Tx, table string, r state.Fetched) error {
 	_, err := tx.Exec(ctx, `UPDATE `+pgx.Identifier{"damsync", table}.Sanitize()+` SET read_at = $2 WHERE asset_id = $1 AND read_at < $2`, r.Asset.ID, r.ReadAt)
 	if err != nil {
 		return fmt.Errorf("record the time of a reading: %w", err)
@@ -119,9 +119,9 @@ func touchLevel(ctx context.Context, tx pgx.Tx, table string, r state.Reading) e
 	return nil
 }
 
-// LastReadings lists details that were last read more than age ago and are not being read, oldest first. It
+// LastReads lists details that were last read more than age ago and are not being read, oldest first. It
 // continues after the given one.
-func (s *Store) LastReadings(ctx context.Context, after state.LastReading, age time.Duration, limit int) ([]state.LastReading, error) {
+func (s *Store) LastReads(ctx context.Context, after state.LastRead, age time.Duration, limit int) ([]state.LastRead, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT d.asset_id, d.read_at FROM damsync.asset_detail d
 		WHERE (d.read_at, d.asset_id) > ($1, $2) AND d.read_at < clock_timestamp() - $3::interval
@@ -130,7 +130,7 @@ func (s *Store) LastReadings(ctx context.Context, after state.LastReading, age t
 	if err != nil {
 		return nil, fmt.Errorf("find the oldest details: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.LastReading])
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.LastRead])
 	if err != nil {
 		return nil, fmt.Errorf("find the oldest details: %w", err)
 	}

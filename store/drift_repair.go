@@ -125,7 +125,7 @@ func (s *Store) RetireOrphans(ctx context.Context, run state.Run, target, reason
 		if err := clearDrift(ctx, tx, run, target, append(gone, kept...)); err != nil {
 			return err
 		}
-		return notify(ctx, tx, state.TopicGate)
+		return notify(ctx, tx, state.TopicGuard)
 	})
 	return retired, wanted, err
 }

@@ -154,9 +154,9 @@ func TestRetireOrphans(t *testing.T) {
 	if work, err := s.ClaimPlacements(t.Context(), "brand", 10, time.Minute); err != nil || len(work) != 0 {
 		t.Errorf("%d removals passed the removal guard, %v", len(work), err)
 	}
-	release := func(state.Wave) state.GateAnswer { return state.GateRelease }
-	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", asking(release))
-	if err != nil || answer != state.GateRelease || wave.Waiting != 1 {
+	release := func(state.Wave) state.GuardAnswer { return state.GuardRelease }
+	wave, answer, err := s.EvaluateRemovals(t.Context(), "brand", asking(release))
+	if err != nil || answer != state.GuardRelease || wave.Waiting != 1 {
 		t.Fatalf("wave %+v, %s, %v", wave, answer, err)
 	}
 	work, err := s.ClaimPlacements(t.Context(), "brand", 10, time.Minute)

@@ -57,7 +57,7 @@ func modified(at time.Time) func(*library.Asset) {
 	return func(a *library.Asset) { a.ModifiedAt = at }
 }
 
-func apply(t tb, s *Store, readAt time.Time, decide state.Decide, rows ...library.Asset) state.Applied {
+func apply(t tb, s *Store, readAt time.Time, evaluate state.Evaluate, rows ...library.Asset) state.Applied {
 	t.Helper()
 	applied, err := s.ApplySummaries(t.Context(), swept(), readAt, rows, decide)
 	if err != nil {
@@ -67,8 +67,8 @@ func apply(t tb, s *Store, readAt time.Time, decide state.Decide, rows ...librar
 }
 
 // at is a rule for tests: path returns where an asset belongs at target; empty when it does not belong there.
-func at(target string, path func(state.Known) string) state.Decide {
-	return func(_ time.Time, k state.Known) state.Verdict {
+func at(target string, path func(state.Snapshot) string) state.Evaluate {
+	return func(_ time.Time, k state.Snapshot) state.Decisions {
 		next := state.Desired{}
 		if p := path(k); p != "" && !k.Gone {
 			metadata := json.RawMessage(fmt.Sprintf(`{"title":%q}`, k.Asset.Title))
@@ -76,28 +76,28 @@ func at(target string, path func(state.Known) string) state.Decide {
 		}
 		before := k.Desired[target]
 		if before.Present == next.Present && before.Path == next.Path && before.MetadataHash == next.MetadataHash {
-			return state.Verdict{}
+			return state.Decisions{}
 		}
 		if !next.Present {
 			next.Metadata, next.Reason = json.RawMessage("{}"), "does not belong there"
 		}
-		return state.Verdict{Changes: []state.Change{{Target: target, Desired: next, Gated: before.Present && !next.Present}}}
+		return state.Decisions{Changes: []state.Change{{Target: target, Desired: next, Guarded: before.Present && !next.Present}}}
 	}
 }
 
 // everything is a rule by which each asset belongs at target, under its id.
-func everything(target string) state.Decide {
-	return at(target, func(k state.Known) string { return "/" + k.Asset.ID })
+func everything(target string) state.Evaluate {
+	return at(target, func(k state.Snapshot) string { return "/" + k.Asset.ID })
 }
 
 // nothing is a rule by which no asset belongs at target.
-func nothing(target string) state.Decide {
-	return at(target, func(state.Known) string { return "" })
+func nothing(target string) state.Evaluate {
+	return at(target, func(state.Snapshot) string { return "" })
 }
 
 // needing is a rule that reads level.
-func needing(level library.Level) state.Decide {
-	return func(time.Time, state.Known) state.Verdict { return state.Verdict{Needs: level} }
+func needing(level library.Level) state.Evaluate {
+	return func(time.Time, state.Snapshot) state.Decisions { return state.Decisions{Needs: level} }
 }
 
 func claimOne(t *testing.T, s *Store) state.Lookup {
@@ -111,12 +111,12 @@ func claimOne(t *testing.T, s *Store) state.Lookup {
 
 func want1(t *testing.T, s *Store, id string) {
 	t.Helper()
-	must(t, s.WantLookups(t.Context(), swept(), "sweep", false, []state.Ref{{ID: id}}))
+	must(t, s.RequestLookups(t.Context(), swept(), "sweep", false, []state.Ref{{ID: id}}))
 }
 
 // reading returns what a lookup of the asset finds. Its detail repeats neither all of the summary nor the fields.
-func reading(a library.Asset, readAt time.Time, changes ...func(*state.Reading)) state.Reading {
-	r := state.Reading{Asset: a, ReadAt: readAt, Settled: true, Detail: library.Detail{
+func reading(a library.Asset, readAt time.Time, changes ...func(*state.Fetched)) state.Fetched {
+	r := state.Fetched{Asset: a, ReadAt: readAt, GraceOver: true, Detail: library.Detail{
 		Description: "A tree", AltText: "tree", Tags: []string{"green"}, Size: 7, VersionNumber: 1, VersionID: "v1",
 		OwnerID: "ann", Raw: json.RawMessage(`{"alt_text":"tree"}`),
 	}}
@@ -127,19 +127,19 @@ func reading(a library.Asset, readAt time.Time, changes ...func(*state.Reading))
 	return r
 }
 
-func described(text string) func(*state.Reading) {
-	return func(r *state.Reading) { r.Detail.Description = text }
+func described(text string) func(*state.Fetched) {
+	return func(r *state.Fetched) { r.Detail.Description = text }
 }
 
-func withFields(values ...library.FieldValue) func(*state.Reading) {
-	return func(r *state.Reading) {
+func withFields(values ...library.FieldValue) func(*state.Fetched) {
+	return func(r *state.Fetched) {
 		r.Fields = &library.Fields{Values: values, Raw: json.RawMessage(`{}`), Hash: sha256.Sum256(fmt.Append(nil, values))}
 	}
 }
 
-func applyReading(t *testing.T, s *Store, l state.Lookup, r state.Reading, decide state.Decide) state.Applied {
+func applyFetched(t *testing.T, s *Store, l state.Lookup, r state.Fetched, evaluate state.Evaluate) state.Applied {
 	t.Helper()
-	applied, err := s.ApplyReading(t.Context(), l, r, decide)
+	applied, err := s.ApplyFetched(t.Context(), l, r, decide)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (s *Store) RaiseGeneration(ctx context.Context, w state.Work, above int64) 
 			return fmt.Errorf("read generation: %w", err)
 		}
 		if spoilt {
-			return fmt.Errorf("generation %d: %w", above, state.ErrSpoiltMark)
+			return fmt.Errorf("generation %d: %w", above, state.ErrUnknownGeneration)
 		}
 		tag, err := tx.Exec(ctx, `UPDATE damsync.placement
 			SET desired_generation = CASE WHEN desired_generation <= $4 THEN nextval('damsync.generation') ELSE desired_generation END

@@ -45,7 +45,7 @@ func TestSpoiltMark(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	w := workOn(t, s, "x")
 	for _, spoilt := range []int64{math.MaxInt64, math.MaxInt64 - 1, w.Generation + 2*maxLift} {
-		if err := s.RaiseGeneration(t.Context(), w, spoilt); !errors.Is(err, state.ErrSpoiltMark) {
+		if err := s.RaiseGeneration(t.Context(), w, spoilt); !errors.Is(err, state.ErrUnknownGeneration) {
 			t.Errorf("generation %d: %v", spoilt, err)
 		}
 	}

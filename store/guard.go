@@ -14,30 +14,30 @@ import (
 // RecentWindow is how long a released removal counts towards the next wave.
 const RecentWindow = time.Minute
 
-// JudgeRemovals counts the removals that wait at target, calls judge, and does what it answers, under a lock that all
-// replicas share. It returns the wave and the answer; it does not call judge when nothing waits. It never releases a
-// removal that was not counted: when more came after the count, the answer is GateWait.
-func (s *Store) JudgeRemovals(ctx context.Context, target string, judge state.Judge) (state.Wave, state.GateAnswer, error) {
+// EvaluateRemovals counts the removals that wait at target, evaluates the limit, and does what it answers, under a lock that all
+// replicas share. It returns the wave and the answer; it does not evaluate when nothing waits. It never releases a
+// removal that was not counted: when more came after the count, the answer is GuardWait.
+func (s *Store) EvaluateRemovals(ctx context.Context, target string, limit state.GuardLimit) (state.Wave, state.GuardAnswer, error) {
 	var wave state.Wave
-	answer := state.GateWait
-	err := s.inTx(ctx, "judge removals at "+target, func(tx pgx.Tx) error {
+	answer := state.GuardWait
+	err := s.inTx(ctx, "evaluate removals at "+target, func(tx pgx.Tx) error {
 		if err := lockGuard(ctx, tx, target); err != nil {
 			return err
 		}
 		var err error
-		answer = state.GateWait
-		if wave, err = countWave(ctx, tx, target, judge.Enough); err != nil || wave.Waiting == 0 {
+		answer = state.GuardWait
+		if wave, err = countWave(ctx, tx, target, limit.Enough); err != nil || wave.Waiting == 0 {
 			return err
 		}
-		answer = judge.Admit(wave)
+		answer = limit.Evaluate(wave)
 		switch answer {
-		case state.GateRelease:
+		case state.GuardRelease:
 			released, err := releaseWaiting(ctx, tx, target)
 			if err == nil && released > int64(wave.Waiting) {
 				return errWaveGrew
 			}
 			return err
-		case state.GateHold:
+		case state.GuardHold:
 			_, err := tx.Exec(ctx, `UPDATE damsync.placement SET guard = 'held' WHERE target = $1 AND guard = 'waiting'`, target)
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, judge state.Ju
 	})
 	if errors.Is(err, errWaveGrew) {
 		wave.NewestAge = 0
-		return wave, state.GateWait, nil
+		return wave, state.GuardWait, nil
 	}
 	return wave, answer, err
 }
@@ -53,7 +53,7 @@ func (s *Store) JudgeRemovals(ctx context.Context, target string, judge state.Ju
 // errWaveGrew rolls a release back: removals came between the count and the release.
 var errWaveGrew = errors.New("the wave grew after it was counted")
 
-// lockGuard serializes judging and releasing the removals of target.
+// lockGuard serializes evaluating and releasing the removals of target.
 func lockGuard(ctx context.Context, tx pgx.Tx, target string) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync guard ' || $1, 0))`, target); err != nil {
 		return fmt.Errorf("lock removal guard: %w", err)

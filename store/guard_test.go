@@ -14,18 +14,18 @@ import (
 	"damsync/internal/state"
 )
 
-func answering(a state.GateAnswer) func(state.Wave) state.GateAnswer {
-	return func(state.Wave) state.GateAnswer { return a }
+func answering(a state.GuardAnswer) func(state.Wave) state.GuardAnswer {
+	return func(state.Wave) state.GuardAnswer { return a }
 }
 
 // asking returns a Judge that counts everything at the target.
-func asking(admit func(state.Wave) state.GateAnswer) state.Judge {
-	return state.Judge{Enough: func(state.Wave) int { return math.MaxInt32 }, Admit: admit}
+func asking(admit func(state.Wave) state.GuardAnswer) state.GuardLimit {
+	return state.GuardLimit{Enough: func(state.Wave) int { return math.MaxInt32 }, Evaluate: admit}
 }
 
-func judge(t *testing.T, s *Store, admit func(state.Wave) state.GateAnswer) (state.Wave, state.GateAnswer) {
+func judge(t *testing.T, s *Store, admit func(state.Wave) state.GuardAnswer) (state.Wave, state.GuardAnswer) {
 	t.Helper()
-	wave, answer, err := s.JudgeRemovals(t.Context(), "brand", asking(admit))
+	wave, answer, err := s.EvaluateRemovals(t.Context(), "brand", asking(admit))
 	must(t, err)
 	return wave, answer
 }
@@ -53,19 +53,19 @@ func TestWave(t *testing.T) {
 	pool, clock, s := removing(t, 10, 3)
 	// Suspects are assets that are at this target, should be, and may be gone.
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, everything("shop")))
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}, {ID: "001"}, {ID: "009"}, {ID: "unknown"}}))
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, false, []state.Ref{{ID: "002"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "000"}, {ID: "001"}, {ID: "009"}, {ID: "unknown"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, false, []state.Ref{{ID: "002"}}))
 	exec(t, pool, `INSERT INTO damsync.removal (target, count, approved, at) SELECT target, count, approved, now - age FROM
 		(VALUES ('brand', 5, false, interval '59 seconds'), ('brand', 7, false, interval '61 seconds'), ('brand', 11, true, interval '1 second'),
 		('shop', 13, false, interval '1 second')) v (target, count, approved, age), fake.now() AS now`)
 	clock.advance(time.Second)
-	wave, answer := judge(t, s, answering(state.GateWait))
+	wave, answer := judge(t, s, answering(state.GuardWait))
 	want := state.Wave{Waiting: 3, Suspects: 2, Present: 10, Recent: 0, NewestAge: time.Second}
-	if diff := gocmp.Diff(want, wave); diff != "" || answer != state.GateWait {
+	if diff := gocmp.Diff(want, wave); diff != "" || answer != state.GuardWait {
 		t.Errorf("wave (-want +got):\n%s", diff)
 	}
 	clock.advance(-time.Second)
-	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 5 {
+	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Recent != 5 {
 		t.Errorf("%d were released recently, want 5", wave.Recent)
 	}
 	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
@@ -77,14 +77,14 @@ func TestWave(t *testing.T) {
 func TestEnoughIsCounted(t *testing.T) {
 	_, _, s := removing(t, 10, 3)
 	for enough, want := range map[int]int{0: 0, 4: 4, 10: 10, 11: 10} {
-		wave, _, err := s.JudgeRemovals(t.Context(), "brand", state.Judge{
+		wave, _, err := s.EvaluateRemovals(t.Context(), "brand", state.GuardLimit{
 			Enough: func(w state.Wave) int {
 				if w.Waiting != 3 {
 					t.Errorf("called with %+v", w)
 				}
 				return enough
 			},
-			Admit: answering(state.GateWait),
+			Evaluate: answering(state.GuardWait),
 		})
 		if err != nil || wave.Present != want {
 			t.Errorf("%d of 10 objects are counted when %d are enough, %v", wave.Present, enough, err)
@@ -96,7 +96,7 @@ func TestReleasedWave(t *testing.T) {
 	pool, clock, s := removing(t, 5, 2)
 	l := listen(t, s)
 	l.expect(state.Topics()...)
-	if _, answer := judge(t, s, answering(state.GateRelease)); answer != state.GateRelease {
+	if _, answer := judge(t, s, answering(state.GuardRelease)); answer != state.GuardRelease {
 		t.Errorf("answer %s", answer)
 	}
 	l.expect(state.TopicPlacement)
@@ -104,17 +104,17 @@ func TestReleasedWave(t *testing.T) {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
 	// With nothing waiting, the judge is not called.
-	if wave, _ := judge(t, s, func(state.Wave) state.GateAnswer { t.Error("called with nothing"); return state.GateHold }); wave.Waiting != 0 {
+	if wave, _ := judge(t, s, func(state.Wave) state.GuardAnswer { t.Error("called with nothing"); return state.GuardHold }); wave.Waiting != 0 {
 		t.Errorf("wave %+v", wave)
 	}
 	place(t, s, "brand")
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
-	wave, _ := judge(t, s, answering(state.GateWait))
+	wave, _ := judge(t, s, answering(state.GuardWait))
 	if diff := gocmp.Diff(state.Wave{Waiting: 1, Recent: 2, Present: 3}, wave, cmpopts.IgnoreFields(wave, "NewestAge")); diff != "" {
 		t.Errorf("wave (-want +got):\n%s", diff)
 	}
 	clock.advance(RecentWindow)
-	if wave, _ = judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
+	if wave, _ = judge(t, s, answering(state.GuardWait)); wave.Recent != 0 {
 		t.Errorf("%d still count after a minute", wave.Recent)
 	}
 }
@@ -122,7 +122,7 @@ func TestReleasedWave(t *testing.T) {
 // A wave over the limit is held whole, shown, and released when a person approves it.
 func TestHeldWave(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
-	if _, answer := judge(t, s, answering(state.GateHold)); answer != state.GateHold {
+	if _, answer := judge(t, s, answering(state.GuardHold)); answer != state.GuardHold {
 		t.Errorf("answer %s", answer)
 	}
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
@@ -137,7 +137,7 @@ func TestHeldWave(t *testing.T) {
 		t.Errorf("held %v (-want +got):\n%s%v", wave, diff, err)
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
-	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Held != 3 || wave.Waiting != 1 {
+	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Held != 3 || wave.Waiting != 1 {
 		t.Errorf("wave %+v", wave)
 	}
 	// A placement that should be there again is not held.
@@ -151,7 +151,7 @@ func TestHeldWave(t *testing.T) {
 	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
-	if wave, _ := judge(t, s, answering(state.GateWait)); wave.Recent != 0 {
+	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Recent != 0 {
 		t.Errorf("approved removals count against the next: %+v", wave)
 	}
 }
@@ -160,12 +160,12 @@ func TestHeldWave(t *testing.T) {
 // for another reason.
 func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
-	judge(t, s, answering(state.GateHold))
+	judge(t, s, answering(state.GuardHold))
 	wave, err := s.Held(t.Context(), "brand", 9)
 	must(t, err)
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "004"}, nothing("brand")))
-	judge(t, s, answering(state.GateHold))
+	judge(t, s, answering(state.GuardHold))
 	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 2 {
 		t.Errorf("approved %d, %d left, %v", n, left, err)
 	}
@@ -178,11 +178,11 @@ func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 // Promise 4: a removal that came while the wave was judged was not counted and is not released with it.
 func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	pool, _, s := removing(t, 5, 1)
-	wave, answer := judge(t, s, func(state.Wave) state.GateAnswer {
+	wave, answer := judge(t, s, func(state.Wave) state.GuardAnswer {
 		must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "001"}, nothing("brand")))
-		return state.GateRelease
+		return state.GuardRelease
 	})
-	if answer != state.GateWait || wave.NewestAge != 0 {
+	if answer != state.GuardWait || wave.NewestAge != 0 {
 		t.Errorf("answer %s, wave %+v", answer, wave)
 	}
 	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
@@ -197,16 +197,16 @@ func TestTwoJudges(t *testing.T) {
 	asked, judged := make(chan struct{}), make(chan state.Wave, 1)
 	go func() {
 		<-asked
-		wave, _, err := b.JudgeRemovals(t.Context(), "brand", asking(answering(state.GateHold)))
+		wave, _, err := b.EvaluateRemovals(t.Context(), "brand", asking(answering(state.GuardHold)))
 		if err != nil {
 			t.Error(err)
 		}
 		judged <- wave
 	}()
-	judge(t, s, func(state.Wave) state.GateAnswer {
+	judge(t, s, func(state.Wave) state.GuardAnswer {
 		close(asked)
 		awaitLock(t, pool)
-		return state.GateRelease
+		return state.GuardRelease
 	})
 	if wave := <-judged; wave.Waiting != 0 {
 		t.Errorf("the second judged what the first had released: %+v", wave)

@@ -32,7 +32,7 @@ type wanted struct {
 func lookupOf(t *testing.T, pool *pgxpool.Pool, assetID string) wanted {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
-		SELECT asset_type, self, class, observation, urgency, wanted % 1000000, done % 1000000, gone, next_attempt_at <= clock_timestamp()
+		SELECT asset_type, self, class, observation, urgency, requested % 1000000, done % 1000000, gone, next_attempt_at <= clock_timestamp()
 		FROM damsync.lookup WHERE asset_id = $1`, assetID)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestStoreEvent(t *testing.T) {
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 
 	want := wanted{
-		Type: "image", Self: "https://cmp.test/x", Class: "webhook", Observation: "webhook", Wanted: 4, Gone: true, Due: true,
+		Type: "image", Self: "https://cmp.test/x", Class: "webhook", Observation: "webhook", Requested: 4, Gone: true, Due: true,
 	}
 	if diff := gocmp.Diff(want, lookupOf(t, pool, "x")); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
@@ -87,7 +87,7 @@ func TestStoreEventMakesALookupUrgent(t *testing.T) {
 		INSERT INTO damsync.lookup (asset_id, asset_type, self, class, urgency, observation, attempts, error_class, next_attempt_at)
 		VALUES ('x', 'video', 'https://cmp.test/x', 'sweep', 5, 'sweep', 3, 'temporary', clock_timestamp() + interval '1 hour')`)
 	storeEvent(t, New(pool, "a"), Event{Name: "asset_modified", AssetID: "x"})
-	want := wanted{Type: "video", Self: "https://cmp.test/x", Class: "webhook", Observation: "sweep", Wanted: 2, Due: true}
+	want := wanted{Type: "video", Self: "https://cmp.test/x", Class: "webhook", Observation: "sweep", Requested: 2, Due: true}
 	if diff := gocmp.Diff(want, lookupOf(t, pool, "x")); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
 	}
@@ -109,7 +109,7 @@ func TestStoreEventDuringAReading(t *testing.T) {
 	if err := s.inTx(t.Context(), "finish", func(tx pgx.Tx) error { return s.finishLookup(t.Context(), tx, claims[0]) }); err != nil {
 		t.Fatal(err)
 	}
-	if got := lookupOf(t, pool, "x"); got.Wanted <= got.Done {
+	if got := lookupOf(t, pool, "x"); got.Requested <= got.Done {
 		t.Errorf("the second event is lost: %+v", got)
 	}
 	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait > state.HoldBack {
@@ -125,7 +125,7 @@ func TestStoreEventOddBytes(t *testing.T) {
 	pool := pgtest.Pool(t)
 	odd := "a\x00b\xffc"
 	storeEvent(t, New(pool, "a"), Event{Name: odd, AssetID: odd, AssetType: odd, Self: odd, SourceTask: odd, Body: []byte(odd)})
-	if got := lookupOf(t, pool, "a\uFFFDb\uFFFDc"); got.Wanted != 1 {
+	if got := lookupOf(t, pool, "a\uFFFDb\uFFFDc"); got.Requested != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

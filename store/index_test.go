@@ -37,7 +37,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 				if _, _, err := s.ClaimPath(ctx, w, w.Desired.Path); err != nil {
 					return err
 				}
-				if _, err := s.PathWanted(ctx, w); err != nil {
+				if _, err := s.PathAwaited(ctx, w); err != nil {
 					return err
 				}
 				if err := s.FinishPlacement(ctx, w, done(w)); err != nil {
@@ -60,8 +60,14 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		},
 		"plan assets": func(ctx context.Context) error { return s.PlanAssets(ctx, polled(), some[:3], everything("brand")) },
 		"expired":     func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
-		"unsettled":   func(ctx context.Context) error { _, err := s.WantUnsettled(ctx, polled(), time.Second); return err },
-		"guard":       func(ctx context.Context) error { _, _, err := s.JudgeRemovals(ctx, "brand", state.Judge{}); return err },
+		"unsettled": func(ctx context.Context) error {
+			_, err := s.RequestWithinGrace(ctx, polled(), time.Second)
+			return err
+		},
+		"guard": func(ctx context.Context) error {
+			_, _, err := s.EvaluateRemovals(ctx, "brand", state.GuardLimit{})
+			return err
+		},
 		"take over": func(ctx context.Context) error {
 			if err := s.ReleaseLease(ctx, state.LeaseLeader); err != nil {
 				return err
@@ -71,19 +77,19 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		},
 		"held": func(ctx context.Context) error { _, err := s.Held(ctx, "brand", 10); return err },
 		"backlog": func(ctx context.Context) error {
-			_, err := s.Backlog(ctx, state.BacklogScope{Targets: brand, Planned: time.Now(), Wanted: time.Now()})
+			_, err := s.Backlog(ctx, state.BacklogScope{Targets: brand, Planned: time.Now(), Requested: time.Now()})
 			return err
 		},
 		"event": func(ctx context.Context) error {
 			return s.StoreEvent(ctx, Event{Name: "asset_added", AssetID: some[0], SourceTask: "task"})
 		},
 		"lookup": func(ctx context.Context) error {
-			if err := s.WantLookups(ctx, swept(), grant.Manual, true, []state.Ref{{ID: some[0]}}); err != nil {
+			if err := s.RequestLookups(ctx, swept(), grant.Manual, true, []state.Ref{{ID: some[0]}}); err != nil {
 				return err
 			}
 			claims, err := s.ClaimLookups(ctx, 1, time.Minute)
 			for _, l := range claims {
-				_, err = s.ApplyReading(ctx, l, reading(summary(l.AssetID), time.Now()), nil)
+				_, err = s.ApplyFetched(ctx, l, reading(summary(l.AssetID), time.Now()), nil)
 			}
 			return err
 		},

@@ -75,7 +75,7 @@ func voidFuture(ctx context.Context, tx pgx.Tx) error {
 	// A removal that was planned or released in the future would stay recent, and its wave would never be complete.
 	batch.Queue(`UPDATE damsync.placement SET desired_at = clock_timestamp() WHERE guard = 'waiting' AND desired_at > clock_timestamp()`)
 	batch.Queue(`UPDATE damsync.removal SET at = clock_timestamp() WHERE at > clock_timestamp()`)
-	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
+	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGuard} {
 		batch.Queue(notifySQL, Channel, string(topic))
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

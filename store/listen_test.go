@@ -75,7 +75,7 @@ func TestListen(t *testing.T) {
 	}
 	exec(t, pool, `SELECT pg_terminate_backend(pid) `+listeners)
 	// Whatever was sent meanwhile was missed: a wake-up for every topic stands for it.
-	l.expect(state.TopicLookup, state.TopicPlacement, state.TopicGate, state.TopicPlan, state.TopicBurst, state.TopicReferences)
+	l.expect(state.TopicLookup, state.TopicPlacement, state.TopicGuard, state.TopicPlan, state.TopicBurst, state.TopicReferences)
 	send(state.TopicPlacement)
 	l.expect(state.TopicPlacement)
 }

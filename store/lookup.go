@@ -29,7 +29,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 			FROM due WHERE l.asset_id = due.asset_id RETURNING l.*
 		)
 		SELECT c.asset_id, coalesce(a.type, c.asset_type), coalesce(a.self, c.self), a.id IS NOT NULL,
-			c.class, c.observation, coalesce(c.run_id, 0), c.wanted, c.gone, c.attempts,
+			c.class, c.observation, coalesce(c.run_id, 0), c.requested, c.gone, c.attempts,
 			coalesce((SELECT max(id) FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL), 0),
 			coalesce((SELECT source_task FROM damsync.inbox i WHERE i.asset_id = c.asset_id AND i.processed_at IS NULL AND source_task <> ''
 				ORDER BY id DESC LIMIT 1), a.source_task, '')
@@ -40,7 +40,7 @@ func (s *Store) ClaimLookups(ctx context.Context, n int, lease time.Duration, ex
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Lookup, error) {
 		var l state.Lookup
-		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Mirrored, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Wanted, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
+		err := row.Scan(&l.AssetID, &l.Type, &l.Self, &l.Mirrored, &l.Class, &l.Observation.Kind, &l.Observation.RunID, &l.Requested, &l.Gone, &l.Attempts, &l.InboxID, &l.SourceTask)
 		l.Observation.Class = l.Class
 		return l, err
 	})
@@ -100,13 +100,13 @@ func (s *Store) nextDue(ctx context.Context, sql string, args ...any) (time.Dura
 
 // finishLookup finishes what was requested when the lookup was claimed. Later requests keep it pending.
 func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) error {
-	tag, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND wanted = $2`, l.AssetID, l.Wanted)
+	tag, err := tx.Exec(ctx, `DELETE FROM damsync.lookup WHERE asset_id = $1 AND requested = $2`, l.AssetID, l.Requested)
 	if err != nil {
 		return fmt.Errorf("finish lookup: %w", err)
 	}
 	events := l.InboxID
 	if tag.RowsAffected() > 0 {
-		// Storing an event raises wanted, so no event that is visible here came after the claim. The claim may have
+		// Storing an event raises requested, so no event that is visible here came after the claim. The claim may have
 		// counted an event that it did not see.
 		events = math.MaxInt64
 	}
@@ -116,16 +116,16 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 		return fmt.Errorf("mark events processed: %w", err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE damsync.lookup SET done = greatest(done, $2), lease_owner = NULL, lease_until = NULL, attempts = 0,
-		wanted_at = last_wanted_at,
+		requested_at = last_requested_at,
 		-- A second event is read at once, a series of them together.
 		next_attempt_at = clock_timestamp() + CASE WHEN class = $4 AND NOT gone
 			AND (SELECT count(*) FROM damsync.inbox i WHERE i.asset_id = $1 AND i.processed_at IS NULL) > 1 THEN $5::interval ELSE '0' END,
-		error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Wanted, s.id, string(grant.Webhook), state.HoldBack)
+		error_class = '', error = '' WHERE asset_id = $1 AND lease_owner = $3`, l.AssetID, l.Requested, s.id, string(grant.Webhook), state.HoldBack)
 	if err != nil {
 		return fmt.Errorf("finish lookup: %w", err)
 	}
 	if l.Gone {
-		return notify(ctx, tx, state.TopicGate) // a wave may have waited for this suspect
+		return notify(ctx, tx, state.TopicGuard) // a wave may have waited for this suspect
 	}
 	return nil
 }
@@ -135,9 +135,9 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 // counts as an attempt.
 func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL, error_class = $3, error = $4,
-		next_attempt_at = CASE WHEN wanted > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
+		next_attempt_at = CASE WHEN requested > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
 		attempts = CASE WHEN $7 THEN attempts ELSE greatest(attempts - 1, 0) END
-		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), min(after, state.LongestWait), l.Wanted, counts)
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), min(after, state.LongestWait), l.Requested, counts)
 	if err != nil {
 		return fmt.Errorf("put lookup of %s back: %w", l.AssetID, err)
 	}

@@ -15,12 +15,12 @@ import (
 
 const requestLookupSQL = `
 INSERT INTO damsync.lookup AS l (asset_id, asset_type, self, class, urgency, observation, run_id, gone, pollable, priority,
-	next_attempt_at, wanted_at, last_wanted_at)
+	next_attempt_at, requested_at, last_requested_at)
 SELECT id, type, self, $4, $5, $6, nullif($7::bigint, 0), $8, $10, priority,
 	clock_timestamp() + $11::interval, clock_timestamp(), clock_timestamp()
 FROM unnest($1::text[], $2::text[], $3::text[], $12::bigint[]) AS u (id, type, self, priority)
 ON CONFLICT (asset_id) DO UPDATE SET
-	wanted = l.wanted + 1,
+	requested = l.requested + 1,
 	asset_type = CASE WHEN excluded.asset_type = '' THEN l.asset_type ELSE excluded.asset_type END,
 	self = CASE WHEN excluded.self = '' THEN l.self ELSE excluded.self END,
 	class = CASE WHEN NOT damsync.is_pending(l) OR excluded.urgency < l.urgency THEN excluded.class ELSE l.class END,
@@ -28,8 +28,8 @@ ON CONFLICT (asset_id) DO UPDATE SET
 	priority = CASE WHEN NOT damsync.is_pending(l) OR excluded.urgency < l.urgency THEN excluded.priority ELSE least(l.priority, excluded.priority) END,
 	observation = CASE WHEN damsync.is_pending(l) THEN l.observation ELSE excluded.observation END,
 	run_id = CASE WHEN damsync.is_pending(l) THEN l.run_id ELSE excluded.run_id END,
-	wanted_at = CASE WHEN damsync.is_pending(l) THEN l.wanted_at ELSE excluded.wanted_at END,
-	last_wanted_at = excluded.last_wanted_at,
+	requested_at = CASE WHEN damsync.is_pending(l) THEN l.requested_at ELSE excluded.requested_at END,
+	last_requested_at = excluded.last_requested_at,
 	next_attempt_at = CASE WHEN damsync.is_pending(l) AND l.error_class <> '' AND excluded.urgency >= l.urgency AND NOT $9 THEN l.next_attempt_at
 		WHEN damsync.is_pending(l) AND l.error_class = '' THEN least(l.next_attempt_at, excluded.next_attempt_at)
 		ELSE excluded.next_attempt_at END,
@@ -77,7 +77,7 @@ func inOrder(refs []state.Ref) []state.Ref {
 
 // shallowAsset is an asset of which the rules read more than is known.
 type shallowAsset struct {
-	state.Known
+	state.Snapshot
 	rank int
 }
 
@@ -132,17 +132,17 @@ func pendingLookups(ctx context.Context, tx pgx.Tx, class grant.Class, ids []str
 	return pending, nil
 }
 
-// WantLookups requests that assets be read singly; an asset that is being read is read once more. gone marks assets
+// RequestLookups requests that assets be read singly; an asset that is being read is read once more. gone marks assets
 // that were not where they should be.
-func (s *Store) WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
+func (s *Store) RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
 	return s.inTx(ctx, "request lookups", func(tx pgx.Tx) error {
 		return lookupRequest{obs: obs, class: class, gone: gone}.send(ctx, tx, refs)
 	})
 }
 
-// WantUnsettled requests again the assets that were read at least age ago and within the second of their last change,
+// RequestWithinGrace requests again the assets that were read at least age ago and within the second of their last change,
 // in which a further change does not move modified_at. It returns their number.
-func (s *Store) WantUnsettled(ctx context.Context, obs state.Observation, age time.Duration) (int, error) {
+func (s *Store) RequestWithinGrace(ctx context.Context, obs state.Observation, age time.Duration) (int, error) {
 	var n int
 	err := s.inTx(ctx, "request unsettled assets", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `

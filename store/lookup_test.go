@@ -35,7 +35,7 @@ func TestLookupsAreClaimedByUrgencyOnce(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	a, b := New(pool, "a"), New(pool, "b")
 	for _, class := range []grant.Class{grant.Backfill, grant.Sweep, grant.Webhook, grant.Detail, grant.Manual} {
-		must(t, a.WantLookups(t.Context(), swept(), class, false, []state.Ref{{ID: string(class)}, {ID: string(class)}}))
+		must(t, a.RequestLookups(t.Context(), swept(), class, false, []state.Ref{{ID: string(class)}, {ID: string(class)}}))
 	}
 	if got, want := claimIDs(t, a, 2), []string{"webhook", "manual"}; !gocmp.Equal(got, want) {
 		t.Errorf("claimed %v, want %v", got, want)
@@ -63,7 +63,7 @@ func TestNothingToLookUp(t *testing.T) {
 	if _, found, err := s.NextLookup(t.Context()); err != nil || found {
 		t.Errorf("something is due: %v", err)
 	}
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, nil))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, nil))
 }
 
 // Type and link of a lookup come from the mirror; those of an event are used only for an asset that the mirror does not
@@ -72,13 +72,13 @@ func TestLookupIsFilled(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("x"))
-	must(t, s.WantLookups(t.Context(), state.Observation{Kind: "sweep", RunID: 3}, grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), state.Observation{Kind: "sweep", RunID: 3}, grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	forged := Event{Name: "asset_added", AssetID: "x", AssetType: "video", Self: "https://cmp.test/videos/x", SourceTask: "task-1"}
 	storeEvent(t, s, forged)
 	got := claimOne(t, s)
 	got.InboxID = 0
 	want := state.Lookup{
-		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Mirrored: true, Class: grant.Webhook, Wanted: 2, Gone: true,
+		AssetID: "x", Type: "image", Self: "https://cmp.test/images/x", Mirrored: true, Class: grant.Webhook, Requested: 2, Gone: true,
 		Observation: state.Observation{Kind: "sweep", RunID: 3, Class: grant.Webhook}, SourceTask: "task-1", Attempts: 1,
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
@@ -98,8 +98,8 @@ func TestEventDuringTheClaimIsSettled(t *testing.T) {
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	l := claimOne(t, s)
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
-	l.Wanted++ // what the claim returns when the second event commits just before it locks the row
-	applyReading(t, s, l, reading(summary("x"), second(1)), nil)
+	l.Requested++ // what the claim returns when the second event commits just before it locks the row
+	applyFetched(t, s, l, reading(summary("x"), second(1)), nil)
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 || inboxPending(t, pool) != 0 {
 		t.Errorf("%d lookups and %d events left", n, inboxPending(t, pool))
 	}
@@ -113,10 +113,10 @@ func TestLateReadingFinishesNoLaterRequest(t *testing.T) {
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	late := claimOne(t, s)
 	exec(t, pool, `UPDATE damsync.lookup SET lease_until = clock_timestamp() - interval '1 second'`)
-	applyReading(t, other, claimOne(t, other), reading(summary("x"), second(2)), nil)
+	applyFetched(t, other, claimOne(t, other), reading(summary("x"), second(2)), nil)
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
-	applyReading(t, s, late, reading(summary("x"), second(1)), nil)
-	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`); n != 1 || inboxPending(t, pool) != 1 {
+	applyFetched(t, s, late, reading(summary("x"), second(1)), nil)
+	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup WHERE requested > done`); n != 1 || inboxPending(t, pool) != 1 {
 		t.Errorf("%d lookups and %d events are pending", n, inboxPending(t, pool))
 	}
 }
@@ -126,7 +126,7 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 	s := New(pool, "a")
 	apply(t, s, second(5), everything("brand"), summary("x"))
 	place(t, s, "brand")
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(4), everything("brand")))
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 0 {
 		t.Error("an older 404 removed an asset that was read since")
@@ -136,18 +136,18 @@ func TestGoneIsAppliedOnlyWhenNotOlder(t *testing.T) {
 	}
 	l := listen(t, s)
 	l.expect(state.Topics()...)
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
-	l.expect(state.TopicGate, state.TopicPlacement)
+	l.expect(state.TopicGuard, state.TopicPlacement)
 	got := lines(t, pool, `SELECT concat_ws(' ', asset_id, desired_present, guard, desired_reason) FROM damsync.placement`)
 	if want := []string{"x f waiting does not belong there"}; !gocmp.Equal(got, want) {
 		t.Errorf("placements %v, want %v", got, want)
 	}
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "never-known"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "never-known"}}))
 	l.expect(state.TopicLookup)
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(6), everything("brand")))
-	l.expect(state.TopicGate) // a wave may have waited for the suspect
+	l.expect(state.TopicGuard) // a wave may have waited for the suspect
 }
 
 // A 404 at the address that an event gave proves no removal of an asset that a page has added meanwhile.
@@ -200,7 +200,7 @@ func TestFailedLookup(t *testing.T) {
 		t.Errorf("failures %v", got)
 	}
 	// A poll that misses the asset again does not spend a request each time.
-	must(t, s.WantLookups(t.Context(), polled(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), polled(), grant.Sweep, true, []state.Ref{{ID: "x"}}))
 	if wait, found, err := s.NextLookup(t.Context()); err != nil || !found || wait != time.Minute {
 		t.Errorf("due in %s, %t, %v", wait, found, err)
 	}
@@ -223,7 +223,7 @@ func TestFailedLookup(t *testing.T) {
 	if n, err := s.Retry(t.Context(), ""); err != nil || n != 1 {
 		t.Errorf("retried %d, %v", n, err)
 	}
-	applyReading(t, s, claimOne(t, s), reading(summary("x"), second(1)), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x"), second(1)), nil)
 	if n := query[int](t, pool, `SELECT count(*) FROM report.failures`); n != 0 {
 		t.Errorf("%d failures left", n)
 	}
@@ -235,21 +235,21 @@ func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
 	pool, clock := fakeClock(t, now)
 	s := New(pool, "a")
 	want1(t, s, "x")
-	applyReading(t, s, claimOne(t, s), reading(summary("x"), now, func(r *state.Reading) { r.Settled = false }), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x"), now, func(r *state.Fetched) { r.GraceOver = false }), nil)
 	unsettled := func(want int) {
 		t.Helper()
-		if n, err := s.WantUnsettled(t.Context(), polled(), 2*time.Second); err != nil || n != want {
+		if n, err := s.RequestWithinGrace(t.Context(), polled(), 2*time.Second); err != nil || n != want {
 			t.Errorf("requested %d, %v, want %d", n, err, want)
 		}
 	}
 	unsettled(0)
-	if n, err := s.WantUnsettled(t.Context(), polled(), 4*time.Second); err != nil || n != 0 {
+	if n, err := s.RequestWithinGrace(t.Context(), polled(), 4*time.Second); err != nil || n != 0 {
 		t.Errorf("requested %d that are too new, %v", n, err)
 	}
 	clock.advance(3 * time.Second)
 	unsettled(1)
 	unsettled(0)
-	applyReading(t, s, claimOne(t, s), reading(summary("x"), now.Add(3*time.Second)), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x"), now.Add(3*time.Second)), nil)
 	unsettled(0)
 	if got := lines(t, pool, `SELECT settled::text FROM damsync.asset_detail`); !gocmp.Equal(got, []string{"true"}) {
 		t.Errorf("settled %v", got)
@@ -267,7 +267,7 @@ func TestNewExpiryWakes(t *testing.T) {
 		want1(t, s, "x")
 		l.expect(state.TopicLookup)
 		at := now.Add(expires)
-		applyReading(t, s, claimOne(t, s), reading(summary("x"), now.Add(time.Duration(i)), func(r *state.Reading) { r.Detail.ExpiresAt = &at }), nothing("brand"))
+		applyFetched(t, s, claimOne(t, s), reading(summary("x"), now.Add(time.Duration(i)), func(r *state.Fetched) { r.Detail.ExpiresAt = &at }), nothing("brand"))
 		l.expect(state.TopicPlacement)
 	}
 }
@@ -277,7 +277,7 @@ func TestOpenLookupsAreThoseThatCount(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	apply(t, s, second(1), nil, summary("known"), summary("suspect"))
-	must(t, s.WantLookups(t.Context(), swept(), grant.Detail, false, []state.Ref{{ID: "known"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Detail, false, []state.Ref{{ID: "known"}}))
 	open := func() int {
 		n, err := s.CountOpenLookups(t.Context(), 2)
 		must(t, err)
@@ -286,7 +286,7 @@ func TestOpenLookupsAreThoseThatCount(t *testing.T) {
 	if n := open(); n != 0 {
 		t.Errorf("%d open, want none", n)
 	}
-	must(t, s.WantLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "suspect"}}))
+	must(t, s.RequestLookups(t.Context(), swept(), grant.Sweep, true, []state.Ref{{ID: "suspect"}}))
 	if n := open(); n != 1 {
 		t.Errorf("%d open, want the suspect", n)
 	}

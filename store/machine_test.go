@@ -65,8 +65,8 @@ func newMachine(t *rapid.T, pool *pgxpool.Pool, clock *clock) *machine {
 }
 
 // decide places an asset where its title says.
-func (m *machine) decide(now time.Time, k state.Known) state.Verdict {
-	v := at("brand", func(k state.Known) string { return pathOf(k.Asset.Title) })(now, k)
+func (m *machine) decide(now time.Time, k state.Snapshot) state.Decisions {
+	v := at("brand", func(k state.Snapshot) string { return pathOf(k.Asset.Title) })(now, k)
 	if k.Detail == nil && !k.Gone {
 		v.Needs = library.LevelDetail
 	}
@@ -123,7 +123,7 @@ func (m *machine) read(rt *rapid.T) {
 	}
 }
 
-func (m *machine) applyReading(rt *rapid.T) {
+func (m *machine) applyFetched(rt *rapid.T) {
 	i, ok := pick(rt, m.readings)
 	if !ok {
 		return
@@ -144,7 +144,7 @@ func (m *machine) finishReading(r readingInHand) {
 		must(m.t, r.s.ApplyGone(m.t.Context(), r.l, r.at, m.decide))
 		return
 	}
-	_, err := r.s.ApplyReading(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.decide)
+	_, err := r.s.ApplyFetched(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.decide)
 	must(m.t, err)
 }
 
@@ -249,7 +249,7 @@ func (m *machine) push(h workInHand) {
 // stepAside handles a path that another asset holds: it moves aside when the holder waits for ours.
 func (m *machine) stepAside(h workInHand, leaving bool) {
 	if leaving && h.w.Applied.State == "present" {
-		wanted, err := h.s.PathWanted(m.t.Context(), h.w)
+		wanted, err := h.s.PathAwaited(m.t.Context(), h.w)
 		must(m.t, err)
 		if wanted {
 			aside := h.w.Applied
@@ -276,14 +276,14 @@ func (m *machine) outcome(h workInHand, err error) bool {
 }
 
 func (m *machine) guard(rt *rapid.T) {
-	m.judge(rapid.SampledFrom([]state.GateAnswer{state.GateRelease, state.GateHold, state.GateWait}).Draw(rt, "answer"))
+	m.judge(rapid.SampledFrom([]state.GuardAnswer{state.GuardRelease, state.GuardHold, state.GuardWait}).Draw(rt, "answer"))
 }
 
-func (m *machine) judge(answer state.GateAnswer) {
-	if answer == state.GateRelease {
+func (m *machine) judge(answer state.GuardAnswer) {
+	if answer == state.GuardRelease {
 		m.release("waiting")
 	}
-	_, _, err := New(m.pool, "a").JudgeRemovals(m.t.Context(), "brand", asking(answering(answer)))
+	_, _, err := New(m.pool, "a").EvaluateRemovals(m.t.Context(), "brand", asking(answering(answer)))
 	must(m.t, err)
 }
 
@@ -312,7 +312,7 @@ func (m *machine) wait(rt *rapid.T) {
 // invariants selects what should not be.
 const invariants = `
 	SELECT 'applied what was not planned: ' || asset_id FROM damsync.placement WHERE applied_generation > desired_generation
-	UNION ALL SELECT 'looked up more than was wanted: ' || asset_id FROM damsync.lookup WHERE done > wanted
+	UNION ALL SELECT 'looked up more than was wanted: ' || asset_id FROM damsync.lookup WHERE done > requested
 	UNION ALL SELECT 'two assets are recorded at ' || applied_path FROM damsync.placement WHERE applied_state = 'present'
 		GROUP BY applied_path HAVING count(*) > 1
 	UNION ALL SELECT 'not reserved by the asset there: ' || applied_path FROM damsync.placement p
@@ -350,7 +350,7 @@ func (m *machine) converge(rt *rapid.T) {
 			m.finishReading(readingInHand{s: s, l: l, at: m.now(), title: m.holds[l.AssetID]})
 			idle = -1
 		}
-		m.judge(state.GateRelease)
+		m.judge(state.GuardRelease)
 		m.approve(rt)
 		m.claim(s, 100)
 		for _, h := range m.work {
@@ -373,7 +373,7 @@ func (m *machine) findRemoved(s *Store) {
 			refs = append(refs, state.Ref{ID: id})
 		}
 	}
-	must(m.t, s.WantLookups(m.t.Context(), swept(), "sweep", true, refs))
+	must(m.t, s.RequestLookups(m.t.Context(), swept(), "sweep", true, refs))
 }
 
 func (m *machine) checkConverged(rt *rapid.T) {
@@ -425,7 +425,7 @@ func TestHistoriesConverge(t *testing.T) {
 		m := newMachine(rt, pool, clock)
 		rt.Repeat(map[string]func(*rapid.T){
 			"edit": m.edit, "edit again": m.edit,
-			"claim lookups": m.claimLookups, "read": m.read, "apply reading": m.applyReading,
+			"claim lookups": m.claimLookups, "read": m.read, "apply reading": m.applyFetched,
 			"read page": m.readPage, "apply page": m.applyPage,
 			"claim placements": m.claimPlacements, "finish placement": m.finishPlacement, "finish another": m.finishPlacement,
 			"observe": m.observe, "push all": m.pushAll,

@@ -17,7 +17,7 @@ import (
 // plans the changed assets, all in one transaction. Rows that do not differ cost one index lookup and write nothing.
 // A row older than the mirror's is skipped, so calls may come in any order; the call is idempotent. A row that the
 // database rejects is reported and does not keep the others out.
-func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error) {
+func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, evaluate state.Evaluate) (state.Applied, error) {
 	rows, digests := distinct(rows)
 	changed, allNew, err := s.differing(ctx, rows, digests)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readA
 	if len(changed) == 0 {
 		return state.Applied{Seen: len(rows)}, nil
 	}
-	p := summaryPage{obs: obs, readAt: readAt, rows: changed, decide: decide}
+	p := summaryPage{obs: obs, readAt: readAt, rows: changed, evaluate: evaluate}
 	applied, err := s.writeSummaries(ctx, p, allNew)
 	if errors.Is(err, errNotNew) {
 		applied, err = s.writeSummaries(ctx, p, false)
@@ -43,10 +43,10 @@ func (s *Store) ApplySummaries(ctx context.Context, obs state.Observation, readA
 
 // summaryPage is rows to be written together, requested at readAt by an observation.
 type summaryPage struct {
-	obs    state.Observation
-	readAt time.Time
-	rows   []library.Asset
-	decide state.Decide
+	obs      state.Observation
+	readAt   time.Time
+	rows     []library.Asset
+	evaluate state.Evaluate
 }
 
 // errNotNew rolls a write back: another writer has added a row that was new.
@@ -72,7 +72,7 @@ func (s *Store) writeSummaries(ctx context.Context, p summaryPage, allNew bool) 
 				return err
 			}
 		}
-		if err := (planning{p.obs, p.decide}).plan(ctx, tx, idsOf(written)); err != nil {
+		if err := (planning{p.obs, p.evaluate}).plan(ctx, tx, idsOf(written)); err != nil {
 			return err
 		}
 		applied.FolderUnknown, err = folderUnknown(ctx, tx, written)

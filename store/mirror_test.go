@@ -89,9 +89,9 @@ func TestUnchangedPageWritesNothing(t *testing.T) {
 		a.Labels[0].Values = []library.Named{v[1], v[0]}
 		a.Raw = json.RawMessage(`{"id": "x", "thumbnail_url": "another each time"}`)
 	})
-	asked := func(time.Time, state.Known) state.Verdict {
+	asked := func(time.Time, state.Snapshot) state.Decisions {
 		t.Error("the rules are called for an unchanged asset")
-		return state.Verdict{}
+		return state.Decisions{}
 	}
 	if got := apply(t, s, second(2), asked, reordered, summary("y")); got.Changed != 0 || got.Seen != 2 {
 		t.Errorf("applied %+v", got)

@@ -68,12 +68,12 @@ func lockHolder(ctx context.Context, tx pgx.Tx, w state.Work) (bool, error) {
 	return true, nil
 }
 
-// maxCycle bounds the chain of waiting assets that PathWanted follows.
+// maxCycle bounds the chain of waiting assets that PathAwaited follows.
 const maxCycle = 100
 
-// PathWanted reports whether w should move aside: another asset waits for a path that w holds, or w waits, through any
+// PathAwaited reports whether w should move aside: another asset waits for a path that w holds, or w waits, through any
 // number of assets, for one that does.
-func (s *Store) PathWanted(ctx context.Context, w state.Work) (bool, error) {
+func (s *Store) PathAwaited(ctx context.Context, w state.Work) (bool, error) {
 	var wanted bool
 	err := s.pool.QueryRow(ctx, `
 		WITH RECURSIVE holder AS (

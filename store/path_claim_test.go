@@ -105,7 +105,7 @@ func TestSwappedPaths(t *testing.T) {
 	must(t, s.FailPlacement(t.Context(), x, "conflict", "y is there", time.Hour, true))
 	y := workOn(t, s, "y")
 	claimPath(t, s, y, "/x", "x", true)
-	if wanted, err := s.PathWanted(t.Context(), y); err != nil || !wanted {
+	if wanted, err := s.PathAwaited(t.Context(), y); err != nil || !wanted {
 		t.Fatalf("x waits for the path of y: %t, %v", wanted, err)
 	}
 	aside := y.Applied
@@ -139,7 +139,7 @@ func TestCircleOfPaths(t *testing.T) {
 	}
 	other := workOn(t, s, "other")
 	claimPath(t, s, other, "/x", "x", true)
-	if wanted, err := s.PathWanted(t.Context(), other); err != nil || wanted {
+	if wanted, err := s.PathAwaited(t.Context(), other); err != nil || wanted {
 		t.Errorf("an asset that blocks none should move aside: %t, %v", wanted, err)
 	}
 	work := map[string]state.Work{}
@@ -148,7 +148,7 @@ func TestCircleOfPaths(t *testing.T) {
 		claimPath(t, s, work[id], "/"+to, to, true)
 	}
 	for id, w := range work {
-		if wanted, err := s.PathWanted(t.Context(), w); err != nil || !wanted {
+		if wanted, err := s.PathAwaited(t.Context(), w); err != nil || !wanted {
 			t.Fatalf("the path of %s is wanted: %t, %v", id, wanted, err)
 		}
 	}

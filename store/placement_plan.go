@@ -49,16 +49,16 @@ func writePlacements(ctx context.Context, tx pgx.Tx, urgency int, changes []asse
 	for i, c := range changes {
 		d := c.Desired
 		target[i], asset[i], path[i], version[i], reason[i] = c.Target, c.asset, cleanText(d.Path), cleanText(d.Version), cleanText(d.Reason)
-		present[i], guarded[i] = d.Present, c.Gated
+		present[i], guarded[i] = d.Present, c.Guarded
 		metadata[i] = cleanJSON(d.Metadata)
 		hash[i] = d.MetadataHash[:]
-		anyGuarded = anyGuarded || c.Gated
+		anyGuarded = anyGuarded || c.Guarded
 	}
 	if _, err := tx.Exec(ctx, writePlacementsSQL, target, asset, present, path, version, metadata, hash, reason, guarded, urgency); err != nil {
 		return fmt.Errorf("write placements: %w", err)
 	}
 	if anyGuarded {
-		if err := notify(ctx, tx, state.TopicGate); err != nil {
+		if err := notify(ctx, tx, state.TopicGuard); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ func scanPlaced(row pgx.CollectableRow) (state.Placed, error) {
 	var p state.Placed
 	var desired, applied []byte
 	d, a := &p.Desired, &p.Applied
-	err := row.Scan(&p.AssetID, &d.Present, &d.Path, &d.Version, &desired, &d.Reason, &d.Gate, &p.Generation,
+	err := row.Scan(&p.AssetID, &d.Present, &d.Path, &d.Version, &desired, &d.Reason, &d.Guard, &p.Generation,
 		&a.State, &a.Path, &a.Version, &applied, &a.Generation, &a.SHA256, &a.Size, &a.Ref, &a.Token, &a.Hash, &p.Moving)
 	d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
 	return p, err

@@ -33,7 +33,7 @@ func planned(t *testing.T, ids ...string) (*pgxpool.Pool, *clock, *Store) {
 
 func replan(t *testing.T, s *Store, id, path string) {
 	t.Helper()
-	must(t, s.PlanAssets(t.Context(), polled(), []string{id}, at("brand", func(state.Known) string { return path })))
+	must(t, s.PlanAssets(t.Context(), polled(), []string{id}, at("brand", func(state.Snapshot) string { return path })))
 }
 
 func placementState(t *testing.T, pool *pgxpool.Pool, id string) string {
@@ -44,7 +44,7 @@ func placementState(t *testing.T, pool *pgxpool.Pool, id string) string {
 func TestWork(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	want1(t, s, "x")
-	applyReading(t, s, claimOne(t, s), reading(summary("x"), second(2)), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x"), second(2)), nil)
 	w := claimOneWork(t, s, "brand")
 	if w.Generation == 0 || w.DesiredAt.IsZero() {
 		t.Errorf("generation %d, planned at %s", w.Generation, w.DesiredAt)
@@ -388,7 +388,7 @@ func TestTargetPlan(t *testing.T) {
 	epoch, err := s.Epoch(t.Context())
 	must(t, err)
 	must(t, s.SetTargetPlanned(t.Context(), "brand", []byte("rule"), epoch))
-	l.expect(state.TopicGate) // its wave is complete now
+	l.expect(state.TopicGuard) // its wave is complete now
 	want := state.TargetPlan{Name: "brand", Fingerprint: []byte("rule"), Epoch: epoch}
 	if p, err := s.TargetPlan(t.Context(), "brand"); err != nil || !gocmp.Equal(p, want) {
 		t.Errorf("plan %+v, %v, want %+v", p, err, want)

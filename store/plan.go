@@ -31,17 +31,17 @@ func (s *Store) inPlanningTx(ctx context.Context, doing string, fn func(pgx.Tx) 
 // planning is how assets are planned: for which observation and by which rules. Placements are as urgent as the requests
 // of the observation.
 type planning struct {
-	obs    state.Observation
-	decide state.Decide
+	obs      state.Observation
+	evaluate state.Evaluate
 }
 
 // plan evaluates the rules on assets whose rows tx, a planning one, has locked, and writes what follows: placements, and
 // lookups for what has to be known first.
 func (p planning) plan(ctx context.Context, tx pgx.Tx, ids []string) error {
-	if len(ids) == 0 || p.decide == nil {
+	if len(ids) == 0 || p.evaluate == nil {
 		return nil
 	}
-	now, known, err := loadKnown(ctx, tx, `a.id = ANY($1)`, ids)
+	now, known, err := loadSnapshots(ctx, tx, `a.id = ANY($1)`, ids)
 	if err != nil {
 		return err
 	}
@@ -49,12 +49,12 @@ func (p planning) plan(ctx context.Context, tx pgx.Tx, ids []string) error {
 	var shallow []shallowAsset
 	var failures decisionFailures
 	for _, k := range known {
-		v := p.decide(now, k)
+		v := p.evaluate(now, k)
 		for _, c := range v.Changes {
 			changes = append(changes, assetChange{asset: k.Asset.ID, Change: c})
 		}
 		if v.Needs > levelOf(k) {
-			shallow = append(shallow, shallowAsset{Known: k, rank: v.Rank})
+			shallow = append(shallow, shallowAsset{Snapshot: k, rank: v.Rank})
 		}
 		failures.add(k.Asset.ID, v.Failed)
 	}
@@ -68,7 +68,7 @@ func (p planning) plan(ctx context.Context, tx pgx.Tx, ids []string) error {
 }
 
 // levelOf returns how deep an asset is known. What is known is never requested again.
-func levelOf(k state.Known) library.Level {
+func levelOf(k state.Snapshot) library.Level {
 	switch {
 	case k.Fields != nil:
 		return library.LevelFields
@@ -80,38 +80,38 @@ func levelOf(k state.Known) library.Level {
 }
 
 // PlanAssets plans ids again. Each asset is locked meanwhile.
-func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error {
+func (s *Store) PlanAssets(ctx context.Context, obs state.Observation, ids []string, evaluate state.Evaluate) error {
 	return s.inPlanningTx(ctx, "plan assets", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM damsync.asset WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids); err != nil {
 			return fmt.Errorf("lock assets: %w", err)
 		}
-		return (planning{obs, decide}).plan(ctx, tx, ids)
+		return (planning{obs, evaluate}).plan(ctx, tx, ids)
 	})
 }
 
 // PlanNext plans up to limit assets after the given id, in the order of their ids, and returns the last id; empty at
 // the end. It evaluates assets without locks. Only those that change are locked and evaluated again, so a pass without
 // changes writes nothing.
-func (s *Store) PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error) {
+func (s *Store) PlanNext(ctx context.Context, obs state.Observation, after string, limit int, evaluate state.Evaluate) (string, error) {
 	var changing []string
-	last, err := s.scan(ctx, after, limit, func(now time.Time, k state.Known) {
-		if v := decide(now, k); len(v.Changes) > 0 || v.Needs > levelOf(k) || len(v.Failed) > 0 {
+	last, err := s.scan(ctx, after, limit, func(now time.Time, k state.Snapshot) {
+		if v := evaluate(now, k); len(v.Changes) > 0 || v.Needs > levelOf(k) || len(v.Failed) > 0 {
 			changing = append(changing, k.Asset.ID)
 		}
 	})
 	if err != nil || len(changing) == 0 {
 		return last, err
 	}
-	return last, s.PlanAssets(ctx, obs, changing, decide)
+	return last, s.PlanAssets(ctx, obs, changing, evaluate)
 }
 
-// Preview calls see with each asset and what decide returns for it, in the order of ids, and writes nothing.
-func (s *Store) Preview(ctx context.Context, decide state.Decide, see func(state.Known, state.Verdict) error) error {
+// Preview calls see with each asset and what evaluate returns for it, in the order of ids, and writes nothing.
+func (s *Store) Preview(ctx context.Context, evaluate state.Evaluate, see func(state.Snapshot, state.Decisions) error) error {
 	var failed error
 	for after := ""; ; {
-		last, err := s.scan(ctx, after, 2000, func(now time.Time, k state.Known) {
+		last, err := s.scan(ctx, after, 2000, func(now time.Time, k state.Snapshot) {
 			if failed == nil {
-				failed = see(k, decide(now, k))
+				failed = see(k, evaluate(now, k))
 			}
 		})
 		if err != nil || failed != nil || last == "" {
@@ -123,8 +123,8 @@ func (s *Store) Preview(ctx context.Context, decide state.Decide, see func(state
 
 // scan calls visit with up to limit assets after the given id, in the order of their ids, and returns the last id;
 // empty at the end.
-func (s *Store) scan(ctx context.Context, after string, limit int, visit func(time.Time, state.Known)) (string, error) {
-	now, known, err := loadKnown(ctx, s.pool, `a.id > $1 AND a.id <= coalesce(
+func (s *Store) scan(ctx context.Context, after string, limit int, visit func(time.Time, state.Snapshot)) (string, error) {
+	now, known, err := loadSnapshots(ctx, s.pool, `a.id > $1 AND a.id <= coalesce(
 		(SELECT max(id) FROM (SELECT id FROM damsync.asset WHERE id > $1 ORDER BY id LIMIT $2) b), $1)`, after, limit)
 	if err != nil {
 		return "", err

@@ -39,7 +39,7 @@ func TestDecisionsAreWrittenWithTheMirror(t *testing.T) {
 		t.Errorf("generation %d after %d", next, first)
 	}
 	// A decision that cannot be written rolls back the mirror's row, and only that row.
-	broken := func(now time.Time, k state.Known) state.Verdict {
+	broken := func(now time.Time, k state.Snapshot) state.Decisions {
 		v := everything("brand")(now, k)
 		if k.Asset.ID == "x" {
 			v.Changes[0].Desired.Metadata = []byte(`{"n": 1e200000}`)
@@ -75,9 +75,9 @@ func TestUrgencyByClass(t *testing.T) {
 func TestUrgencyOfALookupRequestedTwice(t *testing.T) {
 	s := New(pgtest.Pool(t), "a")
 	apply(t, s, second(1), nil, summary("x"))
-	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "x"}}))
-	must(t, s.WantLookups(t.Context(), state.Observation{Kind: state.KindResync}, grant.Manual, false, []state.Ref{{ID: "x"}}))
-	applyReading(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), everything("brand"))
+	must(t, s.RequestLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), state.Observation{Kind: state.KindResync}, grant.Manual, false, []state.Ref{{ID: "x"}}))
+	applyFetched(t, s, claimOne(t, s), reading(summary("x"), now(t, s)), everything("brand"))
 	if got := claimOneWork(t, s, "brand").Class; got != grant.Manual {
 		t.Errorf("class %s", got)
 	}
@@ -89,7 +89,7 @@ func TestPlanningAgainWritesNothing(t *testing.T) {
 	apply(t, s, second(1), everything("brand"), summary("x"), summary("y"), summary("z"))
 	before := touches(t, pool)
 	seen := 0
-	decide := func(now time.Time, k state.Known) state.Verdict {
+	decide := func(now time.Time, k state.Snapshot) state.Decisions {
 		seen++
 		return everything("brand")(now, k)
 	}
@@ -122,7 +122,7 @@ func TestPreviewWritesNothing(t *testing.T) {
 	apply(t, s, second(1), nil, summary("x"), summary("y"))
 	before := touches(t, pool)
 	var got []string
-	must(t, s.Preview(t.Context(), everything("brand"), func(k state.Known, v state.Verdict) error {
+	must(t, s.Preview(t.Context(), everything("brand"), func(k state.Snapshot, v state.Decisions) error {
 		got = append(got, fmt.Sprint(k.Asset.ID, len(v.Changes)))
 		return nil
 	}))
@@ -133,13 +133,13 @@ func TestPreviewWritesNothing(t *testing.T) {
 		t.Errorf("rows were touched (-before +after):\n%s", diff)
 	}
 	full := errors.New("disk full")
-	if err := s.Preview(t.Context(), everything("brand"), func(state.Known, state.Verdict) error { return full }); !errors.Is(err, full) {
+	if err := s.Preview(t.Context(), everything("brand"), func(state.Snapshot, state.Decisions) error { return full }); !errors.Is(err, full) {
 		t.Errorf("error %v", err)
 	}
 }
 
 // The rules get everything that the mirror knows of an asset, as long as it describes the asset as it is now.
-func TestKnown(t *testing.T) {
+func TestSnapshots(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	row := summary("x", func(a *library.Asset) { a.FolderID, a.FileLocation = "f", "/as listed" })
@@ -148,26 +148,26 @@ func TestKnown(t *testing.T) {
 	want1(t, s, "x")
 	field := library.FieldValue{ID: "f1", Name: "Market", Type: "text", Values: []string{"DE"}}
 	r := reading(row, second(2), withFields(field))
-	applyReading(t, s, claimOne(t, s), r, nil)
+	applyFetched(t, s, claimOne(t, s), r, nil)
 	w := claimOneWork(t, s, "brand")
 	must(t, s.FinishPlacement(t.Context(), w, done(w)))
 
-	_, known, err := s.KnownAssets(t.Context(), []string{"x", "unknown"})
+	_, known, err := s.Snapshots(t.Context(), []string{"x", "unknown"})
 	if err != nil || len(known) != 1 {
 		t.Fatalf("known %+v, %v", known, err)
 	}
 	k := known[0]
 	k.Asset.Raw, row.Raw, r.Detail.Raw, r.Detail.Hash = nil, nil, nil, library.Hash{}
-	want := state.Known{
+	want := state.Snapshot{
 		Asset: row, Folder: "/as listed", Detail: &r.Detail, Fields: &library.Fields{Values: []library.FieldValue{field}}, SourceTask: "task-1",
-		Desired: map[string]state.Desired{"brand": {Present: true, Path: "/x", Version: "1", MetadataHash: w.Desired.MetadataHash, Gate: "open"}},
+		Desired: map[string]state.Desired{"brand": {Present: true, Path: "/x", Version: "1", MetadataHash: w.Desired.MetadataHash, Guard: "open"}},
 		Applied: map[string]state.Object{"brand": {State: "present", Path: "/x", Version: "1", MetadataHash: w.Desired.MetadataHash}},
 	}
 	if diff := gocmp.Diff(want, k); diff != "" {
 		t.Errorf("known (-want +got):\n%s", diff)
 	}
 	apply(t, s, second(3), nil, summary("x", modified(second(3))))
-	if _, known, err = s.KnownAssets(t.Context(), []string{"x"}); err != nil || known[0].Detail != nil || known[0].Fields != nil {
+	if _, known, err = s.Snapshots(t.Context(), []string{"x"}); err != nil || known[0].Detail != nil || known[0].Fields != nil {
 		t.Errorf("the detail of an earlier version still counts: %+v, %v", known, err)
 	}
 }
@@ -196,7 +196,7 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 	if diff := gocmp.Diff(want, placements(t, pool)); diff != "" {
 		t.Errorf("placements (-want +got):\n%s", diff)
 	}
-	l.expect(state.TopicPlacement, state.TopicGate, state.TopicPlacement)
+	l.expect(state.TopicPlacement, state.TopicGuard, state.TopicPlacement)
 	if got := claimWork(t, s, "brand", 9); len(got) != 1 || got[0].AssetID != "not-there" {
 		t.Errorf("claimed %+v", got)
 	}
@@ -212,9 +212,9 @@ func TestUnguardedRemoval(t *testing.T) {
 	s := New(pool, "a")
 	apply(t, s, second(1), everything("brand"), summary("x"))
 	place(t, s, "brand")
-	keep := func(now time.Time, k state.Known) state.Verdict {
+	keep := func(now time.Time, k state.Snapshot) state.Decisions {
 		v := nothing("brand")(now, k)
-		v.Changes[0].Gated = false
+		v.Changes[0].Guarded = false
 		return v
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"x"}, keep))
@@ -229,7 +229,7 @@ func TestUrgencyOfAPendingPlacementIsKept(t *testing.T) {
 	apply(t, s, second(1), nil, summary("x"))
 	urgency := func(class grant.Class, path string) int {
 		t.Helper()
-		must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "test", Class: class}, []string{"x"}, at("brand", func(state.Known) string { return path })))
+		must(t, s.PlanAssets(t.Context(), state.Observation{Kind: "test", Class: class}, []string{"x"}, at("brand", func(state.Snapshot) string { return path })))
 		return query[int](t, pool, `SELECT urgency FROM damsync.placement`)
 	}
 	if got := []int{urgency(grant.Sweep, "/1"), urgency(grant.Incremental, "/2"), urgency(grant.Manual, "/3"), urgency(grant.Webhook, "/4"), urgency(grant.Sweep, "/5")}; !gocmp.Equal(got, []int{5, 2, 1, 0, 0}) {
@@ -248,17 +248,17 @@ func TestNeedsAskForOneLookup(t *testing.T) {
 	details, fields := needing(library.LevelDetail), needing(library.LevelFields)
 	apply(t, s, second(1), details, summary("x"))
 	apply(t, s, second(2), details, summary("x", titled("Oak")))
-	want := wanted{Type: "image", Self: "https://cmp.test/images/x", Class: "detail", Observation: "sweep", Urgency: 3, Wanted: 1, Due: true}
+	want := wanted{Type: "image", Self: "https://cmp.test/images/x", Class: "detail", Observation: "sweep", Urgency: 3, Requested: 1, Due: true}
 	if diff := gocmp.Diff(want, lookupOf(t, pool, "x")); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
 	}
 	// A change while the asset is being read makes it read again.
 	l := claimOne(t, s)
 	apply(t, s, second(3), details, summary("x", modified(second(3))))
-	applyReading(t, s, l, reading(summary("x"), second(2)), details)
+	applyFetched(t, s, l, reading(summary("x"), second(2)), details)
 	l = claimOne(t, s)
 	// A rule that needs what it has been given does not cause an endless loop.
-	applyReading(t, s, l, reading(summary("x", modified(second(3))), second(4)), details)
+	applyFetched(t, s, l, reading(summary("x", modified(second(3))), second(4)), details)
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 {
 		t.Errorf("%d lookups for a detail that is known", n)
 	}
@@ -266,8 +266,8 @@ func TestNeedsAskForOneLookup(t *testing.T) {
 	if _, err := s.PlanNext(t.Context(), polled(), "", 10, fields); err != nil {
 		t.Fatal(err)
 	}
-	applyReading(t, s, claimOne(t, s), reading(summary("x", modified(second(3))), second(5)), fields)
-	applyReading(t, s, claimOne(t, s), reading(summary("x", modified(second(3))), second(6), withFields()), fields)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x", modified(second(3))), second(5)), fields)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x", modified(second(3))), second(6), withFields()), fields)
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.lookup`); n != 0 {
 		t.Errorf("%d lookups for fields that are known", n)
 	}
@@ -276,8 +276,8 @@ func TestNeedsAskForOneLookup(t *testing.T) {
 func TestDecisionFailuresAreRecordedAndCleared(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
-	failing := func(_ time.Time, k state.Known) state.Verdict {
-		return state.Verdict{Failed: []state.DecisionFailure{{Target: "brand", Reason: "no \x00path"}, {Target: "shop", Reason: "no when"}}}
+	failing := func(_ time.Time, k state.Snapshot) state.Decisions {
+		return state.Decisions{Failed: []state.DecisionFailure{{Target: "brand", Reason: "no \x00path"}, {Target: "shop", Reason: "no when"}}}
 	}
 	apply(t, s, second(1), failing, summary("x"), summary("y"))
 	failures := func() []string {
@@ -300,7 +300,7 @@ func TestExpired(t *testing.T) {
 	in := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
 	expire := func(id string, when time.Time) {
 		want1(t, s, id)
-		applyReading(t, s, claimOne(t, s), reading(summary(id), second(1), func(r *state.Reading) { r.Detail.ExpiresAt = &when }), everything("brand"))
+		applyFetched(t, s, claimOne(t, s), reading(summary(id), second(1), func(r *state.Fetched) { r.Detail.ExpiresAt = &when }), everything("brand"))
 	}
 	if ids, next, err := s.Expired(t.Context(), []string{"brand"}, 9); err != nil || len(ids) != 0 || !next.IsZero() {
 		t.Errorf("expired %v, next %s, %v", ids, next, err)

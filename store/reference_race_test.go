@@ -25,24 +25,24 @@ func renamed() state.References {
 }
 
 // byFolder belongs at the target under the path of its folder.
-func byFolder() state.Decide {
-	return at("brand", func(k state.Known) string { return k.Folder + "/" + k.Asset.ID })
+func byFolder() state.Evaluate {
+	return at("brand", func(k state.Snapshot) string { return k.Folder + "/" + k.Asset.ID })
 }
 
 // writers returns the calls that plan the asset in the transaction that writes it.
-func writers() map[string]func(ctx context.Context, s *Store, decide state.Decide) error {
-	return map[string]func(ctx context.Context, s *Store, decide state.Decide) error{
-		"page": func(ctx context.Context, s *Store, decide state.Decide) error {
+func writers() map[string]func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
+	return map[string]func(ctx context.Context, s *Store, evaluate state.Evaluate) error{
+		"page": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
 			changed := inSpring()
 			changed.Title = "Another"
 			_, err := s.ApplySummaries(ctx, swept(), second(2), []library.Asset{changed}, decide)
 			return err
 		},
-		"reading": func(ctx context.Context, s *Store, decide state.Decide) error {
-			_, err := s.ApplyReading(ctx, state.Lookup{AssetID: "x"}, reading(inSpring(), second(2)), decide)
+		"reading": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
+			_, err := s.ApplyFetched(ctx, state.Lookup{AssetID: "x"}, reading(inSpring(), second(2)), decide)
 			return err
 		},
-		"plan": func(ctx context.Context, s *Store, decide state.Decide) error {
+		"plan": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
 			return s.PlanAssets(ctx, swept(), []string{"x"}, decide)
 		},
 	}
@@ -66,7 +66,7 @@ func TestFolderIsRenamedWhileAnAssetIsJudged(t *testing.T) {
 
 			judging, goOn, written := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 			go func() {
-				written <- write(t.Context(), s, func(now time.Time, k state.Known) state.Verdict {
+				written <- write(t.Context(), s, func(now time.Time, k state.Snapshot) state.Decisions {
 					close(judging)
 					<-goOn
 					return byFolder()(now, k)

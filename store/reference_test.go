@@ -84,7 +84,7 @@ func TestReferences(t *testing.T) {
 	if !applyReferences(t, s, renamed) || epoch() != first+2 {
 		t.Error("a renamed folder leaves the plan as it is")
 	}
-	if _, known, err := s.KnownAssets(t.Context(), []string{"x"}); err != nil || known[0].Folder != "/Brand/Sp�ring" {
+	if _, known, err := s.Snapshots(t.Context(), []string{"x"}); err != nil || known[0].Folder != "/Brand/Sp�ring" {
 		t.Errorf("known %+v, %v", known, err)
 	}
 	if path, err := s.FolderPath(t.Context(), "f2"); err != nil || path != "/Brand/Sp�ring" {
@@ -144,7 +144,7 @@ func TestEmptyListing(t *testing.T) {
 			before := query[int](t, pool, c.count)
 			used := summary("x", func(a *library.Asset) { a.FolderID, a.FileLocation = "f2", "/Brand/Spring" })
 			want1(t, s, "x")
-			applyReading(t, s, claimOne(t, s), reading(used, second(1), withFields(library.FieldValue{ID: "d1", Name: "Market"})), nil)
+			applyFetched(t, s, claimOne(t, s), reading(used, second(1), withFields(library.FieldValue{ID: "d1", Name: "Market"})), nil)
 
 			refs := references()
 			refs.Folders[0].Name, refs.LabelGroups[0].Name = "renamed", "renamed"
@@ -162,7 +162,7 @@ func TestEmptyListing(t *testing.T) {
 
 			c.leave(&used)
 			want1(t, s, "x")
-			applyReading(t, s, claimOne(t, s), reading(used, second(2), withFields()), nil)
+			applyFetched(t, s, claimOne(t, s), reading(used, second(2), withFields()), nil)
 			if !applyReferences(t, s, refs) || query[int](t, pool, c.count) != 0 {
 				t.Errorf("%s that nothing refers to are kept", entity)
 			}

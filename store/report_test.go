@@ -66,7 +66,7 @@ func TestReportViews(t *testing.T) {
 		},
 		{
 			"audits",
-			`SELECT concat_ws(' ', scope, state, requests, windows, missing, surplus, hidden, suspects, complete_at IS NOT NULL, notes) FROM report.audits`,
+			`SELECT concat_ws(' ', scope, state, requests, windows, missing, extra, hidden, suspects, complete_at IS NOT NULL, notes) FROM report.audits`,
 			[]string{"library done 14 12 2 1 0 1 t {}"},
 		},
 		{
@@ -119,7 +119,7 @@ func TestReportDetailAge(t *testing.T) {
 			rule = nothing("brand")
 		}
 		apply(t, s, second(i), rule, summary(id))
-		applyReading(t, s, state.Lookup{AssetID: id}, reading(summary(id), second(i), withFields()), rule)
+		applyFetched(t, s, state.Lookup{AssetID: id}, reading(summary(id), second(i), withFields()), rule)
 	}
 	exec(t, pool, `UPDATE damsync.asset_detail SET read_at = clock_timestamp() - CASE asset_id WHEN 'new' THEN interval '1 hour' ELSE interval '9 hours' END`)
 	exec(t, pool, `INSERT INTO damsync.target (name) VALUES ('brand') ON CONFLICT DO NOTHING`)

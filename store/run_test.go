@@ -108,7 +108,7 @@ func TestSuspectsAreLookedUpWhenTheRunIsComplete(t *testing.T) {
 	if n, err := s.FinishRun(t.Context(), run, grant.Sweep); err != nil || n != 1 {
 		t.Errorf("%d suspects are looked up, %v", n, err)
 	}
-	want := wanted{Type: "image", Self: "https://cmp.test/images/missing", Class: "sweep", Observation: "sweep", Urgency: 5, Wanted: 1, Gone: true, Due: true}
+	want := wanted{Type: "image", Self: "https://cmp.test/images/missing", Class: "sweep", Observation: "sweep", Urgency: 5, Requested: 1, Gone: true, Due: true}
 	if diff := gocmp.Diff(want, lookupOf(t, pool, "missing")); diff != "" {
 		t.Errorf("lookup (-want +got):\n%s", diff)
 	}

@@ -30,7 +30,7 @@ func (s *Store) SetTargetPlanned(ctx context.Context, target string, fingerprint
 	if err != nil {
 		return fmt.Errorf("record plan of %s: %w", target, err)
 	}
-	return s.Notify(ctx, state.TopicGate)
+	return s.Notify(ctx, state.TopicGuard)
 }
 
 // SetTargetProblem records why target does not run; an empty problem lets it run.

@@ -34,7 +34,7 @@ func (r *replica) audit(t *testing.T) (observe.AuditResult, error) {
 func (w *world) removed() []string {
 	w.Helper()
 	w.eventually("lookups", 60*time.Second, func() error {
-		if n := query[int](w, `SELECT count(*) FROM damsync.lookup WHERE wanted > done`); n > 0 {
+		if n := query[int](w, `SELECT count(*) FROM damsync.lookup WHERE requested > done`); n > 0 {
 			return fmt.Errorf("%d are left", n)
 		}
 		return nil

@@ -17,8 +17,8 @@ func (e *Engine) Cost(ctx context.Context) (rules.Cost, error) {
 	}
 	c := e.rules.NewCost()
 	var now time.Time // the database's
-	clock := func(at time.Time, _ state.Known) state.Verdict { now = at; return state.Verdict{} }
-	err := e.stores.Preview.Preview(ctx, clock, func(k state.Known, _ state.Verdict) error {
+	clock := func(at time.Time, _ state.Snapshot) state.Decisions { now = at; return state.Decisions{} }
+	err := e.stores.Preview.Preview(ctx, clock, func(k state.Snapshot, _ state.Decisions) error {
 		c.Add(now, k)
 		return nil
 	})

@@ -44,7 +44,7 @@ func (e *Engine) DryRun(ctx context.Context, assetID string, see func(Difference
 		cursor = next
 	}
 	// What the reading does not change may still wait for its turn.
-	return requests, e.stores.Preview.Preview(ctx, e.rules.Evaluate, func(k state.Known, v state.Verdict) error {
+	return requests, e.stores.Preview.Preview(ctx, e.rules.Evaluate, func(k state.Snapshot, v state.Decisions) error {
 		if seen[k.Asset.ID] {
 			return nil
 		}
@@ -88,20 +88,20 @@ func (e *Engine) dryRunSpan(ctx context.Context, readAt time.Time, s walk.Span, 
 
 // overlay puts rows just read over what the mirror knows; a detail of an older
 // state counts as unknown.
-func (e *Engine) overlay(ctx context.Context, rows []library.Asset) (time.Time, []state.Known, error) {
+func (e *Engine) overlay(ctx context.Context, rows []library.Asset) (time.Time, []state.Snapshot, error) {
 	ids := make([]string, len(rows))
 	for i, a := range rows {
 		ids[i] = a.ID
 	}
-	now, stored, err := e.stores.Preview.KnownAssets(ctx, ids)
+	now, stored, err := e.stores.Preview.Snapshots(ctx, ids)
 	if err != nil {
 		return now, nil, err
 	}
-	byID := make(map[string]state.Known, len(stored))
+	byID := make(map[string]state.Snapshot, len(stored))
 	for _, k := range stored {
 		byID[k.Asset.ID] = k
 	}
-	out := make([]state.Known, len(rows))
+	out := make([]state.Snapshot, len(rows))
 	for i, a := range rows {
 		k := byID[a.ID]
 		if !k.Asset.ModifiedAt.Equal(a.ModifiedAt) {
@@ -114,11 +114,11 @@ func (e *Engine) overlay(ctx context.Context, rows []library.Asset) (time.Time, 
 }
 
 func (e *Engine) dryRunAsset(ctx context.Context, id string, see func(Difference) error) (int, error) {
-	now, stored, err := e.stores.Preview.KnownAssets(ctx, []string{id})
+	now, stored, err := e.stores.Preview.Snapshots(ctx, []string{id})
 	if err != nil {
 		return 0, err
 	}
-	var k state.Known
+	var k state.Snapshot
 	if len(stored) > 0 {
 		k = stored[0]
 	}

@@ -127,7 +127,7 @@ func (e *Engine) wireRules(o Options) {
 
 // rulesChanged wakes everything that waits for rules.
 func (e *Engine) rulesChanged() {
-	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGate} {
+	for _, topic := range []state.Topic{state.TopicLookup, state.TopicPlacement, state.TopicGuard} {
 		e.Wake(topic)
 	}
 	e.leader.Signal()

@@ -17,7 +17,7 @@ type Difference struct {
 	Op      string `json:"op"` // put, move, set metadata, retire, read, check, failed
 	Path    string `json:"path,omitempty"`
 	From    string `json:"from,omitempty"`
-	Gate    string `json:"gate,omitempty"` // of a removal: open, waiting or held
+	Guard   string `json:"guard,omitempty"` // of a removal: open, waiting or held
 	Reason  string `json:"reason,omitempty"`
 	// Requests is what carrying it out takes, where it is whole requests. A put takes none: the
 	// bytes are no requests to the API, and one request gives the addresses of a hundred.
@@ -31,7 +31,7 @@ func (e *Engine) Plan(ctx context.Context, see func(Difference) error) error {
 	if err := e.planner.UseKnown(ctx); err != nil {
 		return err
 	}
-	return e.stores.Preview.Preview(ctx, e.rules.Evaluate, func(k state.Known, v state.Verdict) error {
+	return e.stores.Preview.Preview(ctx, e.rules.Evaluate, func(k state.Snapshot, v state.Decisions) error {
 		return each(e.differences(k, v), see)
 	})
 }
@@ -47,7 +47,7 @@ func each(differences []Difference, see func(Difference) error) error {
 
 // differences holds the verdict, or the stored wish where the verdict changes
 // nothing, against what is at the target.
-func (e *Engine) differences(k state.Known, v state.Verdict) []Difference {
+func (e *Engine) differences(k state.Snapshot, v state.Decisions) []Difference {
 	var out []Difference
 	if v.Needs > library.LevelSummary {
 		out = append(out, Difference{AssetID: k.Asset.ID, Title: k.Asset.Title, Op: "read", Reason: "a rule reads its " + v.Needs.String(), Requests: singleRequests(v.Needs)})
@@ -61,16 +61,16 @@ func (e *Engine) differences(k state.Known, v state.Verdict) []Difference {
 	}
 	for _, rule := range e.rules.InForce() {
 		desired := k.Desired[rule.Name()]
-		gate := desired.Gate
+		gate := desired.Guard
 		if c, ok := changed[rule.Name()]; ok {
 			desired = c.Desired
 			gate = ""
-			if c.Gated {
+			if c.Guarded {
 				gate = "waiting"
 			}
 		}
 		if d, ok := difference(rule, k, desired); ok {
-			d.Gate = gate
+			d.Guard = gate
 			out = append(out, d)
 		}
 	}
@@ -80,7 +80,7 @@ func (e *Engine) differences(k state.Known, v state.Verdict) []Difference {
 // singleRequests is what reading one asset to a level takes.
 func singleRequests(level library.Level) int { return int(level - library.LevelSummary) }
 
-func difference(rule *plan.Target, k state.Known, desired state.Desired) (Difference, bool) {
+func difference(rule *plan.Target, k state.Snapshot, desired state.Desired) (Difference, bool) {
 	applied := k.Applied[rule.Name()]
 	op := plan.NextOp(desired, applied, rule.OnRemove())
 	if op == plan.OpNone {

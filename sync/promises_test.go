@@ -263,7 +263,7 @@ func TestUnchangedCostsNothing(t *testing.T) {
 func (w *world) unchangedCostsNothing() {
 	w.Helper()
 	ctx, r := context.Background(), w.alive()
-	if _, err := w.store.WantUnsettled(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
+	if _, err := w.store.RequestWithinGrace(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
 		w.Fatalf("%v", err)
 	}
 	w.hurried()

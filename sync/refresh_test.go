@@ -79,5 +79,5 @@ func TestRefreshingOnTheLeader(t *testing.T) {
 type unlimited struct{}
 
 func (unlimited) Allowance(context.Context, grant.Class) (grant.Allowance, error) {
-	return grant.Allowance{Today: 1 << 40, Surplus: 1 << 40, Until: time.Now().Add(24 * time.Hour)}, nil
+	return grant.Allowance{Today: 1 << 40, Spare: 1 << 40, Until: time.Now().Add(24 * time.Hour)}, nil
 }

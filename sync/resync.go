@@ -65,7 +65,7 @@ func (e *Engine) resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 		return result, err
 	}
 	if o.AssetID != "" {
-		if err := e.stores.Mirror.WantLookups(ctx, byHand(), grant.Manual, false, []state.Ref{{ID: o.AssetID}}); err != nil {
+		if err := e.stores.Mirror.RequestLookups(ctx, byHand(), grant.Manual, false, []state.Ref{{ID: o.AssetID}}); err != nil {
 			return result, err
 		}
 	} else {
@@ -86,7 +86,7 @@ func (e *Engine) resync(ctx context.Context, o ResyncOptions) (ResyncResult, err
 	if result.Backlog, err = e.waitForWork(ctx, o, result.Sweep); err != nil || o.AssetID == "" {
 		return result, err
 	}
-	_, known, err := e.stores.Preview.KnownAssets(ctx, []string{o.AssetID})
+	_, known, err := e.stores.Preview.Snapshots(ctx, []string{o.AssetID})
 	if err == nil && len(known) == 0 && result.Backlog.LookupsFailed == 0 {
 		err = unknownAsset(o.AssetID)
 	}
@@ -149,15 +149,15 @@ func (e *Engine) readDetailsAgain(ctx context.Context, o ResyncOptions) error {
 	o.Progress(ResyncProgress{Phase: "details"})
 	var wanted []state.Ref
 	flush := func() error {
-		err := e.stores.Mirror.WantLookups(ctx, byHand(), grant.Manual, false, wanted)
+		err := e.stores.Mirror.RequestLookups(ctx, byHand(), grant.Manual, false, wanted)
 		wanted = wanted[:0]
 		return err
 	}
-	unread := func(now time.Time, k state.Known) state.Verdict {
+	unread := func(now time.Time, k state.Snapshot) state.Decisions {
 		k.Detail, k.Fields = nil, nil
 		return e.rules.Evaluate(now, k)
 	}
-	err := e.stores.Preview.Preview(ctx, unread, func(k state.Known, v state.Verdict) error {
+	err := e.stores.Preview.Preview(ctx, unread, func(k state.Snapshot, v state.Decisions) error {
 		if v.Needs == library.LevelSummary {
 			return nil
 		}

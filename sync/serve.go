@@ -128,7 +128,7 @@ func (e *Engine) Wake(topic state.Topic) {
 			p.Wakeup.Signal()
 		}
 		e.planner.Expiry.Signal() // a new placement may have an expiry
-	case state.TopicGate:
+	case state.TopicGuard:
 		e.guard.Wakeup.Signal()
 	case state.TopicPlan:
 		e.planner.Changed.Signal()

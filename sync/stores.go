@@ -47,8 +47,8 @@ type WakeupStore interface {
 // PreviewStore evaluates assets without writing.
 type PreviewStore interface {
 	Now(ctx context.Context) (time.Time, error)
-	Preview(ctx context.Context, decide state.Decide, see func(state.Known, state.Verdict) error) error
-	KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error)
+	Preview(ctx context.Context, evaluate state.Evaluate, see func(state.Snapshot, state.Decisions) error) error
+	Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error)
 	Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error)
 	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)
 }

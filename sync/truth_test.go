@@ -167,7 +167,7 @@ func head(s string, n int) string { return s[:min(len(s), n)] }
 
 // settled tells whether nothing is left to do.
 func (w *world) settled() error {
-	n := query[int](w, `SELECT (SELECT count(*) FROM damsync.lookup WHERE wanted > done)
+	n := query[int](w, `SELECT (SELECT count(*) FROM damsync.lookup WHERE requested > done)
 		+ (SELECT count(*) FROM damsync.placement WHERE desired_generation > applied_generation)
 		+ (SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL)`)
 	if n > 0 {
@@ -181,7 +181,7 @@ func (w *world) hurry() {
 	if _, err := w.store.Retry(context.Background(), ""); err != nil {
 		w.Fatalf("%v", err)
 	}
-	w.exec(`UPDATE damsync.lookup SET next_attempt_at = clock_timestamp() WHERE wanted > done`)
+	w.exec(`UPDATE damsync.lookup SET next_attempt_at = clock_timestamp() WHERE requested > done`)
 	w.exec(`UPDATE damsync.placement SET next_attempt_at = clock_timestamp() WHERE desired_generation > applied_generation`)
 	w.exec(`UPDATE damsync.pace SET paused_until = NULL`)
 }

@@ -74,7 +74,7 @@ type auditReport struct {
 	Requests   int        `json:"requests"`
 	Windows    int        `json:"windows"`
 	Missing    int        `json:"missing"`
-	Surplus    int        `json:"surplus"`
+	Extra      int        `json:"extra"`
 	Hidden     int        `json:"hidden"`
 	Suspects   int        `json:"suspects"`
 	CompleteAt *time.Time `json:"complete_at"` // null: not proven
@@ -110,7 +110,7 @@ func concludeAudit(w io.Writer, asJSON bool, r observe.AuditResult, left state.B
 func printAudit(w io.Writer, asJSON bool, r observe.AuditResult, failure error) error {
 	if asJSON {
 		report := auditReport{
-			RunID: r.RunID, Requests: r.Requests, Windows: r.Windows, Missing: r.Missing, Surplus: r.Surplus, Hidden: r.Hidden,
+			RunID: r.RunID, Requests: r.Requests, Windows: r.Windows, Missing: r.Missing, Extra: r.Extra, Hidden: r.Hidden,
 			Suspects: r.Suspects, Notes: append([]string{}, r.Notes...),
 		}
 		if !r.CompleteAt.IsZero() {
@@ -126,7 +126,7 @@ func printAudit(w io.Writer, asJSON bool, r observe.AuditResult, failure error) 
 		return nil
 	}
 	fmt.Fprintf(w, "%d requests, %d windows counted: %d assets missing from the library, %d new to the mirror, %d looked up\n",
-		r.Requests, r.Windows, r.Missing, r.Surplus, r.Suspects)
+		r.Requests, r.Windows, r.Missing, r.Extra, r.Suspects)
 	if r.Hidden > 0 {
 		fmt.Fprintf(w, "the library counts %d assets that it does not list\n", r.Hidden)
 	}

@@ -157,8 +157,8 @@ func line(d sync.Difference) string {
 		text += "  from " + d.From
 	}
 	text += fmt.Sprintf("  [%s %q]", d.AssetID, d.Title)
-	if d.Gate != "" && d.Gate != "open" {
-		text += "  (" + d.Gate + " at the removal gate)"
+	if d.Guard != "" && d.Guard != "open" {
+		text += "  (" + d.Guard + " at the removal gate)"
 	}
 	if d.Reason != "" {
 		text += "  " + d.Reason

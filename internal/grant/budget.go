@@ -54,10 +54,10 @@ type Allowance struct {
 	// Today is what the class may spend until Until, at most Month and, for a class with a
 	// daily limit, at most that limit. Ledger.Take grants exactly as many.
 	Today int64
-	// Surplus is the part of Today that the rest of the month does not need: what is left
+	// Spare is the part of Today that the rest of the month does not need: what is left
 	// when the more urgent classes continue as in the last seven days, spread evenly over
 	// the days left. Optional work stays within it.
-	Surplus int64
+	Spare int64
 	// Until is when more becomes available: the next UTC day for a class with a daily
 	// limit, otherwise the end of the month.
 	Until time.Time

@@ -19,7 +19,7 @@ type Audit struct {
 	Scope      string
 	Windows    int       // counted
 	Missing    int       // in the mirror, not listed by the library
-	Surplus    int       // listed by the library, not in the mirror before
+	Extra      int       // listed by the library, not in the mirror before
 	Hidden     int       // counted by the library, not listed
 	Suspects   int       // of the missing, those to be confirmed by their own 404
 	CompleteAt time.Time // everything in the library then is in the mirror or a suspect; zero: not known

@@ -16,8 +16,8 @@ type Waiting struct {
 	Refresh  int64 // for what it knows, to see whether that still holds
 }
 
-// LastReading is an asset and when its detail was last read.
-type LastReading struct {
+// LastRead is an asset and when its detail was last read.
+type LastRead struct {
 	AssetID string
 	ReadAt  time.Time
 }

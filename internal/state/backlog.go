@@ -20,8 +20,8 @@ type Backlog struct {
 
 // BacklogScope limits a backlog to what was requested up to a moment, so that it excludes later requests of others.
 type BacklogScope struct {
-	Targets []string
-	AssetID string    // only this asset; empty: all
-	Wanted  time.Time // lookups requested up to this time
-	Planned time.Time // placements planned up to this time
+	Targets   []string
+	AssetID   string    // only this asset; empty: all
+	Requested time.Time // lookups requested up to this time
+	Planned   time.Time // placements planned up to this time
 }

@@ -6,12 +6,12 @@ import (
 	"damsync/internal/library"
 )
 
-// Decide evaluates the rules on one asset at the time now. It is pure: the store calls it again when what it read
+// Evaluate evaluates the rules on one asset at the time now. It is pure: the store calls it again when what it read
 // has changed.
-type Decide func(now time.Time, k Known) Verdict
+type Evaluate func(now time.Time, k Snapshot) Decisions
 
-// Verdict is what the rules decide for one asset.
-type Verdict struct {
+// Decisions is what the rules decide for one asset.
+type Decisions struct {
 	Needs   library.Level // deeper than known: the asset has to be read
 	Rank    int           // order among assets that are read in bulk, lowest first
 	Changes []Change
@@ -27,5 +27,5 @@ type DecisionFailure struct {
 type Change struct {
 	Target  string
 	Desired Desired
-	Gated   bool // a removal that has to pass the removal guard
+	Guarded bool // a removal that has to pass the removal guard
 }

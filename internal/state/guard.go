@@ -2,14 +2,14 @@ package state
 
 import "time"
 
-// GateAnswer is what the removal guard does with the removals that wait at a target.
-type GateAnswer string
+// GuardAnswer is what the removal guard does with the removals that wait at a target.
+type GuardAnswer string
 
 // The answers.
 const (
-	GateRelease GateAnswer = "open"
-	GateHold    GateAnswer = "held"
-	GateWait    GateAnswer = "waiting"
+	GuardRelease GuardAnswer = "open"
+	GuardHold    GuardAnswer = "held"
+	GuardWait    GuardAnswer = "waiting"
 )
 
 // Wave is what the removal guard sees of one target.
@@ -22,10 +22,10 @@ type Wave struct {
 	NewestAge time.Duration // since the newest waiting removal was planned
 }
 
-// Judge evaluates a wave for the removal guard.
-type Judge struct {
-	Enough func(Wave) int // up to how many objects at the target matter; Present is not known yet
-	Admit  func(Wave) GateAnswer
+// GuardLimit evaluates a wave for the removal guard.
+type GuardLimit struct {
+	Enough   func(Wave) int // up to how many objects at the target matter; Present is not known yet
+	Evaluate func(Wave) GuardAnswer
 }
 
 // HeldRemoval is one removal that waits for approval.

@@ -16,7 +16,7 @@ type Topic string
 const (
 	TopicLookup     Topic = "lookup"     // an asset has to be read
 	TopicPlacement  Topic = "placement"  // a placement is dirty
-	TopicGate       Topic = "guard"      // a removal waits for the removal guard
+	TopicGuard      Topic = "guard"      // a removal waits for the removal guard
 	TopicPlan       Topic = "plan"       // a target has to be planned again
 	TopicBurst      Topic = "burst"      // events are held back for the poll
 	TopicReferences Topic = "references" // folders, labels or fields seem to have changed
@@ -24,5 +24,5 @@ const (
 
 // Topics lists all topics.
 func Topics() []Topic {
-	return []Topic{TopicLookup, TopicPlacement, TopicGate, TopicPlan, TopicBurst, TopicReferences}
+	return []Topic{TopicLookup, TopicPlacement, TopicGuard, TopicPlan, TopicBurst, TopicReferences}
 }

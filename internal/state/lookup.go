@@ -28,20 +28,20 @@ type Lookup struct {
 	Mirrored    bool // the mirror has the asset, and Type and Self come from it; else from an event
 	Class       grant.Class
 	Observation Observation
-	Wanted      int64 // number of the latest request; finishing the lookup finishes requests up to it
+	Requested   int64 // number of the latest request; finishing the lookup finishes requests up to it
 	InboxID     int64 // id of the latest event; finishing the lookup processes events up to it
 	Gone        bool
 	SourceTask  string
 	Attempts    int
 }
 
-// Reading is what a lookup found.
-type Reading struct {
-	Asset   library.Asset
-	Detail  library.Detail
-	Fields  *library.Fields // nil when not read
-	ReadAt  time.Time       // by the database's clock, before the first request
-	Settled bool            // false: a further change in the same second would not show
+// Fetched is what a lookup found.
+type Fetched struct {
+	Asset     library.Asset
+	Detail    library.Detail
+	Fields    *library.Fields // nil when not read
+	ReadAt    time.Time       // by the database's clock, before the first request
+	GraceOver bool            // false: a further change in the same second would not show
 }
 
 const (
@@ -64,9 +64,9 @@ type Burst struct {
 
 // Answered says what a page of the poll did to lookups that events requested.
 type Answered struct {
-	Settled int // nothing more has to be read
-	Deeper  int // the rules read more of the asset than a page shows
+	Finished int // nothing more has to be read
+	Deeper   int // the rules read more of the asset than a page shows
 }
 
 // Any reports whether the page showed a requested asset.
-func (a Answered) Any() bool { return a.Settled+a.Deeper > 0 }
+func (a Answered) Any() bool { return a.Finished+a.Deeper > 0 }

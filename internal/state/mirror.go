@@ -4,8 +4,8 @@ import (
 	"damsync/internal/library"
 )
 
-// Known is everything the store knows of one asset.
-type Known struct {
+// Snapshot is everything the store knows of one asset.
+type Snapshot struct {
 	Asset      library.Asset
 	Folder     string
 	Detail     *library.Detail // nil when unknown or older than the asset

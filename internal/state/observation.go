@@ -30,7 +30,7 @@ type Observation struct {
 	// Class is the class of the requests it spends. What it plans is pushed with the same urgency.
 	Class grant.Class
 	// Bulk marks a reading that sees many assets for the first time, or under new rules. Details that it needs are
-	// read as backfill, in the order of Verdict.Rank.
+	// read as backfill, in the order of Decisions.Rank.
 	Bulk bool
 }
 

@@ -9,8 +9,8 @@ import (
 	"damsync/internal/library"
 )
 
-// ErrSpoiltMark says that a generation found at a target is so high that no database of this instance has issued it.
-var ErrSpoiltMark = errors.New("the mark at the target names a generation that damsync has never issued")
+// ErrUnknownGeneration says that a generation found at a target is so high that no database of this instance has issued it.
+var ErrUnknownGeneration = errors.New("the mark at the target names a generation that damsync has never issued")
 
 // Desired is what should be at a target.
 type Desired struct {
@@ -20,7 +20,7 @@ type Desired struct {
 	Metadata     json.RawMessage
 	MetadataHash library.Hash
 	Reason       string // why it is there or not, for people
-	Gate         string // the removal guard's answer, of a stored placement: open, waiting or held
+	Guard        string // the removal guard's answer, of a stored placement: open, waiting or held
 }
 
 // Object is what is at a target as far as recorded.

@@ -52,9 +52,9 @@ type Mirror interface {
 
 // Auditor audits; its members do not change while it does.
 type Auditor struct {
-	Library Library
-	Mirror  Mirror
-	Bounds  Bounds // as an earlier report says; the zero value is found out with a request or two
+	Library  Library
+	Mirror   Mirror
+	Bounds   Bounds       // as an earlier report says; the zero value is found out with a request or two
 	Progress func(Report) // after each request; may be nil
 }
 
@@ -124,11 +124,11 @@ type run struct {
 	found     Report
 	suspects  map[string]bool
 	hidden    map[Window]int // counted by the library and not listed, by exact window
-	explained prefixSums       // suspects and hidden assets: what the counts need not differ by any more
+	explained prefixSums     // suspects and hidden assets: what the counts need not differ by any more
 	levels    map[int]*level // by size of the windows
 	unsettled bool           // a part did not hold still while it was read
 	checks    int            // of what does not add up
-	limit      int // requests after which no window is counted any more that has to be read in parts as well
+	limit     int            // requests after which no window is counted any more that has to be read in parts as well
 }
 
 func (r *run) report() Report {

@@ -55,7 +55,7 @@ func (w *Waiter) Wait(ctx context.Context, o Options) (state.Backlog, error) {
 	}
 	c := counting{store: w.Store, scope: state.BacklogScope{Targets: o.Targets, AssetID: o.AssetID}}
 	var err error
-	if c.scope.Wanted, err = w.Store.Now(ctx); err != nil {
+	if c.scope.Requested, err = w.Store.Now(ctx); err != nil {
 		return state.Backlog{}, err
 	}
 	for {

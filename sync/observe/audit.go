@@ -42,7 +42,7 @@ type AuditResult struct {
 }
 
 // Found reports whether the library and the mirror differed.
-func (r AuditResult) Found() bool { return r.Missing > 0 || r.Surplus > 0 }
+func (r AuditResult) Found() bool { return r.Missing > 0 || r.Extra > 0 }
 
 // AuditStore is what audits need beside the mirror. It counts the living assets of the mirror by created_at, from a
 // time on and before another; a zero time is open.
@@ -166,7 +166,7 @@ type auditEnd struct {
 func (e auditEnd) result() AuditResult {
 	rep := e.report
 	result := AuditResult{RunID: e.source.run.ID, Requests: rep.Requests, Audit: state.Audit{
-		Scope: e.kind.scope, Windows: rep.Windows, Missing: rep.Missing(), Surplus: rep.Extra, Hidden: rep.Hidden, Notes: rep.Notes,
+		Scope: e.kind.scope, Windows: rep.Windows, Missing: rep.Missing(), Extra: rep.Extra, Hidden: rep.Hidden, Notes: rep.Notes,
 	}}
 	if rep.Complete {
 		result.CompleteAt = e.source.run.StartedAt
@@ -222,7 +222,7 @@ func (a *Auditor) logAudit(r AuditResult) {
 		level = zerolog.WarnLevel
 	}
 	a.Log.WithLevel(level).Strs("notes", r.Notes).Int64("run_id", r.RunID).Str("scope", r.Scope).Int("requests", r.Requests).Int("windows", r.Windows).
-		Int("missing", r.Missing).Int("extra", r.Surplus).Int("suspects", r.Suspects).Bool("complete", !r.CompleteAt.IsZero()).Msg("audit ended")
+		Int("missing", r.Missing).Int("extra", r.Extra).Int("suspects", r.Suspects).Bool("complete", !r.CompleteAt.IsZero()).Msg("audit ended")
 }
 
 // auditMemory is what one audit of the library hands to the next.

@@ -98,8 +98,8 @@ func (b *Bursts) poll(ctx context.Context, since time.Time) error {
 			return err
 		}
 		requests += s.Requests
-		finished += f.answered.Settled
-		left -= f.answered.Settled + f.answered.Deeper
+		finished += f.answered.Finished
+		left -= f.answered.Finished + f.answered.Deeper
 		if vain++; f.answered.Any() {
 			vain = 0
 		}

@@ -25,10 +25,10 @@ type LookupStore interface {
 	ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error)
 	NextLookup(ctx context.Context, except ...grant.Class) (time.Duration, bool, error)
 	ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error
-	ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error)
-	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error
+	ApplyFetched(ctx context.Context, l state.Lookup, r state.Fetched, evaluate state.Evaluate) (state.Applied, error)
+	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, evaluate state.Evaluate) error
 	FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error
-	KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error)
+	Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error)
 	FolderPath(ctx context.Context, id string) (string, error)
 }
 
@@ -156,13 +156,13 @@ func (q *Lookups) readAsset(ctx context.Context, l state.Lookup) error {
 		return err
 	}
 	q.Source.URLs.Put(d.Asset.ID, d.URL)
-	r := state.Reading{Asset: d.Asset, Detail: d.Detail, ReadAt: readAt, Settled: graceOver(d.Served, readAt, d.Asset.ModifiedAt)}
+	r := state.Fetched{Asset: d.Asset, Detail: d.Detail, ReadAt: readAt, GraceOver: graceOver(d.Served, readAt, d.Asset.ModifiedAt)}
 	if r.Fields, err = q.fieldsOf(ctx, l, r); err != nil {
 		return err
 	}
 	var applied state.Applied
 	err = q.Rules.Write(func() (err error) {
-		applied, err = q.Queue.ApplyReading(ctx, l, r, q.Rules.Evaluate)
+		applied, err = q.Queue.ApplyFetched(ctx, l, r, q.Rules.Evaluate)
 		return err
 	})
 	if applied.FolderUnknown {
@@ -172,7 +172,7 @@ func (q *Lookups) readAsset(ctx context.Context, l state.Lookup) error {
 }
 
 // fieldsOf reads the fields when some rule, knowing the detail, still needs them.
-func (q *Lookups) fieldsOf(ctx context.Context, l state.Lookup, r state.Reading) (*library.Fields, error) {
+func (q *Lookups) fieldsOf(ctx context.Context, l state.Lookup, r state.Fetched) (*library.Fields, error) {
 	if !q.Rules.ReadsFields() {
 		return nil, nil
 	}
@@ -183,7 +183,7 @@ func (q *Lookups) fieldsOf(ctx context.Context, l state.Lookup, r state.Reading)
 	if folder == "" {
 		folder = r.Asset.FileLocation
 	}
-	k := state.Known{Asset: r.Asset, Folder: folder, Detail: &r.Detail, SourceTask: l.SourceTask}
+	k := state.Snapshot{Asset: r.Asset, Folder: folder, Detail: &r.Detail, SourceTask: l.SourceTask}
 	if q.Rules.Evaluate(r.ReadAt, k).Needs != library.LevelFields {
 		return nil, nil
 	}
@@ -212,7 +212,7 @@ func (q *Lookups) applyGone(ctx context.Context, l state.Lookup, readAt time.Tim
 // listed reports whether the list shows an asset: where the mirror has it, or above what the last poll has seen, where
 // a later edit would have moved it.
 func (q *Lookups) listed(ctx context.Context, id string) (bool, error) {
-	_, known, err := q.Queue.KnownAssets(ctx, []string{id})
+	_, known, err := q.Queue.Snapshots(ctx, []string{id})
 	if err != nil || len(known) == 0 || known[0].Gone {
 		return false, err
 	}

@@ -21,11 +21,11 @@ import (
 type MirrorStore interface {
 	Now(ctx context.Context) (time.Time, error)
 	CountAssets(ctx context.Context) (int, error)
-	ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, decide state.Decide) (state.Applied, error)
-	AnswerLookups(ctx context.Context, readAt time.Time, ids []string, decide state.Decide) (state.Answered, error)
+	ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, evaluate state.Evaluate) (state.Applied, error)
+	AnswerLookups(ctx context.Context, readAt time.Time, ids []string, evaluate state.Evaluate) (state.Answered, error)
 	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)
-	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
-	WantUnsettled(ctx context.Context, obs state.Observation, age time.Duration) (int, error)
+	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
+	RequestWithinGrace(ctx context.Context, obs state.Observation, age time.Duration) (int, error)
 }
 
 // Mirror writes what the library shows into the mirror. Its methods are safe for concurrent use.

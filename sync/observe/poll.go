@@ -124,7 +124,7 @@ func (p *Poller) poll(ctx context.Context) (pollCursor, error) {
 	if newest.After(cursor.Newest) {
 		cursor.Newest = newest
 	}
-	if _, err := p.Store.WantUnsettled(ctx, incremental(), grace); err != nil {
+	if _, err := p.Store.RequestWithinGrace(ctx, incremental(), grace); err != nil {
 		return cursor, err
 	}
 	return p.compareCounts(ctx, cursor, total)
@@ -192,7 +192,7 @@ func (f *feed) read(ctx context.Context) (s walk.Span, err error) {
 		return s, err
 	}
 	f.begun, f.ended, f.cursor = true, s.End, next
-	return s, m.Store.WantLookups(ctx, incremental(), grant.Incremental, true, refs(missing))
+	return s, m.Store.RequestLookups(ctx, incremental(), grant.Incremental, true, refs(missing))
 }
 
 // newestOf is the modified_at at the top of the library, or readAt when that lies in the future: such a time would

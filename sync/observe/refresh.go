@@ -23,10 +23,10 @@ type DetailStore interface {
 	Now(ctx context.Context) (time.Time, error)
 	Waiting(ctx context.Context) (state.Waiting, error)
 	Backfill(ctx context.Context) (state.Backfill, error)
-	LastReadings(ctx context.Context, after state.LastReading, age time.Duration, limit int) ([]state.LastReading, error)
-	KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error)
+	LastReads(ctx context.Context, after state.LastRead, age time.Duration, limit int) ([]state.LastRead, error)
+	Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error)
 	SetTargetLevels(ctx context.Context, targets, levels []string) error
-	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
+	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 }
 
 // Refresher keeps details and fields from growing old, and logs how far the backfill of missing ones got. It is for one
@@ -37,8 +37,8 @@ type Refresher struct {
 	Rules   *rules.Set
 	Log     zerolog.Logger
 
-	after  state.LastReading // where the pass stands; a lost one begins at the oldest again
-	logged time.Time         // the last message about the backfill; zero when none is due
+	after  state.LastRead // where the pass stands; a lost one begins at the oldest again
+	logged time.Time      // the last message about the backfill; zero when none is due
 }
 
 const (
@@ -109,7 +109,7 @@ func (r *Refresher) logBackfill(ctx context.Context, left int64) error {
 // refreshRoom spreads a share of what the day has to spare over the rest of the day. It returns how many assets may be
 // read again now, and when to ask again.
 func refreshRoom(a grant.Allowance, now time.Time, perAsset int64) (int, time.Duration) {
-	assets := min(a.Surplus, a.Today) / refreshShare / perAsset
+	assets := min(a.Spare, a.Today) / refreshShare / perAsset
 	if a.Deferred != nil || assets <= 0 {
 		return 0, refreshEvery
 	}
@@ -132,12 +132,12 @@ func (r *Refresher) requestsPerAsset() int64 {
 // refresh requests up to n of the details that a rule needs, the longest unread first. At the end of a pass over all of
 // them it starts again.
 func (r *Refresher) refresh(ctx context.Context, n int) error {
-	readings, err := r.Details.LastReadings(ctx, r.after, refreshAge, refreshScan)
+	readings, err := r.Details.LastReads(ctx, r.after, refreshAge, refreshScan)
 	if err != nil {
 		return err
 	}
 	if len(readings) == 0 {
-		r.after = state.LastReading{}
+		r.after = state.LastRead{}
 		return nil
 	}
 	needed, err := r.needed(ctx, readings)
@@ -153,16 +153,16 @@ func (r *Refresher) refresh(ctx context.Context, n int) error {
 			break
 		}
 	}
-	return r.Details.WantLookups(ctx, state.Observation{Kind: state.KindRefresh, Class: grant.Backfill}, grant.Backfill, false, wanted)
+	return r.Details.RequestLookups(ctx, state.Observation{Kind: state.KindRefresh, Class: grant.Backfill}, grant.Backfill, false, wanted)
 }
 
 // needed returns those assets whose details a rule needs.
-func (r *Refresher) needed(ctx context.Context, readings []state.LastReading) (map[string]state.Ref, error) {
+func (r *Refresher) needed(ctx context.Context, readings []state.LastRead) (map[string]state.Ref, error) {
 	ids := make([]string, len(readings))
 	for i, read := range readings {
 		ids[i] = read.AssetID
 	}
-	now, known, err := r.Details.KnownAssets(ctx, ids)
+	now, known, err := r.Details.Snapshots(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

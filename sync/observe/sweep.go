@@ -188,7 +188,7 @@ func (w *Sweeper) run(ctx context.Context, run state.Run, o SweepOptions) (Sweep
 	}
 	p.Suspects = int64(looked)
 	// A summary does not show whether these assets changed again within the same second.
-	_, err = w.Store.WantUnsettled(ctx, obs, 0)
+	_, err = w.Store.RequestWithinGrace(ctx, obs, 0)
 	return p, err
 }
 

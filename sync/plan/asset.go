@@ -75,7 +75,7 @@ func propertyLevel(name string) (library.Level, bool) {
 
 // load fills the environment from what is known. The maps are built only when
 // some expression reads them.
-func (e *environment) load(v *state.Known, folder string, labels, fields bool) {
+func (e *environment) load(v *state.Snapshot, folder string, labels, fields bool) {
 	a := &v.Asset
 	extension := extensionOf(a)
 	e.Asset = assetValue{

@@ -14,7 +14,7 @@ import (
 func BenchmarkDecide(b *testing.B) {
 	brand := mustCompile(b, brandImages())
 	all := mustCompile(b, Spec{Name: "all", Select: Select{Expired: ExpiredIgnore}})
-	views := make([]state.Known, 1000)
+	views := make([]state.Snapshot, 1000)
 	for i := range views {
 		views[i] = poster()
 		a := &views[i].Asset

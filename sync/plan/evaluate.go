@@ -18,7 +18,7 @@ import (
 //
 // An exclusion by the summary does not depend on what else is known, so an
 // asset does not change its verdict because its detail went stale.
-func (t *Target) Evaluate(v state.Known, now time.Time) Decision {
+func (t *Target) Evaluate(v state.Snapshot, now time.Time) Decision {
 	folder := folderPath(cmp.Or(v.Folder, v.Asset.FileLocation))
 	if reason := t.excludedBySummary(&v, folder); reason != "" {
 		return Decision{Outcome: NotSelected, Reason: reason}
@@ -39,7 +39,7 @@ func (t *Target) Evaluate(v state.Known, now time.Time) Decision {
 	return t.selected(e, &v)
 }
 
-func (t *Target) excludedBySummary(v *state.Known, folder string) string {
+func (t *Target) excludedBySummary(v *state.Snapshot, folder string) string {
 	switch {
 	case v.Gone:
 		return "removed from the library"
@@ -53,7 +53,7 @@ func (t *Target) excludedBySummary(v *state.Known, folder string) string {
 // exclude tries expiry and condition as far as the known levels go. A part of
 // the condition that fails here is left to the whole condition, which runs when
 // all it reads is known.
-func (t *Target) exclude(e *evaluator, v *state.Known, now time.Time) (Decision, bool) {
+func (t *Target) exclude(e *evaluator, v *state.Snapshot, now time.Time) (Decision, bool) {
 	if t.excludeExpired && v.Detail != nil && v.Detail.ExpiresAt != nil && !now.Before(*v.Detail.ExpiresAt) {
 		return Decision{Outcome: NotSelected, Reason: "expired " + v.Detail.ExpiresAt.UTC().Format(time.DateOnly)}, true
 	}
@@ -101,7 +101,7 @@ func failed(field string, err error) Decision {
 }
 
 // selected computes what the target should hold of an asset that belongs there.
-func (t *Target) selected(e *evaluator, v *state.Known) Decision {
+func (t *Target) selected(e *evaluator, v *state.Snapshot) Decision {
 	path, err := e.render(t.path)
 	if err != nil {
 		return failed("path", err)
@@ -147,7 +147,7 @@ func (e *evaluator) metadata(x *expression) (any, error) {
 // detail the time of modification stands in for it. A target that never asks
 // for the detail does not look at one that happens to be known: else every
 // asset would be pushed again whenever a detail comes or goes stale.
-func (t *Target) version(v *state.Known) string {
+func (t *Target) version(v *state.Snapshot) string {
 	if t.needsDetail() && v.Detail.VersionID != "" {
 		return v.Detail.VersionID
 	}

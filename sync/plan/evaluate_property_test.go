@@ -37,10 +37,10 @@ func anyTarget() *rapid.Generator[*Target] {
 	})
 }
 
-func anyView() *rapid.Generator[state.Known] {
+func anyView() *rapid.Generator[state.Snapshot] {
 	times := rapid.Custom(func(t *rapid.T) time.Time { return time.Unix(rapid.Int64Range(-1e9, 4e9).Draw(t, "unix"), 0) })
-	return rapid.Custom(func(t *rapid.T) state.Known {
-		v := state.Known{
+	return rapid.Custom(func(t *rapid.T) state.Snapshot {
+		v := state.Snapshot{
 			Asset: library.Asset{
 				ID:            rapid.OneOf(rapid.StringMatching(`[0-9a-f]{8}`), oddText()).Draw(t, "id"),
 				Type:          rapid.SampledFrom([]string{"image", "video", "raw_file", "article", "hologram", ""}).Draw(t, "type"),
@@ -102,7 +102,7 @@ func TestEvaluateProperties(t *testing.T) {
 }
 
 // checkSelected holds a decision against what must never be at a target.
-func checkSelected(t *rapid.T, target *Target, v state.Known, d Decision, now time.Time) {
+func checkSelected(t *rapid.T, target *Target, v state.Snapshot, d Decision, now time.Time) {
 	if d.Outcome != Selected {
 		if d.Path != "" || d.Version != "" || d.Metadata != nil {
 			t.Fatalf("%v, yet something to put: %+v", d.Outcome, d)
@@ -124,7 +124,7 @@ func checkSelected(t *rapid.T, target *Target, v state.Known, d Decision, now ti
 
 // checkAsking holds a decision against the promise to ask only upwards, only
 // for what is unknown, and never for more than the level announced.
-func checkAsking(t *rapid.T, target *Target, v state.Known, d Decision, now time.Time) {
+func checkAsking(t *rapid.T, target *Target, v state.Snapshot, d Decision, now time.Time) {
 	switch {
 	case d.Outcome == NeedsDetail && (v.Detail != nil || target.Level() < library.LevelDetail),
 		d.Outcome == NeedsFields && (v.Fields != nil || target.Level() < library.LevelFields):

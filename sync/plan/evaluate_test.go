@@ -38,9 +38,9 @@ func label(group string, values ...string) library.Label {
 }
 
 // poster is an approved image of which everything is known.
-func poster() state.Known {
+func poster() state.Snapshot {
 	expires := day("2027-01-01")
-	return state.Known{
+	return state.Snapshot{
 		Asset: library.Asset{
 			ID: "a1", Type: library.TypeImage, Title: "Poster", MIMEType: "image/jpeg", FileExtension: "jpg",
 			CreatedAt: day("2025-01-01"), ModifiedAt: day("2025-02-01"), FileLocation: "/Brand/Summer",
@@ -107,23 +107,23 @@ func TestUnknownSizeIsNone(t *testing.T) {
 
 func TestEvaluateSaysWhyNot(t *testing.T) {
 	tests := map[string]struct {
-		change func(*state.Known)
+		change func(*state.Snapshot)
 		reason string
 	}{
-		"gone":          {func(v *state.Known) { v.Gone = true }, "removed from the library"},
-		"archived":      {func(v *state.Known) { v.Asset.Archived = true }, "archived"},
-		"type":          {func(v *state.Known) { v.Asset.Type = "video" }, "type video is none of image"},
-		"folder":        {func(v *state.Known) { v.Asset.FileLocation = "/Legal" }, "folder /Legal matches none of /Brand/**"},
-		"folder view":   {func(v *state.Known) { v.Folder = "/Legal/" }, "folder /Legal matches none of /Brand/**"},
-		"folder prefix": {func(v *state.Known) { v.Folder = "/Brandy" }, "folder /Brandy matches none of /Brand/**"},
-		"label":         {func(v *state.Known) { v.Asset.Labels = v.Asset.Labels[1:] }, "label Status is none of Approved"},
+		"gone":          {func(v *state.Snapshot) { v.Gone = true }, "removed from the library"},
+		"archived":      {func(v *state.Snapshot) { v.Asset.Archived = true }, "archived"},
+		"type":          {func(v *state.Snapshot) { v.Asset.Type = "video" }, "type video is none of image"},
+		"folder":        {func(v *state.Snapshot) { v.Asset.FileLocation = "/Legal" }, "folder /Legal matches none of /Brand/**"},
+		"folder view":   {func(v *state.Snapshot) { v.Folder = "/Legal/" }, "folder /Legal matches none of /Brand/**"},
+		"folder prefix": {func(v *state.Snapshot) { v.Folder = "/Brandy" }, "folder /Brandy matches none of /Brand/**"},
+		"label":         {func(v *state.Snapshot) { v.Asset.Labels = v.Asset.Labels[1:] }, "label Status is none of Approved"},
 		"label case": {
-			func(v *state.Known) { v.Asset.Labels = []library.Label{label("Status", "approved")} },
+			func(v *state.Snapshot) { v.Asset.Labels = []library.Label{label("Status", "approved")} },
 			"label Status is none of Approved",
 		},
-		"condition": {func(v *state.Known) { v.Asset.MIMEType = "image/gif" }, `the condition does not hold: asset.mime_type != "image/gif"`},
+		"condition": {func(v *state.Snapshot) { v.Asset.MIMEType = "image/gif" }, `the condition does not hold: asset.mime_type != "image/gif"`},
 		"expired": {
-			func(v *state.Known) { e := day("2026-01-01"); v.Detail.ExpiresAt = &e },
+			func(v *state.Snapshot) { e := day("2026-01-01"); v.Detail.ExpiresAt = &e },
 			"expired 2026-01-01",
 		},
 	}

@@ -29,11 +29,11 @@ func Example() {
 		ID: "6a1f", Type: library.TypeImage, Title: "AC/DC", FileExtension: "jpg", FileLocation: "/Brand/Tour",
 		Labels: []library.Label{{Group: library.Named{Name: "Status"}, Values: []library.Named{{Name: "Approved"}}}},
 	}
-	decision := target.Evaluate(state.Known{Asset: asset}, time.Now())
+	decision := target.Evaluate(state.Snapshot{Asset: asset}, time.Now())
 	fmt.Println(target.Level(), "is enough:", decision.Outcome, decision.Path, string(decision.Metadata))
 
 	asset.FileLocation = "/Legal"
-	decision = target.Evaluate(state.Known{Asset: asset}, time.Now())
+	decision = target.Evaluate(state.Snapshot{Asset: asset}, time.Now())
 	fmt.Println(decision.Outcome, "because", decision.Reason)
 	// Output:
 	// summary is enough: selected Brand/Tour/AC_DC.jpg {"title":"AC/DC"}

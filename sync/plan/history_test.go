@@ -104,7 +104,7 @@ func TestDefaultPathsNeverMeet(t *testing.T) {
 			return
 		}
 		folder, title := oddText().Draw(t, "folder"), oddText().Draw(t, "title")
-		for _, v := range []*state.Known{&a, &b} {
+		for _, v := range []*state.Snapshot{&a, &b} {
 			v.Folder, v.Asset.Title = folder, title
 		}
 		first, second := target.Evaluate(a, time.Time{}).Path, target.Evaluate(b, time.Time{}).Path
@@ -130,9 +130,9 @@ func TestNoMinuteRemovesMoreThanAllowed(t *testing.T) {
 			before := w.Present + w.Recent
 			through := 0
 			switch limit.Evaluate(w) {
-			case state.GateRelease:
+			case state.GuardRelease:
 				through, w.Waiting = w.Waiting, 0
-			case state.GateHold:
+			case state.GuardHold:
 				w.Held, w.Waiting = w.Held+w.Waiting, 0
 			}
 			if w.Held > 0 && through > 0 {

@@ -51,7 +51,7 @@ func (u *usage) merge(other usage) {
 }
 
 // known reports whether everything read is in a view.
-func (u *usage) known(v *state.Known) bool {
+func (u *usage) known(v *state.Snapshot) bool {
 	return (!u.detail || v.Detail != nil) && (!u.fields || v.Fields != nil)
 }
 

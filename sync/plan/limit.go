@@ -27,14 +27,14 @@ func (l RemovalLimit) orDefault() RemovalLimit {
 // Evaluate says what becomes of the waiting removals of a wave. It releases only what stays within the limit
 // together with everything released within the last minute and everything that may still come. A wave is
 // held whole: while any removal is held, later ones are held with it.
-func (l RemovalLimit) Evaluate(w state.Wave) state.GateAnswer {
+func (l RemovalLimit) Evaluate(w state.Wave) state.GuardAnswer {
 	switch {
 	case w.Held > 0, !l.allows(w, 0):
-		return state.GateHold
+		return state.GuardHold
 	case !l.allows(w, w.Suspects):
-		return state.GateWait
+		return state.GuardWait
 	default:
-		return state.GateRelease
+		return state.GuardRelease
 	}
 }
 

@@ -13,32 +13,32 @@ func TestRemovalLimit(t *testing.T) {
 	tests := map[string]struct {
 		limit RemovalLimit
 		wave  state.Wave
-		want  state.GateAnswer
+		want  state.GuardAnswer
 	}{
-		"nothing":                   {DefaultRemovalLimit(), state.Wave{}, state.GateRelease},
-		"within count":              {DefaultRemovalLimit(), state.Wave{Waiting: 100, Present: 5000}, state.GateRelease},
-		"over count":                {DefaultRemovalLimit(), state.Wave{Waiting: 101, Present: 5000}, state.GateHold},
-		"within percent":            {DefaultRemovalLimit(), state.Wave{Waiting: 5, Present: 50}, state.GateRelease},
-		"over percent":              {DefaultRemovalLimit(), state.Wave{Waiting: 6, Present: 50}, state.GateHold},
-		"percent rounds down":       {DefaultRemovalLimit(), state.Wave{Waiting: 6, Present: 59}, state.GateHold},
-		"one of a few":              {DefaultRemovalLimit(), state.Wave{Waiting: 1, Present: 3}, state.GateRelease},
-		"two of a few":              {DefaultRemovalLimit(), state.Wave{Waiting: 2, Present: 3}, state.GateHold},
-		"drops in a row":            {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 5, Present: 45}, state.GateHold},
-		"single edits of a few":     {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 4, Present: 12}, state.GateRelease},
-		"more than single edits":    {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 5, Present: 12}, state.GateHold},
-		"a wave behind one edit":    {DefaultRemovalLimit(), state.Wave{Waiting: 2, Recent: 1, Present: 12}, state.GateHold},
-		"a suspect behind an edit":  {DefaultRemovalLimit(), state.Wave{Waiting: 1, Suspects: 1, Recent: 1, Present: 12}, state.GateWait},
-		"single edits over count":   {RemovalLimit{Count: 2}, state.Wave{Waiting: 1, Recent: 2, Present: 5000}, state.GateHold},
-		"few edits over count":      {RemovalLimit{Count: 2, Percent: 10}, state.Wave{Waiting: 1, Recent: 2, Present: 12}, state.GateHold},
-		"more may come":             {DefaultRemovalLimit(), state.Wave{Waiting: 3, Suspects: 3, Present: 50}, state.GateWait},
-		"all that may come fits":    {DefaultRemovalLimit(), state.Wave{Waiting: 3, Suspects: 2, Present: 50}, state.GateRelease},
-		"with what is held":         {DefaultRemovalLimit(), state.Wave{Waiting: 1, Held: 1, Present: 5000}, state.GateHold},
-		"count only":                {RemovalLimit{Count: 10}, state.Wave{Waiting: 10, Present: 10}, state.GateRelease},
-		"percent only":              {RemovalLimit{Percent: 50}, state.Wave{Waiting: 500, Present: 1000}, state.GateRelease},
-		"no limit":                  {RemovalLimit{Count: -1, Percent: -1}, state.Wave{Waiting: 1000, Present: 1000}, state.GateRelease},
-		"forgotten is the default":  {RemovalLimit{}, state.Wave{Waiting: 101, Present: 5000}, state.GateHold},
-		"a percentage out of sense": {RemovalLimit{Percent: math.NaN()}, state.Wave{Waiting: 2, Present: 5000}, state.GateHold},
-		"huge":                      {RemovalLimit{Percent: math.Inf(1)}, state.Wave{Waiting: 1000, Present: 1000}, state.GateRelease},
+		"nothing":                   {DefaultRemovalLimit(), state.Wave{}, state.GuardRelease},
+		"within count":              {DefaultRemovalLimit(), state.Wave{Waiting: 100, Present: 5000}, state.GuardRelease},
+		"over count":                {DefaultRemovalLimit(), state.Wave{Waiting: 101, Present: 5000}, state.GuardHold},
+		"within percent":            {DefaultRemovalLimit(), state.Wave{Waiting: 5, Present: 50}, state.GuardRelease},
+		"over percent":              {DefaultRemovalLimit(), state.Wave{Waiting: 6, Present: 50}, state.GuardHold},
+		"percent rounds down":       {DefaultRemovalLimit(), state.Wave{Waiting: 6, Present: 59}, state.GuardHold},
+		"one of a few":              {DefaultRemovalLimit(), state.Wave{Waiting: 1, Present: 3}, state.GuardRelease},
+		"two of a few":              {DefaultRemovalLimit(), state.Wave{Waiting: 2, Present: 3}, state.GuardHold},
+		"drops in a row":            {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 5, Present: 45}, state.GuardHold},
+		"single edits of a few":     {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 4, Present: 12}, state.GuardRelease},
+		"more than single edits":    {DefaultRemovalLimit(), state.Wave{Waiting: 1, Recent: 5, Present: 12}, state.GuardHold},
+		"a wave behind one edit":    {DefaultRemovalLimit(), state.Wave{Waiting: 2, Recent: 1, Present: 12}, state.GuardHold},
+		"a suspect behind an edit":  {DefaultRemovalLimit(), state.Wave{Waiting: 1, Suspects: 1, Recent: 1, Present: 12}, state.GuardWait},
+		"single edits over count":   {RemovalLimit{Count: 2}, state.Wave{Waiting: 1, Recent: 2, Present: 5000}, state.GuardHold},
+		"few edits over count":      {RemovalLimit{Count: 2, Percent: 10}, state.Wave{Waiting: 1, Recent: 2, Present: 12}, state.GuardHold},
+		"more may come":             {DefaultRemovalLimit(), state.Wave{Waiting: 3, Suspects: 3, Present: 50}, state.GuardWait},
+		"all that may come fits":    {DefaultRemovalLimit(), state.Wave{Waiting: 3, Suspects: 2, Present: 50}, state.GuardRelease},
+		"with what is held":         {DefaultRemovalLimit(), state.Wave{Waiting: 1, Held: 1, Present: 5000}, state.GuardHold},
+		"count only":                {RemovalLimit{Count: 10}, state.Wave{Waiting: 10, Present: 10}, state.GuardRelease},
+		"percent only":              {RemovalLimit{Percent: 50}, state.Wave{Waiting: 500, Present: 1000}, state.GuardRelease},
+		"no limit":                  {RemovalLimit{Count: -1, Percent: -1}, state.Wave{Waiting: 1000, Present: 1000}, state.GuardRelease},
+		"forgotten is the default":  {RemovalLimit{}, state.Wave{Waiting: 101, Present: 5000}, state.GuardHold},
+		"a percentage out of sense": {RemovalLimit{Percent: math.NaN()}, state.Wave{Waiting: 2, Present: 5000}, state.GuardHold},
+		"huge":                      {RemovalLimit{Percent: math.Inf(1)}, state.Wave{Waiting: 1000, Present: 1000}, state.GuardRelease},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -59,10 +59,10 @@ func TestRemovalLimitProperties(t *testing.T) {
 		}
 		w.Present = w.Waiting + w.Held + count.Draw(t, "others")
 		answer := limit.Evaluate(w)
-		if answer == state.GateRelease {
+		if answer == state.GuardRelease {
 			checkReleased(t, limit.orDefault(), w)
 		}
-		if w.Held > 0 && answer != state.GateHold {
+		if w.Held > 0 && answer != state.GuardHold {
 			t.Fatalf("%v beside a held removal", answer)
 		}
 		counted := w
@@ -72,7 +72,7 @@ func TestRemovalLimitProperties(t *testing.T) {
 		}
 		more := w
 		more.Suspects++
-		if answer != state.GateRelease && limit.Evaluate(more) == state.GateRelease {
+		if answer != state.GuardRelease && limit.Evaluate(more) == state.GuardRelease {
 			t.Fatal("one more suspect released the wave")
 		}
 	})

@@ -54,19 +54,19 @@ func TestLabelsAndTypesCombine(t *testing.T) {
 		Labels: map[string][]string{"Status": {"Draft", "Approved"}, "Audience": {"Trade"}},
 	}})
 	for name, test := range map[string]struct {
-		change func(*state.Known)
+		change func(*state.Snapshot)
 		want   Outcome
 	}{
-		"all":               {func(*state.Known) {}, Selected},
-		"one group missing": {func(v *state.Known) { v.Asset.Labels = v.Asset.Labels[:1] }, NotSelected},
-		"other value":       {func(v *state.Known) { v.Asset.Labels[1] = label("Audience", "Press") }, NotSelected},
-		"value of another group": {func(v *state.Known) {
+		"all":               {func(*state.Snapshot) {}, Selected},
+		"one group missing": {func(v *state.Snapshot) { v.Asset.Labels = v.Asset.Labels[:1] }, NotSelected},
+		"other value":       {func(v *state.Snapshot) { v.Asset.Labels[1] = label("Audience", "Press") }, NotSelected},
+		"value of another group": {func(v *state.Snapshot) {
 			v.Asset.Labels[1] = label("Season", "Trade")
 		}, NotSelected},
-		"group twice": {func(v *state.Known) {
+		"group twice": {func(v *state.Snapshot) {
 			v.Asset.Labels = append(v.Asset.Labels, label("Status", "x"))
 		}, Selected},
-		"second type": {func(v *state.Known) { v.Asset.Type = "video" }, Selected},
+		"second type": {func(v *state.Snapshot) { v.Asset.Type = "video" }, Selected},
 	} {
 		v := poster()
 		test.change(&v)

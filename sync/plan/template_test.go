@@ -51,23 +51,23 @@ func TestParseTemplate(t *testing.T) {
 func TestRender(t *testing.T) {
 	tests := map[string]struct {
 		path   string
-		change func(*state.Known)
+		change func(*state.Snapshot)
 		want   string
 	}{
 		"folder":             {"{asset.folder}/{asset.id}", nil, "Brand/Summer/a1"},
-		"root":               {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Folder = "/" }, "a1"},
-		"no folder known":    {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Asset.FileLocation = "" }, "a1"},
-		"folder without /":   {"{asset.folder}/{asset.id}", func(v *state.Known) { v.Folder = "Brand/" }, "Brand/a1"},
-		"slash in title":     {"x/{asset.title}", func(v *state.Known) { v.Asset.Title = "AC/DC" }, "x/AC_DC"},
-		"escape by title":    {"x/{asset.file_name}", func(v *state.Known) { v.Asset.Title = "../../etc/passwd" }, "x/___.._etc_passwd.jpg"},
+		"root":               {"{asset.folder}/{asset.id}", func(v *state.Snapshot) { v.Folder = "/" }, "a1"},
+		"no folder known":    {"{asset.folder}/{asset.id}", func(v *state.Snapshot) { v.Asset.FileLocation = "" }, "a1"},
+		"folder without /":   {"{asset.folder}/{asset.id}", func(v *state.Snapshot) { v.Folder = "Brand/" }, "Brand/a1"},
+		"slash in title":     {"x/{asset.title}", func(v *state.Snapshot) { v.Asset.Title = "AC/DC" }, "x/AC_DC"},
+		"escape by title":    {"x/{asset.file_name}", func(v *state.Snapshot) { v.Asset.Title = "../../etc/passwd" }, "x/___.._etc_passwd.jpg"},
 		"composite":          {`{asset.folder + "/x"}/{asset.id}`, nil, "Brand/Summer/x/a1"},
 		"folder's last part": {`{split(asset.folder, "/") | last()}-{asset.id}`, nil, "Summer-a1"},
 		"literal dots":       {"../{asset.id}", nil, "a1"},
-		"empty title":        {"{asset.folder}/{asset.title}", func(v *state.Known) { v.Asset.Title = " " }, "Brand/Summer/a1"},
-		"dots for a title":   {"{asset.folder}/{asset.title}", func(v *state.Known) { v.Asset.Title = ".." }, "Brand/Summer/a1"},
-		"invisible title":    {"{asset.title}", func(v *state.Known) { v.Asset.Title = "\u200b" }, "a1"},
+		"empty title":        {"{asset.folder}/{asset.title}", func(v *state.Snapshot) { v.Asset.Title = " " }, "Brand/Summer/a1"},
+		"dots for a title":   {"{asset.folder}/{asset.title}", func(v *state.Snapshot) { v.Asset.Title = ".." }, "Brand/Summer/a1"},
+		"invisible title":    {"{asset.title}", func(v *state.Snapshot) { v.Asset.Title = "\u200b" }, "a1"},
 		"slash at the end":   {"{asset.folder}/", nil, "Brand/Summer/a1"},
-		"nothing at all":     {"{asset.title}", func(v *state.Known) { v.Asset.Title, v.Asset.ID = "", "" }, "_"},
+		"nothing at all":     {"{asset.title}", func(v *state.Snapshot) { v.Asset.Title, v.Asset.ID = "", "" }, "_"},
 		"number":             {"{asset.width}x{asset.height}-{asset.id}", nil, "640x480-a1"},
 		"big number":         {`{asset.fields["Budget"]}/{asset.id}`, nil, "20250131/a1"},
 		"absent field":       {`{asset.fields["None"]}/{asset.id}`, nil, "a1"},
@@ -77,8 +77,8 @@ func TestRender(t *testing.T) {
 		"date":               {`{asset.created_at.Format("2006")}/{asset.id}`, nil, "2025/a1"},
 		"month":              {`{asset.created_at.Month()}/{asset.id}`, nil, "January/a1"},
 		"literal braces":     {`{{{asset.id}}}`, nil, "{a1}"},
-		"reserved":           {"{asset.title}", func(v *state.Known) { v.Asset.Title = "con" }, "con_"},
-		"long title":         {"{asset.file_name}", func(v *state.Known) { v.Asset.Title = strings.Repeat("🎉", 75) }, strings.Repeat("🎉", 46) + "~" + digest(strings.Repeat("🎉", 75)+".jpg", 4) + ".jpg"},
+		"reserved":           {"{asset.title}", func(v *state.Snapshot) { v.Asset.Title = "con" }, "con_"},
+		"long title":         {"{asset.file_name}", func(v *state.Snapshot) { v.Asset.Title = strings.Repeat("🎉", 75) }, strings.Repeat("🎉", 46) + "~" + digest(strings.Repeat("🎉", 75)+".jpg", 4) + ".jpg"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

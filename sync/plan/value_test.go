@@ -160,15 +160,15 @@ func TestMetadataHashFollowsTheMetadata(t *testing.T) {
 	target := mustCompile(t, brandImages())
 	base := target.Evaluate(poster(), day("2026-01-01"))
 	for name, test := range map[string]struct {
-		change  func(*state.Known)
+		change  func(*state.Snapshot)
 		differs bool
 	}{
-		"mapped title":    {func(v *state.Known) { v.Asset.Title = "Other" }, true},
-		"mapped label":    {func(v *state.Known) { v.Asset.Labels[1] = label("Audience", "Press") }, true},
-		"mapped alt":      {func(v *state.Known) { v.Detail.AltText = "" }, true},
-		"unmapped":        {func(v *state.Known) { v.Detail.Description = "new" }, false},
-		"other group":     {func(v *state.Known) { v.Asset.Labels = append(v.Asset.Labels, label("Season", "x")) }, false},
-		"moved elsewhere": {func(v *state.Known) { v.Folder = "/Brand" }, false},
+		"mapped title":    {func(v *state.Snapshot) { v.Asset.Title = "Other" }, true},
+		"mapped label":    {func(v *state.Snapshot) { v.Asset.Labels[1] = label("Audience", "Press") }, true},
+		"mapped alt":      {func(v *state.Snapshot) { v.Detail.AltText = "" }, true},
+		"unmapped":        {func(v *state.Snapshot) { v.Detail.Description = "new" }, false},
+		"other group":     {func(v *state.Snapshot) { v.Asset.Labels = append(v.Asset.Labels, label("Season", "x")) }, false},
+		"moved elsewhere": {func(v *state.Snapshot) { v.Folder = "/Brand" }, false},
 	} {
 		v := poster()
 		test.change(&v)

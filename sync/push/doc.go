@@ -43,13 +43,13 @@ type Store interface {
 	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
 	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
 	HasPlacements(ctx context.Context, target string) (bool, error)
-	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
+	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 }
 
 // PathStore knows which asset holds a path at a target.
 type PathStore interface {
 	ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error)
-	PathWanted(ctx context.Context, w state.Work) (bool, error)
+	PathAwaited(ctx context.Context, w state.Work) (bool, error)
 	HeldPaths(ctx context.Context, w state.Work) ([]string, error)
 	ReleasePaths(ctx context.Context, w state.Work, keep string) error
 }

@@ -17,7 +17,7 @@ const guardDelay = 500 * time.Millisecond
 
 // GuardStore evaluates the removals that wait at a target; evaluations are serialized in the database.
 type GuardStore interface {
-	JudgeRemovals(ctx context.Context, target string, judge state.Judge) (state.Wave, state.GateAnswer, error)
+	EvaluateRemovals(ctx context.Context, target string, limit state.GuardLimit) (state.Wave, state.GuardAnswer, error)
 }
 
 // Planned knows which rules are in force and which of them are not planned for all assets; *rules.Planner is one.
@@ -66,7 +66,7 @@ func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 		if partial[rule] {
 			continue
 		}
-		wave, answer, err := g.Store.JudgeRemovals(ctx, rule.Name(), judge(rule.RemovalLimit()))
+		wave, answer, err := g.Store.EvaluateRemovals(ctx, rule.Name(), judge(rule.RemovalLimit()))
 		if err != nil {
 			return g.SlowPoll, err
 		}
@@ -74,7 +74,7 @@ func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 			continue
 		}
 		g.log(rule, wave, answer)
-		if answer == state.GateWait {
+		if answer == state.GuardWait {
 			again = min(again, guardWait(wave))
 		}
 	}
@@ -91,26 +91,26 @@ func guardWait(w state.Wave) time.Duration {
 }
 
 // judge is the limit as the store evaluates it.
-func judge(limit plan.RemovalLimit) state.Judge {
-	return state.Judge{
+func judge(limit plan.RemovalLimit) state.GuardLimit {
+	return state.GuardLimit{
 		Enough: limit.Enough,
-		Admit: func(w state.Wave) state.GateAnswer {
+		Evaluate: func(w state.Wave) state.GuardAnswer {
 			answer := limit.Evaluate(w)
-			if answer == state.GateRelease && w.NewestAge < guardDelay {
-				return state.GateWait
+			if answer == state.GuardRelease && w.NewestAge < guardDelay {
+				return state.GuardWait
 			}
 			return answer
 		},
 	}
 }
 
-func (g *Guard) log(rule *plan.Target, w state.Wave, answer state.GateAnswer) {
+func (g *Guard) log(rule *plan.Target, w state.Wave, answer state.GuardAnswer) {
 	switch answer {
-	case state.GateHold:
+	case state.GuardHold:
 		g.Log.WithLevel(holdLevel(w)).Str("target", rule.Name()).Int("removals", w.Waiting+w.Held).Int("recent", w.Recent).
 			Int("allowed", rule.RemovalLimit().Allowed(w)).
 			Msgf("removals are held for approval: more than removal_limit allows; see damsync plan, then damsync approve --target %s", rule.Name())
-	case state.GateRelease:
+	case state.GuardRelease:
 		g.Log.Info().Str("target", rule.Name()).Int("removals", w.Waiting).Msg("removals released")
 	}
 }

@@ -20,10 +20,10 @@ func TestTrickleIsNoWayAroundTheLimit(t *testing.T) {
 		through := 0
 		for range rapid.IntRange(1, 20).Draw(t, "removals within a minute") {
 			w := state.Wave{Waiting: 1, Recent: through, Present: objects - through, NewestAge: time.Second}
-			switch judge(limit).Admit(w) {
-			case state.GateHold:
+			switch judge(limit).Evaluate(w) {
+			case state.GuardHold:
 				return
-			case state.GateRelease:
+			case state.GuardRelease:
 				through++
 			}
 			if through > allowed {

@@ -79,7 +79,7 @@ func (p *Pusher) readAgain(ctx context.Context, w state.Work) error {
 	if w.Attempts < 2 || w.Attempts&(w.Attempts-1) != 0 {
 		return nil
 	}
-	return p.Store.WantLookups(ctx, state.Observation{Kind: state.KindDetail, Class: grant.Detail}, grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
+	return p.Store.RequestLookups(ctx, state.Observation{Kind: state.KindDetail, Class: grant.Detail}, grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
 }
 
 // placementDelay backs off by class: failures that may pass are retried soon, those that wait for a person seldom.

@@ -267,7 +267,7 @@ func (j *placing) overtake(ctx context.Context, stale error) error {
 		return errors.Join(stale, err)
 	}
 	err := j.p.Store.RaiseGeneration(ctx, j.w, j.remote.Mark.Generation)
-	if errors.Is(err, state.ErrSpoiltMark) {
+	if errors.Is(err, state.ErrUnknownGeneration) {
 		return fmt.Errorf("%w: %w; remove the object or its mark", dam.ErrInvalid, err)
 	}
 	return errors.Join(stale, err)
@@ -311,7 +311,7 @@ func (j *placing) claimPath(ctx context.Context) error {
 	if !leaving || j.applied.State != string(dam.Present) || !j.p.Target.Adapter.Describe().ServerSideMove {
 		return conflict
 	}
-	wanted, err := store.PathWanted(ctx, j.w)
+	wanted, err := store.PathAwaited(ctx, j.w)
 	if err != nil || !wanted {
 		return errors.Join(err, conflict)
 	}

@@ -50,7 +50,7 @@ func (s *Set) NewCost() Cost {
 }
 
 // Add counts one asset, as if no detail had been read of it.
-func (c *Cost) Add(now time.Time, k state.Known) {
+func (c *Cost) Add(now time.Time, k state.Snapshot) {
 	if k.Gone {
 		return
 	}
@@ -67,7 +67,7 @@ func (c *Cost) Add(now time.Time, k state.Known) {
 
 // levelOf returns the level to which the rule reads one asset. An unread detail may exclude
 // the asset before its fields are read; until it is read, the fields count.
-func levelOf(rule *plan.Target, now time.Time, v state.Known) library.Level {
+func levelOf(rule *plan.Target, now time.Time, v state.Snapshot) library.Level {
 	v.Fields = nil
 	unread := v
 	unread.Detail = nil

@@ -27,15 +27,15 @@ func TestCostCountsTheDeepestLevelOfAnyTarget(t *testing.T) {
 		compile(plan.Spec{Name: "fields", Select: image, Metadata: []plan.MetadataRule{{Key: "usage", Expr: `asset.fields["Usage"]`}}}),
 		compile(plan.Spec{Name: "unexpired", Select: plan.Select{Types: []string{"video"}}}),
 	}
-	view := func(id, kind string) state.Known {
-		return state.Known{Asset: library.Asset{ID: id, Type: kind}, Folder: "/"}
+	view := func(id, kind string) state.Snapshot {
+		return state.Snapshot{Asset: library.Asset{ID: id, Type: kind}, Folder: "/"}
 	}
 	read := view("read", "image") // its known detail must count like an unread one
 	read.Detail = &library.Detail{}
 	set := NewSet(rules, plan.FolderOrder{}, func() {})
 	set.activate(nil, nil)
 	c := set.NewCost()
-	for _, k := range []state.Known{view("a", "image"), read, view("b", "video"), view("c", "raw_file")} {
+	for _, k := range []state.Snapshot{view("a", "image"), read, view("b", "video"), view("c", "raw_file")} {
 		c.Add(time.Now(), k)
 	}
 	for i := range c.Targets {

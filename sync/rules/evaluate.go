@@ -9,8 +9,8 @@ import (
 )
 
 // evaluate collects what each rule decides about one asset and which placements change by that.
-func evaluate(rules []*plan.Target, labels map[string]string, now time.Time, k state.Known) state.Verdict {
-	var v state.Verdict
+func evaluate(rules []*plan.Target, labels map[string]string, now time.Time, k state.Snapshot) state.Decisions {
+	var v state.Decisions
 	k.Asset.Labels = renamed(k.Asset.Labels, labels)
 	for _, rule := range rules {
 		d := rule.Evaluate(k, now)
@@ -25,7 +25,7 @@ func evaluate(rules []*plan.Target, labels map[string]string, now time.Time, k s
 		desired, change := plan.Next(d, k.Desired[rule.Name()])
 		if change != plan.Unchanged {
 			guarded := change == plan.Removed && rule.OnRemove() != plan.RemoveKeep
-			v.Changes = append(v.Changes, state.Change{Target: rule.Name(), Desired: desired, Gated: guarded})
+			v.Changes = append(v.Changes, state.Change{Target: rule.Name(), Desired: desired, Guarded: guarded})
 		}
 	}
 	return v

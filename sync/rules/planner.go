@@ -24,8 +24,8 @@ type PlanStore interface {
 	TargetPlan(ctx context.Context, target string) (state.TargetPlan, error)
 	SetTargetPlanned(ctx context.Context, target string, fingerprint []byte, epoch int64) error
 	SetTargetProblem(ctx context.Context, target, problem string) error
-	PlanNext(ctx context.Context, obs state.Observation, after string, limit int, decide state.Decide) (string, error)
-	PlanAssets(ctx context.Context, obs state.Observation, ids []string, decide state.Decide) error
+	PlanNext(ctx context.Context, obs state.Observation, after string, limit int, evaluate state.Evaluate) (string, error)
+	PlanAssets(ctx context.Context, obs state.Observation, ids []string, evaluate state.Evaluate) error
 	Expired(ctx context.Context, targets []string, limit int) (ids []string, next time.Time, err error)
 }
 
@@ -158,7 +158,7 @@ func (p *Planner) PlanStale(ctx context.Context) error {
 }
 
 func (p *Planner) planAll(ctx context.Context, rules []*plan.Target) error {
-	evaluate := func(now time.Time, k state.Known) state.Verdict { return p.Rules.evaluate(rules, now, k) }
+	evaluate := func(now time.Time, k state.Snapshot) state.Decisions { return p.Rules.evaluate(rules, now, k) }
 	for after := ""; ; {
 		last, err := p.Store.PlanNext(ctx, state.Observation{Kind: state.KindPlan, Class: grant.Sweep, Bulk: true}, after, planChunk, evaluate)
 		if err != nil || last == "" {

@@ -60,11 +60,11 @@ func (s *Set) ReadsFields() bool {
 }
 
 // Evaluate says what the rules in force make of one asset. It is pure apart from which rules these are.
-func (s *Set) Evaluate(now time.Time, k state.Known) state.Verdict {
+func (s *Set) Evaluate(now time.Time, k state.Snapshot) state.Decisions {
 	return s.evaluate(s.InForce(), now, k)
 }
 
-func (s *Set) evaluate(rules []*plan.Target, now time.Time, k state.Known) state.Verdict {
+func (s *Set) evaluate(rules []*plan.Target, now time.Time, k state.Snapshot) state.Decisions {
 	v := evaluate(rules, s.labelNames(), now, k)
 	if v.Needs > library.LevelSummary {
 		v.Rank = s.backfill.Rank(k.Folder)

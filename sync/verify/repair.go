@@ -171,7 +171,7 @@ func (r *repair) askLibrary(ctx context.Context, ids []string) error {
 	for i, id := range ids {
 		refs[i] = state.Ref{ID: id}
 	}
-	if err := r.by.Repairs.WantLookups(ctx, r.observation(), grant.Manual, true, refs); err != nil {
+	if err := r.by.Repairs.RequestLookups(ctx, r.observation(), grant.Manual, true, refs); err != nil {
 		return err
 	}
 	poll := r.o.Poll

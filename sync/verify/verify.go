@@ -158,7 +158,7 @@ type RepairStore interface {
 	ForgetTarget(ctx context.Context, target string) (int64, error)
 	Unmirrored(ctx context.Context, ids []string) ([]string, error)
 	PendingLookups(ctx context.Context, ids []string) (int, error)
-	WantLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
+	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 }
 
 // Engine is what a repair by hand needs of the engine.

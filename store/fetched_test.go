@@ -20,15 +20,18 @@ import (
 func TestReading(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
-	var known []state.Known
-	see := func(_ time.Time, k state.Known) state.Verdict { known = append(known, k); return state.Verdict{} }
+	var known []state.Snapshot
+	see := func(_ time.Time, k state.Snapshot) state.Decisions {
+		known = append(known, k)
+		return state.Decisions{}
+	}
 	field := library.FieldValue{ID: "f1", Name: "Market", Type: "choice", Values: []string{"c1"}, Names: []string{"DE"}}
 	apply(t, s, second(1), nil, summary("x"))
 
 	want1(t, s, "x")
 	// A detail body repeats neither type nor self link.
 	bare := summary("x", func(a *library.Asset) { a.Type, a.MIMEType, a.FileExtension, a.Self = "", "", "", "" })
-	got := applyReading(t, s, claimOne(t, s), reading(bare, second(2), withFields(field)), see)
+	got := applyFetched(t, s, claimOne(t, s), reading(bare, second(2), withFields(field)), see)
 	if diff := gocmp.Diff(state.Applied{Seen: 1}, got); diff != "" {
 		t.Errorf("the summary has not changed (-want +got):\n%s", diff)
 	}
@@ -42,7 +45,7 @@ func TestReading(t *testing.T) {
 
 	before := unread(t, pool)
 	want1(t, s, "x")
-	applyReading(t, s, claimOne(t, s), reading(bare, second(3), withFields(field)), see)
+	applyFetched(t, s, claimOne(t, s), reading(bare, second(3), withFields(field)), see)
 	if diff := gocmp.Diff(before, unread(t, pool)); diff != "" {
 		t.Errorf("an unchanged reading wrote more than when it was (-before +after):\n%s", diff)
 	}
@@ -52,13 +55,13 @@ func TestReading(t *testing.T) {
 
 	expires := second(90)
 	want1(t, s, "x")
-	changed := reading(summary("x", modified(second(5))), second(6), func(r *state.Reading) {
+	changed := reading(summary("x", modified(second(5))), second(6), func(r *state.Fetched) {
 		r.Detail = library.Detail{
 			Description: "An oak", AltText: "oak", Attribution: "Ann", Tags: []string{"brown"}, ExpiresAt: &expires, Public: true,
 			Width: 3, Height: 4, Size: 8, VersionNumber: 2, VersionID: "v2", OwnerID: "bob",
 		}
 	}, withFields(library.FieldValue{ID: "f2", Name: "Season", Type: "text", Values: []string{"Spring"}}))
-	if got := applyReading(t, s, claimOne(t, s), changed, see); got.Changed != 1 || got.New != 0 {
+	if got := applyFetched(t, s, claimOne(t, s), changed, see); got.Changed != 1 || got.New != 0 {
 		t.Errorf("applied %+v", got)
 	}
 	want := []string{
@@ -90,7 +93,7 @@ func TestReadingWithoutASize(t *testing.T) {
 	apply(t, s, second(1), everything("brand"), summary("x"))
 	for i, size := range []int64{7, library.UnknownSize} {
 		want1(t, s, "x")
-		applyReading(t, s, claimOne(t, s), reading(summary("x"), second(2+i), func(r *state.Reading) { r.Detail.Size = size }), everything("brand"))
+		applyFetched(t, s, claimOne(t, s), reading(summary("x"), second(2+i), func(r *state.Fetched) { r.Detail.Size = size }), everything("brand"))
 	}
 	if got := claimOneWork(t, s, "brand").ExpectedSize; got != -1 {
 		t.Errorf("%d bytes are promised", got)
@@ -118,10 +121,10 @@ func TestReadingKeepsTheLinkAndTypeOfTheList(t *testing.T) {
 	s := New(pool, "a")
 	row := summary("x")
 	apply(t, s, second(1), nil, row)
-	must(t, s.WantLookups(t.Context(), polled(), grant.Detail, false, []state.Ref{{ID: "x"}}))
+	must(t, s.RequestLookups(t.Context(), polled(), grant.Detail, false, []state.Ref{{ID: "x"}}))
 	rebuilt := row
 	rebuilt.Type, rebuilt.Self = "picture", "https://api.test/v3/images/x"
-	applyReading(t, s, claimOne(t, s), reading(rebuilt, second(2)), nil)
+	applyFetched(t, s, claimOne(t, s), reading(rebuilt, second(2)), nil)
 	if got := query[string](t, pool, `SELECT concat_ws(' ', type, self) FROM damsync.asset`); got != "image "+row.Self {
 		t.Errorf("the mirror has the type and the link %s", got)
 	}
@@ -135,12 +138,12 @@ func TestReadingOfAnUnknownAsset(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
-	got := applyReading(t, s, claimOne(t, s), reading(summary("x\x00"), second(1)), everything("brand"))
+	got := applyFetched(t, s, claimOne(t, s), reading(summary("x\x00"), second(1)), everything("brand"))
 	if got.New != 1 || got.Changed != 1 {
 		t.Errorf("applied %+v", got)
 	}
 	storeEvent(t, s, Event{Name: "asset_added", AssetID: "y", SourceTask: "task-2"})
-	applyReading(t, s, claimOne(t, s), reading(summary("y"), second(1)), everything("brand"))
+	applyFetched(t, s, claimOne(t, s), reading(summary("y"), second(1)), everything("brand"))
 	if task := query[string](t, pool, `SELECT source_task FROM damsync.asset WHERE id = 'y'`); task != "task-2" {
 		t.Errorf("source task %q", task)
 	}
@@ -160,7 +163,7 @@ func TestOvertakenReadingKeepsItsDetail(t *testing.T) {
 	storeEvent(t, s, Event{Name: "asset_added", AssetID: "x", SourceTask: "task-1"})
 	l := claimOne(t, s)
 	apply(t, s, second(9), nil, summary("x", titled("newer")))
-	applyReading(t, s, l, reading(summary("x", titled("older")), second(5)), nil)
+	applyFetched(t, s, l, reading(summary("x", titled("older")), second(5)), nil)
 	got := lines(t, pool, `SELECT concat_ws(' ', title, source_task, description) FROM report.assets`)
 	if want := []string{"newer task-1 A tree"}; !gocmp.Equal(got, want) {
 		t.Errorf("mirror %v, want %v", got, want)
@@ -168,9 +171,9 @@ func TestOvertakenReadingKeepsItsDetail(t *testing.T) {
 
 	// Of a reading that is older than a change nothing is kept, and an older detail never replaces a newer one.
 	want1(t, s, "x")
-	applyReading(t, s, claimOne(t, s), reading(summary("x", modified(second(-900)), titled("older still")), second(6), described("before the change")), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x", modified(second(-900)), titled("older still")), second(6), described("before the change")), nil)
 	want1(t, s, "x")
-	applyReading(t, s, claimOne(t, s), reading(summary("x", titled("newer")), second(4), described("late")), nil)
+	applyFetched(t, s, claimOne(t, s), reading(summary("x", titled("newer")), second(4), described("late")), nil)
 	got = lines(t, pool, `SELECT concat_ws(' ', title, description) FROM report.assets`)
 	if want := []string{"newer A tree"}; !gocmp.Equal(got, want) {
 		t.Errorf("mirror %v, want %v", got, want)

@@ -12,9 +12,9 @@ import (
 	"damsync/internal/state"
 )
 
-// KnownAssets returns what the mirror knows of ids, and the database's time.
-func (s *Store) KnownAssets(ctx context.Context, ids []string) (time.Time, []state.Known, error) {
-	return loadKnown(ctx, s.pool, `a.id = ANY($1)`, ids)
+// Snapshots returns what the mirror knows of ids, and the database's time.
+func (s *Store) Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error) {
+	return loadSnapshots(ctx, s.pool, `a.id = ANY($1)`, ids)
 }
 
 const knownColumns = `
@@ -33,15 +33,15 @@ const knownFrom = `
 	LEFT JOIN damsync.asset_detail d ON d.asset_id = a.id AND d.of_modified_at = a.modified_at
 	LEFT JOIN damsync.asset_fields x ON x.asset_id = a.id AND x.of_modified_at = a.modified_at`
 
-// loadKnown returns what is known of the assets that where selects, in the order of their ids, and the database's time.
-func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Known, error) {
+// loadSnapshots returns what is known of the assets that where selects, in the order of their ids, and the database's time.
+func loadSnapshots(ctx context.Context, q querier, where string, args ...any) (time.Time, []state.Snapshot, error) {
 	var now time.Time
 	rows, err := q.Query(ctx, `SELECT `+knownColumns+knownFrom+` WHERE `+where+` ORDER BY a.id`, args...)
 	if err != nil {
 		return now, nil, fmt.Errorf("load assets: %w", err)
 	}
 	labels := labelCache{}
-	known, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Known, error) { return scanKnown(row, labels, &now) })
+	known, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (state.Snapshot, error) { return scanSnapshot(row, labels, &now) })
 	if err != nil {
 		return now, nil, fmt.Errorf("load assets: %w", err)
 	}
@@ -54,9 +54,9 @@ func loadKnown(ctx context.Context, q querier, where string, args ...any) (time.
 // loadPlacements adds what should be and what is at the targets. A second query takes half the time of an aggregate
 // in the first. The two need not agree: what is evaluated without a lock is evaluated again with one before anything
 // is written.
-func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
+func loadPlacements(ctx context.Context, q querier, known []state.Snapshot) error {
 	ids := make([]string, len(known))
-	byID := make(map[string]*state.Known, len(known))
+	byID := make(map[string]*state.Snapshot, len(known))
 	for i := range known {
 		k := &known[i]
 		k.Desired, k.Applied = map[string]state.Desired{}, map[string]state.Object{}
@@ -73,7 +73,7 @@ func loadPlacements(ctx context.Context, q querier, known []state.Known) error {
 		a                state.Object
 		desired, applied []byte
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &target, &d.Present, &d.Path, &d.Version, &desired, &d.Gate, &a.State, &a.Path, &a.Version, &applied}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &target, &d.Present, &d.Path, &d.Version, &desired, &d.Guard, &a.State, &a.Path, &a.Version, &applied}, func() error {
 		d.MetadataHash, a.MetadataHash = hashFrom(desired), hashFrom(applied)
 		byID[id].Desired[target], byID[id].Applied[target] = d, a
 		return nil
@@ -96,9 +96,9 @@ func (c labelCache) decode(text []byte) ([]library.Label, error) {
 	return labels, nil
 }
 
-func scanKnown(row pgx.CollectableRow, cache labelCache, now *time.Time) (state.Known, error) {
+func scanSnapshot(row pgx.CollectableRow, cache labelCache, now *time.Time) (state.Snapshot, error) {
 	var (
-		k                    state.Known
+		k                    state.Snapshot
 		d                    library.Detail
 		hasDetail, hasFields bool
 		labels               []byte

@@ -12,9 +12,9 @@ import (
 	"damsync/internal/state"
 )
 
-// ApplyReading writes what a lookup read, plans the asset and finishes the lookup, all in one transaction. What the
+// ApplyFetched writes what a lookup read, plans the asset and finishes the lookup, all in one transaction. What the
 // mirror holds stays where it is newer.
-func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Reading, decide state.Decide) (state.Applied, error) {
+func (s *Store) ApplyFetched(ctx context.Context, l state.Lookup, r state.Fetched, evaluate state.Evaluate) (state.Applied, error) {
 	var applied state.Applied
 	r.Asset = cleanAsset(r.Asset)
 	err := s.inPlanningTx(ctx, "write reading of "+l.AssetID, func(tx pgx.Tx) error {
@@ -25,7 +25,7 @@ func (s *Store) ApplyReading(ctx context.Context, l state.Lookup, r state.Readin
 		if err := adoptSourceTasks(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
-		if err := (planning{l.Observation, decide}).plan(ctx, tx, []string{r.Asset.ID}); err != nil {
+		if err := (planning{l.Observation, evaluate}).plan(ctx, tx, []string{r.Asset.ID}); err != nil {
 			return err
 		}
 		if applied.Changed > 0 {
@@ -50,7 +50,7 @@ func fillFrom(a, before library.Asset) library.Asset {
 	return a
 }
 
-func writeReading(ctx context.Context, tx pgx.Tx, obs state.Observation, r state.Reading, applied *state.Applied) error {
+func writeReading(ctx context.Context, tx pgx.Tx, obs state.Observation, r state.Fetched, applied *state.Applied) error {
 	old, err := lockAssets(ctx, tx, []library.Asset{r.Asset})
 	if err != nil {
 		return err
@@ -83,12 +83,12 @@ func writeReading(ctx context.Context, tx pgx.Tx, obs state.Observation, r state
 }
 
 // writeLevels writes the detail and the fields where they differ from the mirror's and are not older.
-func writeLevels(ctx context.Context, tx pgx.Tx, r state.Reading, log *changeLog) error {
+func writeLevels(ctx context.Context, tx pgx.Tx, r state.Fetched, log *changeLog) error {
 	detail, err := storedDetail(ctx, tx, r.Asset.ID)
 	if err != nil {
 		return err
 	}
-	if detail.outdatedBy(r.Detail.Hash, r) || detail.settled != r.Settled && !detail.readAt.After(r.ReadAt) {
+	if detail.outdatedBy(r.Detail.Hash, r) || detail.settled != r.GraceOver && !detail.readAt.After(r.ReadAt) {
 		log.detail(r.Asset.ID, detail.detail, r.Detail)
 		if err := upsertDetail(ctx, tx, r); err != nil {
 			return err
@@ -125,7 +125,7 @@ func wakeExpiry(ctx context.Context, tx pgx.Tx, before *library.Detail, after li
 // ApplyGone marks an asset removed after its own 404, plans it and finishes the lookup. For an asset that the mirror
 // never had it only finishes the lookup. It returns ErrMirrored when the mirror has gained the asset since the claim:
 // what an event said of the asset proves no removal.
-func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, decide state.Decide) error {
+func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, evaluate state.Evaluate) error {
 	return s.inPlanningTx(ctx, "write removal of "+l.AssetID, func(tx pgx.Tx) error {
 		if !l.Mirrored {
 			if err := stillUnknown(ctx, tx, l.AssetID); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time,
 		if err := log.write(ctx, tx, l.Observation); err != nil {
 			return err
 		}
-		if err := (planning{l.Observation, decide}).plan(ctx, tx, []string{l.AssetID}); err != nil {
+		if err := (planning{l.Observation, evaluate}).plan(ctx, tx, []string{l.AssetID}); err != nil {
 			return err
 		}
 		return s.finishLookup(ctx, tx, l)
