@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"testing/iotest"
 	"time"
 
 	"damsync/dam"
@@ -23,15 +22,24 @@ func bodyCases() []testCase {
 
 var errBroken = errors.New("connection reset")
 
+// brokenReader returns a reader of a stream that breaks off at once.
+func brokenReader() io.Reader {
+	return readerFunc(func([]byte) (int, error) { return 0, errBroken })
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // brokenSources are bodies that are not what was promised: three bytes "two".
 func brokenSources() map[string]*dam.Source {
-	cut := io.MultiReader(strings.NewReader("tw"), iotest.ErrReader(errBroken))
+	cut := io.MultiReader(strings.NewReader("tw"), brokenReader())
 	return map[string]*dam.Source{
 		"short":          dam.NewSource(strings.NewReader("tw"), 3, ""),
 		"long":           dam.NewSource(strings.NewReader("two and more"), 3, ""),
 		"another digest": dam.NewSource(strings.NewReader("owt"), 3, sum("two")),
 		"cut off":        dam.NewSource(cut, 3, ""),
-		"failed at once": dam.NewSource(iotest.ErrReader(errBroken), 3, ""),
+		"failed at once": dam.NewSource(brokenReader(), 3, ""),
 		"empty":          dam.NewSource(strings.NewReader(""), 3, ""),
 	}
 }

@@ -71,10 +71,6 @@ func interrupted(body string, meanwhile func()) func(context.Context, dam.Checkp
 	}
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
 // overtaken puts generation 2 at path, while another worker does meanwhile.
 func (k *kit) overtaken(path string, current dam.Remote, meanwhile func(dam.Adapter)) {
 	k.Helper()

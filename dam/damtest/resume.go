@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"testing/iotest"
 
 	"damsync/dam"
 )
@@ -54,7 +53,7 @@ func (u *upload) object(breaksAfter int64, generation int64) dam.Object {
 		u.opened = append(u.opened, at)
 		r := io.Reader(strings.NewReader(u.body[at:]))
 		if breaksAfter > at {
-			r = io.MultiReader(strings.NewReader(u.body[at:breaksAfter]), iotest.ErrReader(errBroken))
+			r = io.MultiReader(strings.NewReader(u.body[at:breaksAfter]), brokenReader())
 		}
 		return io.NopCloser(r), nil
 	})
