@@ -139,57 +139,6 @@ func (r *recorder) List(context.Context) iter.Seq2[Remote, error] {
 	return func(yield func(Remote, error) bool) { yield(r.note("list")) }
 }
 
-func TestDryRunWritesNothing(t *testing.T) {
-	next := &recorder{}
-	d := DryRun(next)
-	ctx := t.Context()
-	m := Mark{AssetID: "A", Generation: 2, MetadataHash: "new"}
-	there := Remote{Ref: "7", Path: "a", State: Present, Mark: Mark{AssetID: "A", Generation: 1, MetadataHash: "old"}}
-	open := func(context.Context, Checkpoint) (*Source, error) {
-		t.Error("the body was opened")
-		return nil, ErrSource
-	}
-
-	for name, c := range map[string]struct {
-		call func() (Remote, error)
-		want Remote
-	}{
-		"put": {
-			func() (Remote, error) { return d.Put(ctx, Object{Mark: m, Path: "b", Open: open}, there) },
-			Remote{Ref: "7", Path: "b", State: Present, Mark: m},
-		},
-		"set metadata": {
-			func() (Remote, error) { return d.SetMetadata(ctx, there, m, "", nil) },
-			Remote{Ref: "7", Path: "a", State: Present, Mark: m},
-		},
-		"move": {
-			func() (Remote, error) { return d.Move(ctx, there, Mark{Generation: 2}, "b") },
-			Remote{Ref: "7", Path: "b", State: Present, Mark: Mark{AssetID: "A", Generation: 2, MetadataHash: "old"}},
-		},
-		"archive": {
-			func() (Remote, error) { return d.Retire(ctx, there, Mark{Generation: 2}, RetireArchive) },
-			Remote{Ref: "7", Path: "a", State: Archived, Mark: Mark{AssetID: "A", Generation: 2, MetadataHash: "old"}},
-		},
-		"delete": {
-			func() (Remote, error) { return d.Retire(ctx, there, Mark{Generation: 2}, RetireDelete) },
-			Remote{State: Absent, Mark: Mark{Generation: 2}},
-		},
-	} {
-		if got, err := c.call(); err != nil || got != c.want {
-			t.Errorf("%s answered %+v, %v; want %+v", name, got, err, c.want)
-		}
-	}
-	if len(next.calls) != 0 {
-		t.Errorf("reached the target: %v", next.calls)
-	}
-	if _, err := d.Find(ctx, Key{}, nil); err != nil {
-		t.Error(err)
-	}
-	if err := d.Check(ctx, false); err != nil || len(next.calls) != 2 {
-		t.Errorf("reads did not reach the target: %v, %v", next.calls, err)
-	}
-}
-
 func TestLoggingTellsEachCall(t *testing.T) {
 	ctx := t.Context()
 	m := Mark{AssetID: "A-7", Generation: 5}

@@ -323,7 +323,7 @@ func TestReadBackNeedsTheCapability(t *testing.T) {
 	if _, err := ReadBack(t.Context(), &recorder{}, Remote{}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := ReadBack(t.Context(), DryRun(Retry(&recorder{})), Remote{}); !errors.Is(err, ErrInvalid) {
+	if _, err := ReadBack(t.Context(), Retry(&recorder{}), Remote{}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("through decorators: %v", err)
 	}
 }

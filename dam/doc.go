@@ -1,8 +1,11 @@
-// Package dam is what damsync asks of a place to push assets to: the Adapter
-// interface, the mark every object carries, the error classes, and decorators
-// that add one behaviour each (DryRun, Logging, Metrics, Retry, Pace). They nest
-// as Logging(Metrics(Retry(Pace(adapter)))): each attempt waits for its turn, and
-// what is told is the call as the core sees it.
+// Package dam is the port through which damsync pushes assets to a target: the
+// Adapter interface, the ownership mark that every object carries, the error
+// classes, and decorators that add one behaviour each (Logging, Metrics, Retry,
+// Pace). They nest as Logging(Metrics(Retry(Pace(adapter)))): each attempt waits
+// for its turn, and log and metrics describe the call as the core sees it.
+//
+// A dry run needs no decorator. What would change follows from the mirror and from
+// the record of what each target holds, so a dry run never calls an adapter.
 //
 // The package imports nothing of damsync's own and uses plain Go types, so
 // that an adapter can be written in another module.

@@ -64,7 +64,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"leaves something at a check", []string{"put/check leaves nothing", "put/dry run"}, func(b *broken) {
+	{"leaves something at a check", []string{"put/check leaves nothing"}, func(b *broken) {
 		b.check = func(ctx context.Context, populated bool) error {
 			return errors.Join(b.Adapter.Check(ctx, populated), b.store.Write(ctx, ".damsync-canary", nil))
 		}

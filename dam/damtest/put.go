@@ -26,7 +26,6 @@ func putCases() []testCase {
 		{"many at once", manyAtOnce},
 		{"asset ids", assetIDs},
 		{"marks of others", othersMarks},
-		{"dry run", dryRuns},
 	}
 }
 
@@ -219,31 +218,4 @@ func othersMarks(k *kit) {
 		k.wantClass("put with a wrong "+name, err, dam.ClassInvalid)
 	}
 	k.wantCount(0)
-}
-
-func dryRuns(k *kit) {
-	obj := k.object("A", "a.png", "one", 1)
-	r := k.put(obj, dam.Remote{})
-	before := k.find("A")
-	dry := dam.DryRun(k.a)
-	steps, _ := k.steps(func() {
-		next := k.object("A", "b.png", "two", 2)
-		_, putErr := dry.Put(k.ctx, next, r)
-		_, metaErr := dry.SetMetadata(k.ctx, r, k.mark("A", 2), "t", nil)
-		_, moveErr := dry.Move(k.ctx, r, k.mark("A", 2), "c.png")
-		_, retireErr := dry.Retire(k.ctx, r, k.mark("A", 2), dam.RetireDelete)
-		_, findErr := dry.Find(k.ctx, k.key("A"), nil)
-		for _, err := range []error{putErr, metaErr, moveErr, retireErr, findErr, dry.Check(k.ctx, true)} {
-			if err != nil {
-				k.Errorf("dry run: %v", err)
-			}
-		}
-	})
-	if steps != 0 {
-		k.Errorf("a dry run changed the target in %d steps", steps)
-	}
-	if now := k.find("A"); !alike(now, before) {
-		k.Errorf("after a dry run find gives %+v, before %+v", now, before)
-	}
-	k.wantCount(1)
 }
