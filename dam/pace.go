@@ -45,7 +45,7 @@ type pacer struct {
 	pauses int       // without a success since
 }
 
-func (p *pacer) call(ctx context.Context, _ Op, do func() error) error {
+func (p *pacer) call(ctx context.Context, _ *trace, do func() error) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
