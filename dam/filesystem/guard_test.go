@@ -204,7 +204,7 @@ func TestForeignFileAtTheLastMoment(t *testing.T) {
 				t.Error(err)
 			}
 			wantFiles(t, root, map[string]string{"a.png": "theirs"})
-			if left, _ := filepath.Glob(filepath.Join(root, a.tempDir(), "*")); len(left) != 0 {
+			if left, _ := filepath.Glob(filepath.Join(root, a.home.tempDir(), "*")); len(left) != 0 {
 				t.Errorf("left in tmp: %v", left)
 			}
 		})
@@ -325,7 +325,7 @@ func TestBrokenBodyIsNotPublished(t *testing.T) {
 		})
 	}
 	wantFiles(t, root, map[string]string{"a.png": "one", "a.png.damsync.json": "A " + sum("one")})
-	if left, _ := filepath.Glob(filepath.Join(root, a.tempDir(), "*")); len(left) != 0 {
+	if left, _ := filepath.Glob(filepath.Join(root, a.home.tempDir(), "*")); len(left) != 0 {
 		t.Errorf("left in tmp: %v", left)
 	}
 }

@@ -120,7 +120,7 @@ func TestVanishedRootIsNotNew(t *testing.T) {
 				_, err = a.Retire(ctx, dam.Remote{}, mark("A", 3), dam.RetireDelete)
 				wantClass(t, err, dam.ClassUnavailable)
 
-				write(t, root, a.markerPath(), "") // what the error tells to do
+				write(t, root, a.home.markerPath(), "") // what the error tells to do
 				if err := a.Check(ctx, true); err != nil {
 					t.Error(err)
 				}
@@ -214,7 +214,7 @@ func TestLeftoversAreCleaned(t *testing.T) {
 	mustPut(t, a, object("A", "a.png", "one", 1), dam.Remote{})
 	yesterday := time.Now().Add(-leftoverAge - time.Hour)
 	for name, old := range map[string]bool{"new-OLD": true, "gone-OLD": true, "new-FRESH": false, "not ours": true} {
-		p := filepath.Join(a.tempDir(), name)
+		p := filepath.Join(a.home.tempDir(), name)
 		write(t, root, p, "x")
 		if old {
 			if err := os.Chtimes(filepath.Join(root, p), yesterday, yesterday); err != nil {
@@ -223,7 +223,7 @@ func TestLeftoversAreCleaned(t *testing.T) {
 		}
 	}
 	mustPut(t, open(t, root), object("B", "b.png", "two", 1), dam.Remote{})
-	entries, err := os.ReadDir(filepath.Join(root, a.tempDir()))
+	entries, err := os.ReadDir(filepath.Join(root, a.home.tempDir()))
 	if err != nil || len(entries) != 2 || entries[0].Name() != "new-FRESH" || entries[1].Name() != "not ours" {
 		t.Errorf("in tmp: %v, %v", entries, err)
 	}
@@ -233,7 +233,7 @@ func TestContextEndsTheWaitForTheLock(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	mustPut(t, a, object("A", "a.png", "one", 1), dam.Remote{})
-	holder, err := open(t, root).write(t.Context())
+	holder, err := openWrite(t.Context(), open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}

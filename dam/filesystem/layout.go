@@ -22,10 +22,28 @@ const (
 	maxPathBytes = 3500                      // PATH_MAX is 4096; root, archive and sidecar need some
 )
 
+// home is the directory under the root with the state of one target of one
+// installation.
+type home string
+
+func homeOf(instance, target string) home {
+	return home(path.Join(stateDir, digest(instance, target)[:16]))
+}
+
+func (h home) markerPath() string { return path.Join(string(h), "target.json") }
+
+// tempDir is the directory of unfinished files.
+func (h home) tempDir() string { return path.Join(string(h), "tmp") }
+
+func (h home) recordPath(assetID string) string {
+	d := digest(assetID)
+	return path.Join(string(h), "assets", d[:2], d[2:32]+".json")
+}
+
 func sidecarPath(place string) string { return place + sidecar.Suffix }
 
-// checkPath refuses what is no path of a file under the root, or would be
-// taken for something of the adapter's own.
+// checkPath rejects what is not the path of a file under the root, and what the
+// adapter would take for a file of its own.
 func checkPath(p string) error {
 	if !fs.ValidPath(p) || p == "." || strings.ContainsRune(p, 0) {
 		return fmt.Errorf("path %q: %w: not a clean relative path", p, dam.ErrInvalid)
@@ -34,8 +52,7 @@ func checkPath(p string) error {
 		return fmt.Errorf("path of %d bytes: %w: longer than %d", len(p), dam.ErrInvalid, maxPathBytes)
 	}
 	for i, name := range strings.Split(p, "/") {
-		// Compared without case, since the file system may do so too.
-		lower := strings.ToLower(name)
+		lower := strings.ToLower(name) // the file system may ignore case
 		if i == 0 && (lower == stateDir || lower == archiveDir) || strings.HasSuffix(lower, sidecar.Suffix) {
 			return fmt.Errorf("path %q: %w: %s is reserved", p, dam.ErrInvalid, name)
 		}
@@ -46,8 +63,8 @@ func checkPath(p string) error {
 	return nil
 }
 
-// archivePlaces are where an asset of that path may be archived, the preferred
-// one first.
+// archivePlaces returns the paths where an asset with path p may be archived, the
+// preferred one first. The second is for an asset that finds the first taken.
 func archivePlaces(assetID, p string) []string {
 	return []string{
 		path.Join(archiveDir, p),
@@ -57,7 +74,7 @@ func archivePlaces(assetID, p string) []string {
 
 var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// idName is assetID as a file name: itself when that is harmless.
+// idName returns assetID as a file name: unchanged when it is safe as one.
 func idName(assetID string) string {
 	if plainID.MatchString(assetID) {
 		return assetID
@@ -65,25 +82,12 @@ func idName(assetID string) string {
 	return "id-" + digest(assetID)[:32]
 }
 
-// digest tells parts apart also when they contain each other's separators.
+// digest differs for different parts, also when they contain each other's
+// separators.
 func digest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// home is the directory with the state of this target of this installation.
-func (a *Adapter) home() string {
-	return path.Join(stateDir, digest(a.instance, a.target)[:16])
-}
-
-func (a *Adapter) markerPath() string { return path.Join(a.home(), "target.json") }
-
-func (a *Adapter) tempDir() string { return path.Join(a.home(), "tmp") }
-
-func (a *Adapter) recordPath(assetID string) string {
-	d := digest(assetID)
-	return path.Join(a.home(), "assets", d[:2], d[2:32]+".json")
 }
