@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// A root that is in use can be tested, and has no more files afterwards.
+// damsync verify-target runs in a root that is in use.
 func TestVerifyLeavesNoFiles(t *testing.T) {
 	b := &backdoor{root: t.TempDir()}
 	damtest.Verify(t.Context(), func(context.Context) (damtest.Target, error) {
@@ -37,7 +37,7 @@ func TestVerifyLeavesNoFiles(t *testing.T) {
 	}
 }
 
-// backdoor reaches a root as other programs do.
+// backdoor accesses a root as other programs do.
 type backdoor struct {
 	root   string
 	before func(step string) error
