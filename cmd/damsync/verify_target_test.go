@@ -45,7 +45,7 @@ func TestVerifyTargetLeavesADirectoryAsItWas(t *testing.T) {
 	writeFile(t, filepath.Join(root, "theirs.txt"), "foreign")
 	file := targetConfig(t, "filesystem", map[string]any{"root": root})
 	damsync(t, "verify-target", "--config", file).wantCode(t, 0).
-		wantText(t, "ok    generations/workers racing", "skip  resume/goes on where it broke off: needs resumable uploads", "0 failed")
+		wantText(t, "ok    generations/the highest generation wins a race", "skip  resume/resumes where it broke off: needs resumable uploads", "0 failed")
 	if left := entries(t, root); len(left) != 1 || left[0] != "theirs.txt" {
 		t.Errorf("left: %q", left)
 	}
@@ -67,7 +67,7 @@ func TestVerifyTargetLeavesABucketEmpty(t *testing.T) {
 	options := server.Options(server.Bucket(t, "brand"))
 	options["prefix"] = "approved" // part_size has its default, and no gigabytes are sent
 	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 0).
-		wantText(t, "below approved/damsync-verify-", "ok    resume/in another process", "0 failed")
+		wantText(t, "below approved/damsync-verify-", "ok    resume/resumes in another process", "0 failed")
 	wantEmptyBucket(t, server, "brand")
 	options["secret_access_key"] = "wrong"
 	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 1).wantText(t, "valid credentials")
@@ -114,7 +114,7 @@ func TestVerifyTargetLeavesNothingAfterCtrlC(t *testing.T) {
 	options := server.Options(server.Bucket(t, "brand"))
 	p := start(t, launch{args: []string{"verify-target", "--config", targetConfig(t, "s3", options)}, dir: t.TempDir()})
 	eventually(t, "a case has passed", func() error {
-		if !strings.Contains(p.stdout.String(), "ok    put/create") {
+		if !strings.Contains(p.stdout.String(), "ok    put/creates an object") {
 			return fmt.Errorf("printed %q", p.stdout)
 		}
 		return nil

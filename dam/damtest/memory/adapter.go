@@ -13,7 +13,7 @@ import (
 	"damsync/dam"
 )
 
-// Adapter is the adapter for a Store. Make one with New.
+// Adapter is the adapter for a Store. New makes one.
 type Adapter struct {
 	store    *Store
 	target   string
@@ -26,7 +26,7 @@ var (
 	_ dam.Abandoner  = (*Adapter)(nil)
 )
 
-// New gives the adapter for a target of an installation.
+// New returns the adapter for a target of an installation.
 func New(s *Store, target, instance string) *Adapter {
 	return &Adapter{store: s, target: target, instance: instance}
 }
@@ -53,7 +53,7 @@ func (a *Adapter) Find(ctx context.Context, key dam.Key, hints []string) (dam.Re
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
 	who := owner{key, a.target}
-	if _, o := a.store.of(who); o != nil {
+	if _, o := a.store.find(who); o != nil {
 		return o.remote(), nil
 	}
 	if len(hints) > 0 {
@@ -100,7 +100,7 @@ func (a *Adapter) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, er
 	}
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	_, o := a.store.of(ownerOf(r.Mark))
+	_, o := a.store.find(ownerOf(r.Mark))
 	if o == nil {
 		return nil, fmt.Errorf("read back: %w", dam.ErrNotFound)
 	}
@@ -111,8 +111,8 @@ func (a *Adapter) ours(o *object) bool {
 	return o.mark.Instance == a.instance && o.mark.Target == a.target
 }
 
-// of finds the one object of an asset.
-func (s *Store) of(who owner) (string, *object) {
+// find returns the object of an asset and its place; nil when there is none.
+func (s *Store) find(who owner) (string, *object) {
 	for place, o := range s.objects {
 		if ownerOf(o.mark) == who {
 			return place, o
@@ -154,7 +154,7 @@ func decode(raw []byte) (dam.Metadata, error) {
 		return nil, fmt.Errorf("decode metadata: %w", err)
 	}
 	if md == nil {
-		md = dam.Metadata{} // of an object that has none
+		md = dam.Metadata{} // null
 	}
 	return md, nil
 }

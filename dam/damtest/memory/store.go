@@ -1,7 +1,6 @@
-// Package memory is the reference adapter: the semantics of dam.Adapter in as
-// little code as they take, over a store in the process's memory. It has every
-// capability, serves tests that need a target, and is what the conformance suite
-// is checked with.
+// Package memory is the reference adapter: the semantics of dam.Adapter in as little
+// code as possible, over a store in memory. It has every capability. Tests that need a
+// target use it, and so do the tests of the conformance suite.
 package memory
 
 import (
@@ -18,12 +17,12 @@ import (
 	"damsync/dam/damtest"
 )
 
-// Store is the target: objects by their place. Adapters of several
-// installations may share it. Make one with NewStore.
+// Store is the target: objects by their place. Adapters of several installations may
+// share it. NewStore makes one.
 type Store struct {
 	mu      sync.Mutex
 	objects map[string]*object
-	removed map[owner]int64 // last generations of what is gone
+	removed map[owner]int64 // last generations of removed objects
 	uploads map[string][]byte
 	serial  int // counts writes
 
@@ -49,12 +48,12 @@ type owner struct {
 
 func ownerOf(m dam.Mark) owner { return owner{m.Key(), m.Target} }
 
-// NewStore gives an empty store.
+// NewStore returns an empty store.
 func NewStore() *Store {
 	return &Store{objects: map[string]*object{}, removed: map[owner]int64{}, uploads: map[string][]byte{}}
 }
 
-// Target is the store as the suite wants it.
+// Target returns the store as a target of the suite, with every hook.
 func (s *Store) Target() damtest.Target {
 	return damtest.Target{
 		Name:     "memory",
@@ -65,21 +64,21 @@ func (s *Store) Target() damtest.Target {
 	}
 }
 
-// OnStep sets what is asked before each change; nil asks nobody.
+// OnStep sets the function that is called before each change; nil removes it.
 func (s *Store) OnStep(before func(step string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = before
 }
 
-// Refuse lets the next n calls fail.
+// Refuse makes the next n calls fail.
 func (s *Store) Refuse(how damtest.Refusal, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusal, s.refuse = how, n
 }
 
-// call begins every call of an adapter.
+// call starts a call of an adapter.
 func (s *Store) call(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -96,7 +95,7 @@ func (s *Store) call(ctx context.Context) error {
 	return fmt.Errorf("%w: internal error", dam.ErrTemporary)
 }
 
-// step has to be passed before each change, with the lock held.
+// step is called before each change, with the lock held.
 func (s *Store) step(name string) error {
 	if s.before != nil {
 		if err := s.before(name); err != nil {
@@ -107,7 +106,7 @@ func (s *Store) step(name string) error {
 	return nil
 }
 
-// Write implements damtest.Backdoor: what was there loses its mark.
+// Write implements damtest.Backdoor. The object has no mark.
 func (s *Store) Write(_ context.Context, p string, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +157,7 @@ func checkPath(p string) error {
 	return nil
 }
 
-// archivePlace cannot be shared by two assets.
+// archivePlace differs for each asset.
 func archivePlace(m dam.Mark) string {
 	return path.Join(archive, fmt.Sprintf("%x-%x-%x", m.Instance, m.Target, m.AssetID))
 }

@@ -12,7 +12,7 @@ import (
 	"damsync/dam"
 )
 
-// session says where an upload stands and what it is of.
+// session is the state of an upload and the content it is for.
 type session struct {
 	Upload     string         `json:"upload"`
 	Version    string         `json:"version"`
@@ -21,11 +21,11 @@ type session struct {
 	Checkpoint dam.Checkpoint `json:"checkpoint"`
 }
 
-func (s session) of(m dam.Mark) bool {
+func (s session) isFor(m dam.Mark) bool {
 	return s.Version == m.Version && s.SHA256 == m.SHA256 && s.Size == m.Size
 }
 
-// receive uploads the body in parts, from where an earlier attempt got to.
+// receive uploads the body in parts and resumes an earlier attempt.
 func (a *Adapter) receive(ctx context.Context, obj dam.Object) ([]byte, dam.Mark, error) {
 	at := a.resume(obj)
 	source, err := obj.Open(ctx, at.Checkpoint)
@@ -57,7 +57,7 @@ func (a *Adapter) receive(ctx context.Context, obj dam.Object) ([]byte, dam.Mark
 	return body, sealed, err
 }
 
-// part appends what one read of at most a part's size gives.
+// part appends one part, or less at the end.
 func (a *Adapter) part(ctx context.Context, at *session, source io.Reader) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -90,8 +90,8 @@ func (a *Adapter) save(ctx context.Context, at *session, source *dam.Source, upl
 	return upload.Save(ctx, raw)
 }
 
-// resume takes a session up when it is of this content; otherwise what it
-// uploaded is dropped.
+// resume returns the session when it is for this content; otherwise it drops what the
+// session uploaded.
 func (a *Adapter) resume(obj dam.Object) session {
 	var at session
 	if json.Unmarshal(obj.Upload.Session, &at) != nil {
@@ -99,7 +99,7 @@ func (a *Adapter) resume(obj dam.Object) session {
 	}
 	a.store.mu.Lock()
 	kept, ok := a.store.uploads[at.Upload]
-	fits := ok && at.of(obj.Mark) && int64(len(kept)) >= at.Checkpoint.Offset && at.Checkpoint.Offset > 0
+	fits := ok && at.isFor(obj.Mark) && int64(len(kept)) >= at.Checkpoint.Offset && at.Checkpoint.Offset > 0
 	if fits {
 		a.store.uploads[at.Upload] = slices.Clip(kept[:at.Checkpoint.Offset])
 	} else {

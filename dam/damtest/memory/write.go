@@ -41,12 +41,12 @@ func (a *Adapter) put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err := a.admit(next, obj.Adopt); err != nil {
 		return dam.Remote{}, err
 	}
-	return a.store.place(next, "put")
+	return a.store.replace(next, "put")
 }
 
-// reuse is for bytes that are there already. It also refuses what need not be
-// received at all; what may be adopted is judged when its bytes are known.
-// trusted says that the bytes are still those of the mark.
+// reuse puts an object whose bytes the store has. It also rejects an object before its
+// body is received; whether it may adopt is decided when its bytes are known. trusted
+// says that the bytes are still those of the mark.
 func (a *Adapter) reuse(next object, adopt, trusted bool) (dam.Remote, bool, error) {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
@@ -55,13 +55,13 @@ func (a *Adapter) reuse(next object, adopt, trusted bool) (dam.Remote, bool, err
 			return dam.Remote{}, false, err
 		}
 	}
-	_, o := a.store.of(ownerOf(next.mark))
+	_, o := a.store.find(ownerOf(next.mark))
 	if o == nil || !trusted || !holds(o.mark, next.mark) {
 		return dam.Remote{}, false, nil
 	}
 	next.body = o.body
 	next.mark.SHA256, next.mark.Size = o.mark.SHA256, o.mark.Size
-	r, err := a.store.place(next, "put")
+	r, err := a.store.replace(next, "put")
 	return r, err == nil, err
 }
 
@@ -73,7 +73,7 @@ func holds(mark, want dam.Mark) bool {
 	return want.Version != "" && mark.Version == want.Version && (want.Size < 0 || want.Size == mark.Size)
 }
 
-// admit says whether next may be put where it wants.
+// admit returns an error when next may not be put at its path.
 func (a *Adapter) admit(next object, adopt bool) error {
 	if err := a.store.checkStale(next.mark); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (a *Adapter) admit(next object, adopt bool) error {
 
 func (s *Store) checkStale(m dam.Mark) error {
 	generation := s.removed[ownerOf(m)]
-	if _, o := s.of(ownerOf(m)); o != nil {
+	if _, o := s.find(ownerOf(m)); o != nil {
 		generation = max(generation, o.mark.Generation)
 	}
 	if m.Generation < generation {
@@ -101,9 +101,9 @@ func (s *Store) checkStale(m dam.Mark) error {
 	return nil
 }
 
-// place makes next the one object of its asset, unless it is so already.
-func (s *Store) place(next object, step string) (dam.Remote, error) {
-	at, old := s.of(ownerOf(next.mark))
+// replace makes next the one object of its asset, unless it is already.
+func (s *Store) replace(next object, step string) (dam.Remote, error) {
+	at, old := s.find(ownerOf(next.mark))
 	if old != nil && old.same(next) {
 		return old.remote(), nil
 	}
@@ -155,7 +155,7 @@ func (a *Adapter) Move(ctx context.Context, _ dam.Remote, mark dam.Mark, p strin
 // Retire implements dam.Adapter.
 func (a *Adapter) Retire(ctx context.Context, _ dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 	if !slices.Contains(a.Describe().Retire, mode) {
-		return dam.Remote{}, fmt.Errorf("retire: %w: no such mode: %q", dam.ErrInvalid, mode)
+		return dam.Remote{}, fmt.Errorf("retire: %w: unknown mode %q", dam.ErrInvalid, mode)
 	}
 	if mode == dam.RetireArchive {
 		r, err := a.change(ctx, "archive", mark, func(next *object) error {
@@ -179,7 +179,7 @@ func (a *Adapter) erase(mark dam.Mark) (dam.Remote, error) {
 	if err := s.checkStale(mark); err != nil {
 		return dam.Remote{}, fmt.Errorf("retire: %w", err)
 	}
-	at, o := s.of(ownerOf(mark))
+	at, o := s.find(ownerOf(mark))
 	if o == nil && s.removed[ownerOf(mark)] == mark.Generation {
 		return s.absent(ownerOf(mark)), nil
 	}
@@ -191,7 +191,7 @@ func (a *Adapter) erase(mark dam.Mark) (dam.Remote, error) {
 	return s.absent(ownerOf(mark)), nil
 }
 
-// change replaces an object by what edit makes of it.
+// change edits an object.
 func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit func(*object) error) (dam.Remote, error) {
 	if err := a.begin(ctx, mark); err != nil {
 		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
@@ -199,7 +199,7 @@ func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit 
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
 	err := a.store.checkStale(mark)
-	_, o := a.store.of(ownerOf(mark))
+	_, o := a.store.find(ownerOf(mark))
 	if err == nil && o == nil {
 		err = dam.ErrNotFound
 	}
@@ -211,7 +211,7 @@ func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit 
 	if err := edit(&next); err != nil {
 		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	return a.store.place(next, doing)
+	return a.store.replace(next, doing)
 }
 
 func (a *Adapter) begin(ctx context.Context, mark dam.Mark) error {
