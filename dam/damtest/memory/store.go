@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"damsync/dam"
@@ -30,23 +28,6 @@ type Store struct {
 	refusal damtest.Refusal
 	refuse  int
 }
-
-type object struct {
-	body     []byte
-	mark     dam.Mark // zero when foreign
-	path     string   // as the core asked, also when archived
-	archived bool
-	title    string
-	metadata []byte // JSON
-	token    int
-}
-
-type owner struct {
-	key    dam.Key
-	target string
-}
-
-func ownerOf(m dam.Mark) owner { return owner{m.Key(), m.Target} }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
@@ -106,6 +87,70 @@ func (s *Store) step(name string) error {
 	return nil
 }
 
+// find returns the object of an asset and its place; nil when there is none.
+func (s *Store) find(who owner) (string, *object) {
+	for place, o := range s.objects {
+		if ownerOf(o.mark) == who {
+			return place, o
+		}
+	}
+	return "", nil
+}
+
+func (s *Store) absent(who owner) dam.Remote {
+	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: s.removed[who]}}
+}
+
+func (s *Store) checkStale(m dam.Mark) error {
+	generation := s.removed[ownerOf(m)]
+	if _, o := s.find(ownerOf(m)); o != nil {
+		generation = max(generation, o.mark.Generation)
+	}
+	if m.Generation < generation {
+		return fmt.Errorf("generation %d after %d: %w", m.Generation, generation, dam.ErrStale)
+	}
+	return nil
+}
+
+// replace makes next the one object of its asset, unless it is already.
+func (s *Store) replace(next object, step string) (dam.Remote, error) {
+	at, old := s.find(ownerOf(next.mark))
+	if old != nil && old.same(next) {
+		return old.remote(), nil
+	}
+	if err := s.step(step); err != nil {
+		return dam.Remote{}, err
+	}
+	if old != nil {
+		delete(s.objects, at)
+	}
+	to := next.path
+	if next.archived {
+		to = archivePlace(next.mark)
+	}
+	next.token = s.serial
+	s.objects[to] = &next
+	return next.remote(), nil
+}
+
+func (s *Store) erase(mark dam.Mark) (dam.Remote, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkStale(mark); err != nil {
+		return dam.Remote{}, fmt.Errorf("retire: %w", err)
+	}
+	at, o := s.find(ownerOf(mark))
+	if o == nil && s.removed[ownerOf(mark)] == mark.Generation {
+		return s.absent(ownerOf(mark)), nil
+	}
+	if err := s.step("delete"); err != nil {
+		return dam.Remote{}, fmt.Errorf("retire: %w", err)
+	}
+	delete(s.objects, at)
+	s.removed[ownerOf(mark)] = mark.Generation
+	return s.absent(ownerOf(mark)), nil
+}
+
 // Write implements damtest.Backdoor. The object has no mark.
 func (s *Store) Write(_ context.Context, p string, body []byte) error {
 	s.mu.Lock()
@@ -140,24 +185,4 @@ func (s *Store) Paths(context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.objects)), nil
-}
-
-const (
-	archive      = ".archive"
-	maxPathBytes = 1024
-	maxMetadata  = 64 << 10
-	partBytes    = 1 << 10
-)
-
-func checkPath(p string) error {
-	reserved := p == archive || strings.HasPrefix(p, archive+"/")
-	if !fs.ValidPath(p) || p == "." || strings.ContainsRune(p, 0) || reserved || len(p) > maxPathBytes {
-		return fmt.Errorf("path %q: %w", p, dam.ErrInvalid)
-	}
-	return nil
-}
-
-// archivePlace differs for each asset.
-func archivePlace(m dam.Mark) string {
-	return path.Join(archive, fmt.Sprintf("%x-%x-%x", m.Instance, m.Target, m.AssetID))
 }
