@@ -6,39 +6,38 @@ import (
 	"time"
 )
 
-// The error classes of an adapter, to be wrapped with what was being done.
-// Conflict and Throttled are classes with particulars.
+// The error classes of an adapter. An adapter wraps them with what it was doing.
+// Conflict and Throttled are classes with details.
 var (
 	// ErrNotFound: there is no whole object of ours to work on.
 	ErrNotFound = errors.New("object not found")
-	// ErrForeign: what is in the place does not carry our mark. It stays so
-	// until somebody removes it or the asset gets another path.
+	// ErrForeign: the object in the place does not carry our mark. That lasts until
+	// a person removes it or the asset gets another path.
 	ErrForeign = errors.New("foreign object in the place")
 	// ErrStale: the target holds a higher generation than the call's. Either a
-	// later worker was here, or the core's database is an older copy; then
-	// Find tells the generation to go on from.
+	// later worker was faster, or the core's database is an older copy; then Find
+	// returns the generation to continue from.
 	ErrStale = errors.New("target holds a higher generation")
-	// ErrInvalid: the target will never accept this object as it is. The
-	// wrapping text says why.
+	// ErrInvalid: the target will never accept this object as it is. The wrapping
+	// text says why.
 	ErrInvalid = errors.New("not acceptable to the target")
-	// ErrAuth: credentials, permissions or the configured place do not
-	// suffice, and a person has to change something; Denied says what. The
-	// target waits.
+	// ErrAuth: credentials, permissions or the configured place are not sufficient,
+	// and a person has to change something; Denied says what. The target waits.
 	ErrAuth = errors.New("not permitted by the target")
-	// ErrUnavailable: the target cannot be used now, whichever the asset.
-	// The target waits, not the asset.
+	// ErrUnavailable: the target cannot be used now, for any asset. The target
+	// waits, not the asset.
 	ErrUnavailable = errors.New("target unavailable")
-	// ErrFull is ErrUnavailable for want of space.
+	// ErrFull is ErrUnavailable because no space is left.
 	ErrFull = fmt.Errorf("%w: no space left", ErrUnavailable)
 	// ErrReadOnly is ErrUnavailable because nothing can be written.
 	ErrReadOnly = fmt.Errorf("%w: read-only", ErrUnavailable)
-	// ErrTemporary: this call failed, the next may not.
+	// ErrTemporary: this call failed, the next one may succeed.
 	ErrTemporary = errors.New("temporary failure")
-	// ErrSource: the body broke off or is not what was promised. The target
-	// is not to blame; the core fetches the bytes anew.
+	// ErrSource: the body broke off or is not what was promised. It is not the
+	// target's fault; the core fetches the bytes again.
 	ErrSource = errors.New("source")
-	// ErrCheckpoint is ErrSource because the content cannot be continued from
-	// a Checkpoint. From the beginning it can.
+	// ErrCheckpoint is ErrSource because the content cannot be continued from a
+	// Checkpoint. It can be read from the beginning.
 	ErrCheckpoint = fmt.Errorf("%w: no such checkpoint", ErrSource)
 )
 
@@ -52,7 +51,7 @@ func (e *Conflict) Error() string {
 	return fmt.Sprintf("path %q is held by asset %s", e.Path, e.Holder)
 }
 
-// Throttled says that the target wants fewer calls.
+// Throttled says that the target limits the rate of calls.
 type Throttled struct {
 	RetryAfter time.Duration // 0 when the target did not say
 }
@@ -64,18 +63,18 @@ func (e *Throttled) Error() string {
 	return fmt.Sprintf("throttled by the target, retry after %s", e.RetryAfter.Round(time.Millisecond))
 }
 
-// Denied is ErrAuth that names what is missing and what to change. Check joins
-// (errors.Join) one for each thing it finds missing.
+// Denied is ErrAuth with what is missing and what to change. Check joins
+// (errors.Join) one for each thing that is missing.
 type Denied struct {
 	Need   Need
-	Advice string // what a person can change, as a clause in the imperative
+	Advice string // what a person can change, in the imperative
 	Err    error  // the target's own answer; may be nil
 }
 
-// Need is what the use of a target takes.
+// Need is something that a target needs before it can be used.
 type Need string
 
-// The needs. Those behind NeedRegion are permissions.
+// The needs. Those after NeedRegion are permissions.
 const (
 	NeedCredentials Need = "valid credentials"
 	NeedContainer   Need = "the configured bucket, root or folder"
@@ -88,14 +87,14 @@ const (
 )
 
 func (e *Denied) Error() string {
-	text := fmt.Sprintf("the target wants %s: %s", e.Need, e.Advice)
+	text := fmt.Sprintf("the target needs %s: %s", e.Need, e.Advice)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
 	return text
 }
 
-// Unwrap gives the class and the target's own answer.
+// Unwrap returns the class and the target's own answer.
 func (e *Denied) Unwrap() []error {
 	if e.Err == nil {
 		return []error{ErrAuth}
@@ -103,10 +102,10 @@ func (e *Denied) Unwrap() []error {
 	return []error{ErrAuth, e.Err}
 }
 
-// Class is the name of an error class, fit for records and metrics.
+// Class names an error class in records, logs and metrics.
 type Class string
 
-// The classes. ClassNone is that of nil.
+// The classes. ClassNone is the class of nil.
 const (
 	ClassNone        Class = ""
 	ClassNotFound    Class = "not_found"
@@ -122,8 +121,8 @@ const (
 	ClassUnknown     Class = "unknown"
 )
 
-// Classify names the class of err. An error without one, a context's among
-// them, is ClassUnknown: the outcome is open and Find has to tell.
+// Classify returns the class of err. An error without one, such as a context's, is
+// ClassUnknown: the outcome is open, and Find decides.
 func Classify(err error) Class {
 	if err == nil {
 		return ClassNone
@@ -144,7 +143,7 @@ func classifySentinel(err error) Class {
 		err   error
 		class Class
 	}{
-		{ErrSource, ClassSource}, // first: it may wrap what a download met
+		{ErrSource, ClassSource}, // first: it may wrap the error of a download
 		{ErrForeign, ClassForeign},
 		{ErrStale, ClassStale},
 		{ErrInvalid, ClassInvalid},

@@ -5,21 +5,20 @@ import (
 	"time"
 )
 
-// Call is what Metrics tells of a call.
+// Call is a finished call as Metrics reports it.
 type Call struct {
 	Op    Op
-	Class Class // ClassNone of a success
+	Class Class // ClassNone on success
 	Took  time.Duration
 }
 
-// Metrics tells observe of each call when it has ended: of a listing when it
-// was read, of reading back when the stream is open. observe is called by many
-// goroutines at once.
+// Metrics calls observe after each call: after the whole of a listing, and when
+// the stream of ReadBack is open. Many goroutines call observe at once.
 func Metrics(next Adapter, observe func(Call)) Adapter {
-	return wrap{next, func(_ context.Context, op Op, do func() error) error {
+	return wrap{next, func(_ context.Context, t *trace, do func() error) error {
 		start := time.Now()
 		err := do()
-		observe(Call{Op: op, Class: Classify(err), Took: time.Since(start)})
+		observe(Call{Op: t.op, Class: Classify(err), Took: time.Since(start)})
 		return err
 	}}
 }

@@ -10,13 +10,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Pace lets at most perSecond calls a second through, in bursts of as many as
-// a second allows; 0 sets no limit. Throttled makes all calls of this adapter
-// wait, as long as the target said or a growing time; each time the rate is
-// halved, and it grows back while calls succeed. A wait of more than ten seconds
-// is not sat out: calls are refused as Throttled with what is left of it, so
-// that the caller can let go of its work meanwhile. Every adapter paced is on
-// its own, so a target that throttles slows no other.
+// Pace passes at most perSecond calls a second to next, in bursts of up to one
+// second's worth; 0 sets no limit. After a Throttled error all calls of this adapter
+// wait, as long as the target asked or for a growing time. Each such error halves the
+// rate, which grows back while calls succeed. Calls do not wait for more than ten
+// seconds: they fail as Throttled with the remaining time, so that the caller can
+// release its work meanwhile. A target that throttles slows no other target.
 func Pace(next Adapter, perSecond float64) Adapter {
 	p := &pacer{ceiling: rate.Inf}
 	burst := 1
@@ -31,8 +30,8 @@ func Pace(next Adapter, perSecond float64) Adapter {
 const (
 	firstPause   = time.Second
 	longestPause = time.Minute
-	slowest      = 64  // part of the ceiling
-	growth       = 100 // successes from a standstill to the ceiling
+	slowest      = 64  // the lowest rate is the ceiling divided by it
+	growth       = 100 // successes from zero to the ceiling
 )
 
 type pacer struct {
@@ -41,11 +40,11 @@ type pacer struct {
 
 	mu     sync.Mutex
 	slowed time.Time // when the target last throttled
-	until  time.Time // nothing is sent before
-	pauses int       // without a success since
+	until  time.Time // no call before
+	pauses int       // since the last success
 }
 
-func (p *pacer) call(ctx context.Context, _ Op, do func() error) error {
+func (p *pacer) call(ctx context.Context, _ *trace, do func() error) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
@@ -61,8 +60,8 @@ func (p *pacer) call(ctx context.Context, _ Op, do func() error) error {
 	return err
 }
 
-// wait fails as ErrTemporary where the context leaves no time for the turn:
-// nothing was sent.
+// wait waits for the turn of a call. It is ErrTemporary when the context leaves no
+// time for it: nothing was sent.
 func (p *pacer) wait(ctx context.Context) error {
 	for {
 		p.mu.Lock()
@@ -84,15 +83,15 @@ func (p *pacer) wait(ctx context.Context) error {
 	}
 	if err := p.limiter.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("wait for the turn: %w", ctx.Err())
+			return fmt.Errorf("wait for a turn: %w", ctx.Err())
 		}
-		return fmt.Errorf("wait for the turn: %w: %w", ErrTemporary, err)
+		return fmt.Errorf("wait for a turn: %w: %w", ErrTemporary, err)
 	}
 	return nil
 }
 
-// slow is called for each refusal. Those of calls that were on their way when
-// the pace was slowed already say nothing new.
+// slow handles a Throttled error. Errors of calls that were in flight when the rate was
+// last reduced do not reduce it again.
 func (p *pacer) slow(began time.Time, retryAfter time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,6 +111,7 @@ func (p *pacer) slow(began time.Time, retryAfter time.Duration) {
 	}
 }
 
+// speedUp handles a success.
 func (p *pacer) speedUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,22 +14,37 @@ const (
 	retryTries   = 4
 	retryFirst   = 250 * time.Millisecond
 	retryLongest = 5 * time.Second
-	// longestWait is the longest wait a target may ask for that is still waited
-	// for within a call; the core has the target wait for more.
+	// longestWait limits the wait within a call that a target may ask for. After
+	// more than that the core returns to the target later.
 	longestWait = 10 * time.Second
 )
 
-// Retry repeats calls that met ErrTemporary, or Throttled with a short wait, a
-// few times with growing pauses. By the contract of Adapter every call may be
-// repeated. Other classes and a listing that has begun are passed on as they are,
-// and so is the last failure.
-func Retry(next Adapter) Adapter {
-	return retrying{wrap{next, func(ctx context.Context, _ Op, do func() error) error { return Repeat(ctx, do) }}}
+// Retry repeats calls that fail with ErrTemporary, or with Throttled and a short
+// wait, a few times with growing pauses. The contract of Adapter allows each call
+// to be repeated. Errors of other classes, a listing that has begun, and the last
+// failure are returned unchanged.
+func Retry(next Adapter) Adapter { return retrying{wrap{next, retry}} }
+
+// retry does not repeat a listing that has given answers: they would come twice.
+func retry(ctx context.Context, t *trace, do func() error) error {
+	var broken error
+	err := Repeat(ctx, func() error {
+		err := do()
+		if t.listed > 0 {
+			broken = err
+			return nil
+		}
+		return err
+	})
+	if broken != nil {
+		return broken
+	}
+	return err
 }
 
 type retrying struct{ wrap }
 
-// Put repeats with the session that the attempt before saved.
+// Put repeats with the session that the attempt before has saved.
 func (r retrying) Put(ctx context.Context, obj Object, current Remote) (Remote, error) {
 	if save := obj.Upload.Save; save != nil {
 		obj.Upload.Save = func(ctx context.Context, session []byte) error {
@@ -37,12 +52,11 @@ func (r retrying) Put(ctx context.Context, obj Object, current Remote) (Remote, 
 			return save(ctx, session)
 		}
 	}
-	return r.remote(ctx, OpPut, func() (Remote, error) { return r.next.Put(ctx, obj, current) })
+	return r.remote(ctx, trace{op: OpPut}, func() (Remote, error) { return r.next.Put(ctx, obj, current) })
 }
 
-// Repeat does what Retry does, for one step of many that an adapter takes within
-// a call which Retry cannot repeat: a listing that has begun. do has to be a
-// step that may be repeated.
+// Repeat does what Retry does for one request of a call that Retry cannot repeat:
+// a listing that has begun. do must be repeatable.
 func Repeat(ctx context.Context, do func() error) error {
 	curve := backoff.NewExponentialBackOff()
 	curve.InitialInterval, curve.MaxInterval = retryFirst, retryLongest
@@ -57,7 +71,7 @@ func Repeat(ctx context.Context, do func() error) error {
 	return last
 }
 
-// repeatable gives err in the form that tells backoff what to do about it.
+// repeatable returns err in the form that makes backoff repeat, wait or give up.
 func repeatable(err error) error {
 	var throttled *Throttled
 	switch {

@@ -11,10 +11,10 @@ import (
 	"io"
 )
 
-// Source is the body of an Object: a stream that is read once, hashed on the
-// way and held against what was promised. Its last Read gives io.EOF only when
-// size and SHA-256 are right, so that an adapter which publishes after io.EOF
-// never publishes a broken download. Not safe for concurrent use.
+// Source is the body of an Object: a stream that is read once, hashed on the way,
+// and compared with what was promised. Read returns io.EOF only when size and
+// SHA-256 are right, so an adapter that publishes after io.EOF never publishes a
+// broken download. Not safe for concurrent use.
 type Source struct {
 	r          io.Reader
 	hash       hash.Hash
@@ -24,15 +24,16 @@ type Source struct {
 	err        error
 }
 
-// NewSource wraps r, which Close closes when it is an io.Closer. size is the
-// promised length in bytes, UnknownSize when nobody promised one; sha256hex the
-// promised digest in lower-case hex or empty.
+// NewSource wraps r, which Close closes when it is an io.Closer. size is the promised
+// length in bytes or UnknownSize; sha256hex is the promised digest in lower-case hex
+// or empty.
 func NewSource(r io.Reader, size int64, sha256hex string) *Source {
 	return &Source{r: r, hash: sha256.New(), wantSize: size, wantSHA256: sha256hex}
 }
 
-// ResumeSource is NewSource for a stream that goes on at from.Offset; promises,
-// digest and Seal are still of the whole content. ErrCheckpoint: from is none.
+// ResumeSource is NewSource for a stream that continues at from.Offset; promises,
+// digest and Seal are still those of the whole content. ErrCheckpoint: from is not a
+// valid checkpoint.
 func ResumeSource(r io.Reader, from Checkpoint, size int64, sha256hex string) (*Source, error) {
 	s := NewSource(r, size, sha256hex)
 	if from.Offset == 0 {
@@ -49,17 +50,17 @@ func ResumeSource(r io.Reader, from Checkpoint, size int64, sha256hex string) (*
 	return s, nil
 }
 
-// Checkpoint is a position in the content with the state of the digest up to
-// it. An adapter keeps it in its session, to Open the content from there later.
-// The zero value is the beginning.
+// Checkpoint is a position in the content with the state of the digest up to it. An
+// adapter keeps it in its session, to open the content from there later. The zero
+// value is the beginning.
 type Checkpoint struct {
 	Offset      int64  `json:"offset"` // bytes
 	SHA256State []byte `json:"sha256_state,omitempty"`
 }
 
-// Checkpoint gives the position after the bytes read so far.
+// Checkpoint returns the position after the bytes read so far.
 func (s *Source) Checkpoint() (Checkpoint, error) {
-	if s.err != nil && s.err != io.EOF { //nolint:errorlint // verify gives io.EOF itself
+	if s.err != nil && s.err != io.EOF { //nolint:errorlint // verify returns io.EOF itself
 		return Checkpoint{}, s.err
 	}
 	state, ok := s.hash.(encoding.BinaryMarshaler)
@@ -73,8 +74,8 @@ func (s *Source) Checkpoint() (Checkpoint, error) {
 	return Checkpoint{Offset: s.size, SHA256State: raw}, nil
 }
 
-// Opener makes Object.Open of a function that opens the content at an offset
-// in bytes. Its errors become ErrSource.
+// Opener makes an Object.Open from a function that opens the content at an offset in
+// bytes. The function's errors become ErrSource.
 func Opener(
 	size int64, sha256hex string, at func(ctx context.Context, offset int64) (io.ReadCloser, error),
 ) func(context.Context, Checkpoint) (*Source, error) {
@@ -90,10 +91,10 @@ func Opener(
 	}
 }
 
-// Size is the promised length in bytes or UnknownSize.
+// Size returns the promised length in bytes or UnknownSize.
 func (s *Source) Size() int64 { return s.wantSize }
 
-// Read reads on. Each error but io.EOF is ErrSource and final.
+// Read implements io.Reader. Each error but io.EOF is ErrSource and final.
 func (s *Source) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -112,7 +113,7 @@ func (s *Source) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
-// verify gives io.EOF when the whole stream is what was promised.
+// verify returns io.EOF when the whole stream is what was promised.
 func (s *Source) verify() error {
 	if s.wantSize >= 0 && s.size != s.wantSize {
 		return fmt.Errorf("%w: ended after %d of %d bytes", ErrSource, s.size, s.wantSize)
@@ -125,17 +126,17 @@ func (s *Source) verify() error {
 
 func (s *Source) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
-// Seal gives m with SHA-256 and size of the bytes read. It fails unless Read
-// gave io.EOF.
+// Seal returns m with SHA-256 and size of the bytes read. It fails unless Read has
+// returned io.EOF.
 func (s *Source) Seal(m Mark) (Mark, error) {
-	if s.err != io.EOF { //nolint:errorlint // verify gives io.EOF itself
+	if s.err != io.EOF { //nolint:errorlint // verify returns io.EOF itself
 		return Mark{}, fmt.Errorf("%w: sealed before its end", ErrSource)
 	}
 	m.SHA256, m.Size = s.digest(), s.size
 	return m, nil
 }
 
-// Close gives the stream up, whether it was read to its end or not.
+// Close closes the stream, read to its end or not.
 func (s *Source) Close() error {
 	if s.err == nil {
 		s.err = fmt.Errorf("%w: closed", ErrSource)

@@ -46,10 +46,10 @@ func TestPageAnswersEvents(t *testing.T) {
 		want     state.Answered
 		left     [2]int // lookups, events
 	}{
-		{name: "summaries suffice", decide: summaries, want: state.Answered{Finished: 1}},
-		{name: "the detail was never read", decide: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1}},
+		{name: "summaries suffice", evaluate: summaries, want: state.Answered{Finished: 1}},
+		{name: "the detail was never read", evaluate: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1}},
 		{
-			name: "the detail was read before the event", decide: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1},
+			name: "the detail was read before the event", evaluate: detailed, want: state.Answered{Deeper: 1}, left: [2]int{1, 1},
 			before: func(t *testing.T, s *Store) {
 				t.Helper()
 				want1(t, s, "x")
@@ -57,11 +57,11 @@ func TestPageAnswersEvents(t *testing.T) {
 			},
 		},
 		{
-			name: "an event comes meanwhile", decide: summaries, left: [2]int{1, 2},
+			name: "an event comes meanwhile", evaluate: summaries, left: [2]int{1, 2},
 			after: func(t *testing.T, s *Store) { t.Helper(); storeEvent(t, s, modifiedEvent("x")) },
 		},
 		{
-			name: "it is being read", decide: summaries, left: [2]int{1, 1},
+			name: "it is being read", evaluate: summaries, left: [2]int{1, 1},
 			after: func(t *testing.T, s *Store) {
 				t.Helper()
 				if _, err := s.ClaimLookups(t.Context(), 1, time.Minute); err != nil {
@@ -70,14 +70,14 @@ func TestPageAnswersEvents(t *testing.T) {
 			},
 		},
 		{
-			name: "a removal was reported, too", decide: summaries, left: [2]int{1, 2},
+			name: "a removal was reported, too", evaluate: summaries, left: [2]int{1, 2},
 			after: func(t *testing.T, s *Store) {
 				t.Helper()
 				storeEvent(t, s, Event{Name: "asset_removed", AssetID: "x"})
 			},
 		},
 		{
-			name: "it was also requested by hand", decide: summaries, left: [2]int{1, 1},
+			name: "it was also requested by hand", evaluate: summaries, left: [2]int{1, 1},
 			before: func(t *testing.T, s *Store) {
 				t.Helper()
 				must(t, s.RequestLookups(t.Context(), swept(), grant.Manual, false, []state.Ref{{ID: "x"}}))
@@ -96,7 +96,7 @@ func TestPageAnswersEvents(t *testing.T) {
 			if c.after != nil {
 				c.after(t, s)
 			}
-			got, err := s.AnswerLookups(t.Context(), asked, []string{"x", "y"}, c.decide)
+			got, err := s.AnswerLookups(t.Context(), asked, []string{"x", "y"}, c.evaluate)
 			if err != nil || got != c.want {
 				t.Errorf("answered %+v, %v; want %+v", got, err, c.want)
 			}

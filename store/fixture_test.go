@@ -59,7 +59,7 @@ func modified(at time.Time) func(*library.Asset) {
 
 func apply(t tb, s *Store, readAt time.Time, evaluate state.Evaluate, rows ...library.Asset) state.Applied {
 	t.Helper()
-	applied, err := s.ApplySummaries(t.Context(), swept(), readAt, rows, decide)
+	applied, err := s.ApplySummaries(t.Context(), swept(), readAt, rows, evaluate)
 	if err != nil {
 		t.Fatalf("apply summaries: %v", err)
 	}
@@ -139,7 +139,7 @@ func withFields(values ...library.FieldValue) func(*state.Fetched) {
 
 func applyFetched(t *testing.T, s *Store, l state.Lookup, r state.Fetched, evaluate state.Evaluate) state.Applied {
 	t.Helper()
-	applied, err := s.ApplyFetched(t.Context(), l, r, decide)
+	applied, err := s.ApplyFetched(t.Context(), l, r, evaluate)
 	if err != nil {
 		t.Fatal(err)
 	}

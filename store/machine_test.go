@@ -65,7 +65,7 @@ func newMachine(t *rapid.T, pool *pgxpool.Pool, clock *clock) *machine {
 }
 
 // decide places an asset where its title says.
-func (m *machine) decide(now time.Time, k state.Snapshot) state.Decisions {
+func (m *machine) evaluate(now time.Time, k state.Snapshot) state.Decisions {
 	v := at("brand", func(k state.Snapshot) string { return pathOf(k.Asset.Title) })(now, k)
 	if k.Detail == nil && !k.Gone {
 		v.Needs = library.LevelDetail
@@ -141,10 +141,10 @@ func (m *machine) applyFetched(rt *rapid.T) {
 
 func (m *machine) finishReading(r readingInHand) {
 	if r.title == "" {
-		must(m.t, r.s.ApplyGone(m.t.Context(), r.l, r.at, m.decide))
+		must(m.t, r.s.ApplyGone(m.t.Context(), r.l, r.at, m.evaluate))
 		return
 	}
-	_, err := r.s.ApplyFetched(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.decide)
+	_, err := r.s.ApplyFetched(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.evaluate)
 	must(m.t, err)
 }
 
@@ -183,9 +183,9 @@ func (m *machine) applyPage(rt *rapid.T) {
 	if i, ok := pick(rt, m.pages); ok {
 		p := m.pages[i]
 		m.pages = slices.Delete(m.pages, i, i+1)
-		_, err := p.s.ApplySummaries(m.t.Context(), swept(), p.at, p.rows, m.decide)
+		_, err := p.s.ApplySummaries(m.t.Context(), swept(), p.at, p.rows, m.evaluate)
 		must(m.t, err)
-		_, err = p.s.AnswerLookups(m.t.Context(), p.at, idsOf(p.rows), m.decide)
+		_, err = p.s.AnswerLookups(m.t.Context(), p.at, idsOf(p.rows), m.evaluate)
 		must(m.t, err)
 	}
 }

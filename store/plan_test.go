@@ -94,7 +94,7 @@ func TestPlanningAgainWritesNothing(t *testing.T) {
 		return everything("brand")(now, k)
 	}
 	for after := ""; ; {
-		last, err := s.PlanNext(t.Context(), state.Observation{Kind: "plan"}, after, 2, decide)
+		last, err := s.PlanNext(t.Context(), state.Observation{Kind: "plan"}, after, 2, evaluate)
 		must(t, err)
 		if last == "" {
 			break

@@ -35,15 +35,15 @@ func writers() map[string]func(ctx context.Context, s *Store, evaluate state.Eva
 		"page": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
 			changed := inSpring()
 			changed.Title = "Another"
-			_, err := s.ApplySummaries(ctx, swept(), second(2), []library.Asset{changed}, decide)
+			_, err := s.ApplySummaries(ctx, swept(), second(2), []library.Asset{changed}, evaluate)
 			return err
 		},
 		"reading": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
-			_, err := s.ApplyFetched(ctx, state.Lookup{AssetID: "x"}, reading(inSpring(), second(2)), decide)
+			_, err := s.ApplyFetched(ctx, state.Lookup{AssetID: "x"}, reading(inSpring(), second(2)), evaluate)
 			return err
 		},
 		"plan": func(ctx context.Context, s *Store, evaluate state.Evaluate) error {
-			return s.PlanAssets(ctx, swept(), []string{"x"}, decide)
+			return s.PlanAssets(ctx, swept(), []string{"x"}, evaluate)
 		},
 	}
 }

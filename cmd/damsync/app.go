@@ -56,17 +56,7 @@ func loadConfig(file string, env func(string) (string, bool)) (*config.Config, e
 	if err := secret.CheckVariable(env); err != nil {
 		return nil, err
 	}
-	return config.Load(file, env, func(t config.Target) (string, error) {
-		adapter, err := newAdapter(t, "not pushed yet")
-		if err != nil {
-			return "", err
-		}
-		c := adapter.Describe()
-		if c.Place == "" {
-			return "", nil
-		}
-		return c.Adapter + " " + c.Place, nil
-	})
+	return config.Load(file, env, knownAdapters())
 }
 
 func openWith(ctx context.Context, p process, cfg *config.Config, o appOptions) (*app, error) {

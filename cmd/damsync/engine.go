@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"damsync/cmp"
 	"damsync/dam"
-	"damsync/dam/filesystem"
-	"damsync/dam/s3"
 	"damsync/internal/buildinfo"
 	"damsync/internal/config"
 	"damsync/internal/grant"
@@ -103,18 +100,6 @@ func (a *app) decorated(adapter dam.Adapter, t config.Target) dam.Adapter {
 		adapter = dam.Metrics(adapter, func(c dam.Call) { a.targetCalls(t.Spec.Name, c) })
 	}
 	return dam.Logging(adapter, a.log, t.Spec.Name)
-}
-
-// newAdapter knows the adapters that config.Adapters lists.
-func newAdapter(t config.Target, instance string) (dam.Adapter, error) {
-	switch t.Adapter {
-	case "filesystem":
-		return filesystem.New(t.Options, t.Spec.Name, instance)
-	case "s3":
-		return s3.New(t.Options, t.Spec.Name, instance)
-	default:
-		return nil, fmt.Errorf("unknown adapter %q", t.Adapter)
-	}
 }
 
 // tokenStore lends the store's tokens to the client, which knows nothing of

@@ -14,10 +14,10 @@ import (
 	"damsync/dam/s3/s3test"
 )
 
-// targetConfig is all that verify-target needs.
+// targetConfig writes a configuration that has what verify-target needs.
 func targetConfig(t *testing.T, adapter string, options map[string]any) string {
 	t.Helper()
-	text, err := json.Marshal(options) // YAML, too
+	text, err := json.Marshal(options) // which is YAML, too
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,37 +39,35 @@ func entries(t *testing.T, dir string) []string {
 	return names
 }
 
-// A folder in use is tried and holds afterwards what it held before.
-func TestVerifyTargetOnAFolder(t *testing.T) {
+func TestVerifyTargetLeavesADirectoryAsItWas(t *testing.T) {
 	t.Parallel()
 	root := tempDir(t)
-	writeFile(t, filepath.Join(root, "theirs.txt"), "somebody's")
+	writeFile(t, filepath.Join(root, "theirs.txt"), "foreign")
 	file := targetConfig(t, "filesystem", map[string]any{"root": root})
 	damsync(t, "verify-target", "--config", file).wantCode(t, 0).
-		wantText(t, "ok    generations/workers racing", "skip  resume/goes on where it broke off: needs resumable uploads", "0 failed")
+		wantText(t, "ok    generations/the highest generation wins a race", "skip  resume/resumes where it broke off: needs resumable uploads", "0 failed")
 	if left := entries(t, root); len(left) != 1 || left[0] != "theirs.txt" {
 		t.Errorf("left: %q", left)
 	}
 	damsync(t, "verify-target", "--config", file, "--target", "other").wantCode(t, 2).wantText(t, `no target "other"`)
 }
 
-// A root that was never pushed to is not made by trying it.
-func TestVerifyTargetMakesNoRoot(t *testing.T) {
+func TestVerifyTargetRemovesARootThatDidNotExist(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(tempDir(t), "new")
 	damsync(t, "verify-target", "--config", targetConfig(t, "filesystem", map[string]any{"root": root})).wantCode(t, 0)
 	if _, err := os.Stat(root); !os.IsNotExist(err) {
-		t.Errorf("the root is there: %v", err)
+		t.Errorf("the root is left: %v", err)
 	}
 }
 
-func TestVerifyTargetOnS3(t *testing.T) {
+func TestVerifyTargetLeavesABucketEmpty(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	options := server.Options(server.Bucket(t, "brand"))
-	options["prefix"] = "approved" // parts as they are by default: gigabytes are not sent for it
+	options["prefix"] = "approved" // part_size has its default, and no gigabytes are sent
 	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 0).
-		wantText(t, "below approved/damsync-verify-", "ok    resume/in another process", "0 failed")
+		wantText(t, "below approved/damsync-verify-", "ok    resume/resumes in another process", "0 failed")
 	wantEmptyBucket(t, server, "brand")
 	options["secret_access_key"] = "wrong"
 	damsync(t, "verify-target", "--config", targetConfig(t, "s3", options)).wantCode(t, 1).wantText(t, "valid credentials")
@@ -93,8 +91,7 @@ func wantEmptyBucket(t *testing.T, server *s3test.Server, bucket string) {
 	}
 }
 
-// What cannot be written to fails, whatever the reason, and says so.
-func TestVerifyTargetReadOnly(t *testing.T) {
+func TestVerifyTargetFailsOnAReadOnlyTarget(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	options := server.Options(server.Bucket(t, "brand"))
@@ -111,14 +108,13 @@ func TestVerifyTargetReadOnly(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends it soon, and leaves nothing.
-func TestVerifyTargetBrokenOff(t *testing.T) {
+func TestVerifyTargetLeavesNothingAfterCtrlC(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	options := server.Options(server.Bucket(t, "brand"))
 	p := start(t, launch{args: []string{"verify-target", "--config", targetConfig(t, "s3", options)}, dir: t.TempDir()})
-	eventually(t, "a case is done", func() error {
-		if !strings.Contains(p.stdout.String(), "ok    put/create") {
+	eventually(t, "a case has passed", func() error {
+		if !strings.Contains(p.stdout.String(), "ok    put/creates an object") {
 			return fmt.Errorf("printed %q", p.stdout)
 		}
 		return nil
@@ -126,6 +122,6 @@ func TestVerifyTargetBrokenOff(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	finish(p).wantCode(t, 1).wantText(t, "broken off")
+	finish(p).wantCode(t, 1).wantText(t, "interrupted")
 	wantEmptyBucket(t, server, "brand")
 }

@@ -2,10 +2,11 @@ package damtest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
-	"testing/iotest"
 	"time"
 
 	"damsync/dam"
@@ -13,62 +14,71 @@ import (
 
 func bodyCases() []testCase {
 	return []testCase{
-		{"broken on creation", brokenOnCreation},
-		{"broken on replacing", brokenOnReplacing},
-		{"broken on adopting", brokenOnAdopting},
-		{"does not open", doesNotOpen},
-		{"cancelled", cancelled},
+		{"a broken body creates nothing", brokenOnCreation},
+		{"a broken body replaces nothing", brokenOnReplacing},
+		{"a broken body adopts nothing", brokenOnAdopting},
+		{"the error of opening a body is returned", doesNotOpen},
+		{"cancelling ends a call and changes nothing", cancelled},
 	}
 }
 
 var errBroken = errors.New("connection reset")
 
-// brokenSources are bodies that are not what was promised: three bytes "two".
+// brokenReader returns a reader of a stream that breaks off at once.
+func brokenReader() io.Reader {
+	return readerFunc(func([]byte) (int, error) { return 0, errBroken })
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// brokenSources returns bodies that break the promise of the three bytes "two".
 func brokenSources() map[string]*dam.Source {
-	cut := io.MultiReader(strings.NewReader("tw"), iotest.ErrReader(errBroken))
+	cut := io.MultiReader(strings.NewReader("tw"), brokenReader())
 	return map[string]*dam.Source{
 		"short":          dam.NewSource(strings.NewReader("tw"), 3, ""),
 		"long":           dam.NewSource(strings.NewReader("two and more"), 3, ""),
 		"another digest": dam.NewSource(strings.NewReader("owt"), 3, sum("two")),
 		"cut off":        dam.NewSource(cut, 3, ""),
-		"failed at once": dam.NewSource(iotest.ErrReader(errBroken), 3, ""),
+		"failed at once": dam.NewSource(brokenReader(), 3, ""),
 		"empty":          dam.NewSource(strings.NewReader(""), 3, ""),
 	}
 }
 
-func (k *kit) putBroken(current dam.Remote, path string, adopt bool) {
+func putBroken(k *kit, current dam.Remote, path string, adopt bool) {
 	k.Helper()
 	for name, source := range brokenSources() {
 		obj := k.object("A", path, "two", 2)
 		obj.Adopt = adopt
 		obj.Open = func(context.Context, dam.Checkpoint) (*dam.Source, error) { return source, nil }
 		_, err := k.a.Put(k.ctx, obj, current)
-		k.wantClass("put of a body that is "+name, err, dam.ClassSource)
+		wantClass(k, "put of a body that is "+name, err, dam.ClassSource)
 	}
 }
 
 func brokenOnCreation(k *kit) {
-	k.putBroken(dam.Remote{}, "a.png", false)
+	putBroken(k, dam.Remote{}, "a.png", false)
 	if r := k.find("A"); r.State != dam.Absent {
-		k.Errorf("find gives %s", r.State)
+		k.Errorf("find returned %s", r.State)
 	}
-	k.wantNothingAt("a.png")
-	k.wantCount(0)
+	wantNothingAt(k, "a.png")
+	wantCount(k, 0)
 	obj := k.object("A", "a.png", "two", 2)
-	k.wantPut(k.put(obj, dam.Remote{}), obj, "two")
+	wantPut(k, k.put(obj, dam.Remote{}), obj, "two")
 }
 
 func brokenOnReplacing(k *kit) {
 	obj := k.object("A", "a.png", "one", 1)
 	r := k.put(obj, dam.Remote{})
-	k.putBroken(r, "a.png", false)
-	k.putBroken(r, "b.png", false)
-	k.wantThere(obj, "one")
-	k.wantNothingAt("b.png")
-	k.wantCount(1)
+	putBroken(k, r, "a.png", false)
+	putBroken(k, r, "b.png", false)
+	wantThere(k, obj, "one")
+	wantNothingAt(k, "b.png")
+	wantCount(k, 1)
 }
 
-// brokenOnAdopting: bytes nobody vouches for prove nothing.
+// brokenOnAdopting adopts with a body that ends early: its bytes prove nothing.
 func brokenOnAdopting(k *kit) {
 	k.needsBackdoor()
 	k.needs(k.can.UniquePaths, "unique paths")
@@ -79,8 +89,8 @@ func brokenOnAdopting(k *kit) {
 		return dam.NewSource(strings.NewReader("tw"), 3, ""), nil
 	}
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
-	k.wantClass("adopt with a broken body", err, dam.ClassSource, dam.ClassForeign)
-	k.wantForeign("a.png", "tw")
+	wantClass(k, "adopt with a broken body", err, dam.ClassSource, dam.ClassForeign)
+	wantForeign(k, "a.png", "tw")
 }
 
 func doesNotOpen(k *kit) {
@@ -89,14 +99,14 @@ func doesNotOpen(k *kit) {
 		return nil, errors.Join(dam.ErrSource, errBroken)
 	}
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
-	k.wantClass("put of a body that does not open", err, dam.ClassSource)
+	wantClass(k, "put of a body that does not open", err, dam.ClassSource)
 	if !errors.Is(err, errBroken) {
-		k.Errorf("the error does not wrap the body's: %v", err)
+		k.Errorf("the error does not wrap that of the body: %v", err)
 	}
-	k.wantCount(0)
+	wantCount(k, 0)
 }
 
-// cancelled ends the context in the middle of the body, and before a call.
+// cancelled cancels the context in the middle of a body, and before each other call.
 func cancelled(k *kit) {
 	obj := k.object("A", "a.png", "one", 1)
 	r := k.put(obj, dam.Remote{})
@@ -113,22 +123,22 @@ func cancelled(k *kit) {
 	}
 	start := time.Now()
 	if _, err := k.a.Put(ctx, next, r); !errors.Is(err, context.Canceled) {
-		k.Errorf("put whose context ended: %v", err)
+		k.Errorf("put with a cancelled context: %v", err)
 	}
-	for doing, call := range k.calls(ctx, r) {
+	for doing, call := range everyCall(ctx, k, r) {
 		if err := call(); !errors.Is(err, context.Canceled) {
-			k.Errorf("%s after the end of its context: %v", doing, err)
+			k.Errorf("%s with a cancelled context: %v", doing, err)
 		}
 	}
 	if took := time.Since(start); took > 30*time.Second {
-		k.Errorf("calls without a context took %s", took)
+		k.Errorf("calls with a cancelled context took %s", took)
 	}
-	k.wantThere(obj, "one")
-	k.wantCount(1)
+	wantThere(k, obj, "one")
+	wantCount(k, 1)
 }
 
-// calls are one of each kind on asset A at generation 3.
-func (k *kit) calls(ctx context.Context, r dam.Remote) map[string]func() error {
+// everyCall returns a call of each kind on asset A, at generation 3.
+func everyCall(ctx context.Context, k *kit, r dam.Remote) map[string]func() error {
 	calls := map[string]func() error{
 		"find": func() error { _, err := k.a.Find(ctx, k.key("A"), []string{"a.png"}); return err },
 		"put":  func() error { _, err := k.a.Put(ctx, k.object("A", "a.png", "three", 3), r); return err },
@@ -150,4 +160,16 @@ func (k *kit) calls(ctx context.Context, r dam.Remote) map[string]func() error {
 		calls[string(mode)] = func() error { _, err := k.a.Retire(ctx, r, k.mark("A", 3), mode); return err }
 	}
 	return calls
+}
+
+// content returns an Object.Open of body, which promises digest unless it is empty.
+func content(body, digest string) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
+	return dam.Opener(int64(len(body)), digest, func(_ context.Context, at int64) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(body[at:])), nil
+	})
+}
+
+func sum(body string) string {
+	h := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(h[:])
 }

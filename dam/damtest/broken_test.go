@@ -28,7 +28,7 @@ type broken struct {
 	abandon  func(context.Context, []byte)
 }
 
-func whole(store *memory.Store, instance string) *broken {
+func correct(store *memory.Store, instance string) *broken {
 	a := memory.New(store, "memory", instance)
 	return &broken{
 		Adapter: a, store: store, check: a.Check, find: a.Find, put: a.Put, metadata: a.SetMetadata, move: a.Move,
@@ -69,24 +69,23 @@ func (b *broken) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, err
 // Abandon implements dam.Abandoner.
 func (b *broken) Abandon(ctx context.Context, session []byte) { b.abandon(ctx, session) }
 
-// defect is an adapter that breaks one promise, and the cases that have to notice.
+// defect is an adapter that breaks one promise, with the cases that must notice it.
 type defect struct {
 	name   string
 	caught []string
-	spoil  func(b *broken)
+	inject func(b *broken)
 }
 
 func defects() []defect { return slices.Concat(putDefects, changeDefects, troubleDefects) }
 
-// The suite reports every defect in the cases meant for it.
-func TestSuiteCatchesDefects(t *testing.T) {
+func TestSuiteCatchesEachDefect(t *testing.T) {
 	for _, d := range defects() {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			results := verify(t, func(target *damtest.Target, store *memory.Store) {
 				target.Open = func(instance string) (dam.Adapter, error) {
-					b := whole(store, instance)
-					d.spoil(b)
+					b := correct(store, instance)
+					d.inject(b)
 					return b, nil
 				}
 			})
@@ -103,7 +102,7 @@ func TestSuiteCatchesDefects(t *testing.T) {
 	}
 }
 
-// verify runs the suite outside of a test.
+// verify runs the suite outside go test.
 func verify(t *testing.T, change func(*damtest.Target, *memory.Store)) map[string]damtest.Result {
 	t.Helper()
 	results := map[string]damtest.Result{}
@@ -115,31 +114,30 @@ func verify(t *testing.T, change func(*damtest.Target, *memory.Store)) map[strin
 	}, func(r damtest.Result) { results[r.Case] = r })
 	for name, r := range results {
 		if passed && r.Outcome == damtest.Failed {
-			t.Errorf("passed, but %s failed", name)
+			t.Errorf("Verify returned true, but %s failed", name)
 		}
 	}
 	return results
 }
 
-// Each case has a defect that it is there for.
-func TestEveryCaseCatches(t *testing.T) {
-	meant := map[string]bool{}
+func TestEachCaseCatchesADefect(t *testing.T) {
+	caughtBy := map[string]bool{}
 	for _, d := range defects() {
 		for _, caught := range d.caught {
-			meant[caught] = true
+			caughtBy[caught] = true
 		}
 	}
 	for name := range verify(t, func(*damtest.Target, *memory.Store) {}) {
-		if !meant[name] {
-			t.Errorf("no broken adapter is meant for %q", name)
+		if !caughtBy[name] {
+			t.Errorf("no defect is meant for %q", name)
 		}
 	}
 }
 
-// What has every capability and every hook passes every case.
-func TestWholeAdapterSkipsNothing(t *testing.T) {
+// The reference adapter has every capability and every hook.
+func TestReferenceAdapterPassesEachCase(t *testing.T) {
 	for name, r := range verify(t, func(target *damtest.Target, store *memory.Store) {
-		target.Open = func(instance string) (dam.Adapter, error) { return whole(store, instance), nil }
+		target.Open = func(instance string) (dam.Adapter, error) { return correct(store, instance), nil }
 	}) {
 		if r.Outcome != damtest.Passed {
 			t.Errorf("%s %s: %q", name, r.Outcome, r.Messages)

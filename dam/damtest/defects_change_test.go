@@ -11,9 +11,9 @@ import (
 	"damsync/dam"
 )
 
-// changeDefects break what is promised of moves, removals, lists, and of what people do.
+// changeDefects break the promises about moves, removals, listings and drift.
 var changeDefects = []defect{
-	{"doubles on move", []string{"move/another path"}, func(b *broken) {
+	{"leaves a copy on a move", []string{"move/moves to another path"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if err == nil && r.State == dam.Present && path != r.Path {
@@ -22,7 +22,7 @@ var changeDefects = []defect{
 			return now, err
 		}
 	}},
-	{"finds only by the newest hint", []string{"move/another path"}, func(b *broken) {
+	{"finds only by the newest hint", []string{"move/moves to another path"}, func(b *broken) {
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
 			if len(hints) == 0 || !strings.HasPrefix(hints[0], "dir/") {
@@ -31,7 +31,7 @@ var changeDefects = []defect{
 			return r, err
 		}
 	}},
-	{"moves again what is there", []string{"move/the same again"}, func(b *broken) {
+	{"repeats a move that is done", []string{"move/repeating a move writes nothing"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			if r.Path == path {
 				_, _ = b.Adapter.Move(ctx, r, m, path+".temporary")
@@ -39,7 +39,7 @@ var changeDefects = []defect{
 			return b.Adapter.Move(ctx, r, m, path)
 		}
 	}},
-	{"moves what is not there", []string{"move/of nothing"}, func(b *broken) {
+	{"moves an absent object", []string{"move/an absent object is not found"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if errors.Is(err, dam.ErrNotFound) {
@@ -48,7 +48,7 @@ var changeDefects = []defect{
 			return now, err
 		}
 	}},
-	{"moves an asset once", []string{"move/in a circle"}, func(b *broken) {
+	{"moves an asset once", []string{"move/two objects swap paths"}, func(b *broken) {
 		var moved sync.Map
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			if _, again := moved.LoadOrStore(m.AssetID, true); again {
@@ -58,7 +58,7 @@ var changeDefects = []defect{
 			return b.Adapter.Move(ctx, r, m, path)
 		}
 	}},
-	{"retires once only", []string{"retire/delete", "retire/what never was", "drift/deleted, then retired"}, func(b *broken) {
+	{"fails to retire again", []string{"retire/deletes an object", "retire/an absent object is a success", "drift/a deleted object is retired"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Find(ctx, m.Key(), nil)
 			if err == nil && now.State == dam.Absent {
@@ -67,12 +67,12 @@ var changeDefects = []defect{
 			return b.Adapter.Retire(ctx, r, m, mode)
 		}
 	}},
-	{"archives for good", []string{"retire/archive"}, func(b *broken) {
+	{"deletes instead of archiving", []string{"retire/archives an object"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, _ dam.RetireMode) (dam.Remote, error) {
 			return b.Adapter.Retire(ctx, r, m, dam.RetireDelete)
 		}
 	}},
-	{"takes any mode", []string{"retire/no such mode"}, func(b *broken) {
+	{"accepts any retire mode", []string{"retire/rejects an unknown mode"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			if mode != dam.RetireArchive {
 				mode = dam.RetireDelete
@@ -80,7 +80,7 @@ var changeDefects = []defect{
 			return b.Adapter.Retire(ctx, r, m, mode)
 		}
 	}},
-	{"never takes back what it removed", []string{"retire/back after delete"}, func(b *broken) {
+	{"never puts a removed asset again", []string{"retire/puts again after a delete"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if current.State == dam.Absent && current.Mark.Generation > 0 {
 				return dam.Remote{}, dam.ErrStale
@@ -88,7 +88,7 @@ var changeDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"keeps its archive for ever", []string{"retire/archive, then delete"}, func(b *broken) {
+	{"never deletes from the archive", []string{"retire/deletes from the archive"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			if r.State == dam.Archived && mode == dam.RetireDelete {
 				return r, nil
@@ -96,7 +96,7 @@ var changeDefects = []defect{
 			return b.Adapter.Retire(ctx, r, m, mode)
 		}
 	}},
-	{"moves nothing out of the archive", []string{"retire/back by move"}, func(b *broken) {
+	{"moves nothing out of the archive", []string{"retire/moves out of the archive"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			if r.State == dam.Archived {
 				return dam.Remote{}, dam.ErrNotFound
@@ -104,7 +104,7 @@ var changeDefects = []defect{
 			return b.Adapter.Move(ctx, r, m, path)
 		}
 	}},
-	{"leaves a copy in the archive", []string{"retire/back by put"}, func(b *broken) {
+	{"leaves a copy in the archive", []string{"retire/puts out of the archive"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			now, err := b.Adapter.Put(ctx, obj, current)
 			if err == nil && current.State == dam.Archived {
@@ -113,7 +113,7 @@ var changeDefects = []defect{
 			return now, err
 		}
 	}},
-	{"has one place in the archive for each path", []string{"retire/two from one place"}, func(b *broken) {
+	{"has one archive place per path", []string{"retire/archives two assets of one path"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			for other, err := range b.Adapter.List(ctx) {
 				if err == nil && mode == dam.RetireArchive && other.State == dam.Archived && other.Path == r.Path && other.Mark.AssetID != m.AssetID {
@@ -123,13 +123,13 @@ var changeDefects = []defect{
 			return b.Adapter.Retire(ctx, r, m, mode)
 		}
 	}},
-	{"trusts the mark more than the caller", []string{"drift/known to be edited"}, func(b *broken) {
+	{"trusts the mark rather than the caller", []string{"drift/an incomplete object gets its bytes again"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			current.State = dam.Present
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"finds what it remembers", []string{"drift/deleted"}, func(b *broken) {
+	{"finds an object from memory", []string{"drift/a deletion is noticed"}, func(b *broken) {
 		var known sync.Map
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
@@ -146,7 +146,7 @@ var changeDefects = []defect{
 			return r, err
 		}
 	}},
-	{"reads back what it is asked for", []string{"drift/read back"}, func(b *broken) {
+	{"reads back an absent object as empty", []string{"drift/reads the bytes back"}, func(b *broken) {
 		b.read = func(ctx context.Context, r dam.Remote) (io.ReadCloser, error) {
 			body, err := b.Adapter.ReadBack(ctx, r)
 			if err != nil {
@@ -155,7 +155,7 @@ var changeDefects = []defect{
 			return body, nil
 		}
 	}},
-	{"takes an edit for its own", []string{"drift/edited"}, func(b *broken) {
+	{"does not notice an edit", []string{"drift/an edit is noticed"}, func(b *broken) {
 		var known sync.Map
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
@@ -172,7 +172,7 @@ var changeDefects = []defect{
 			return r, err
 		}
 	}},
-	{"repairs in words", []string{"drift/edited, then repaired"}, func(b *broken) {
+	{"claims a repair", []string{"drift/an edit is repaired"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if current.State == dam.Incomplete && errors.Is(err, dam.ErrForeign) {
@@ -181,7 +181,7 @@ var changeDefects = []defect{
 			return r, err
 		}
 	}},
-	{"cannot retire what was edited", []string{"drift/edited, then retired"}, func(b *broken) {
+	{"cannot retire an edited object", []string{"drift/an edited object is retired"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Find(ctx, m.Key(), []string{r.Path})
 			if err == nil && now.State == dam.Foreign && r.State == dam.Present {
@@ -190,17 +190,17 @@ var changeDefects = []defect{
 			return b.Adapter.Retire(ctx, r, m, mode)
 		}
 	}},
-	{"does not list the archive", []string{"list/everything once"}, func(b *broken) {
+	{"does not list the archive", []string{"list/lists every object once"}, func(b *broken) {
 		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return filtered(b.Adapter.List(ctx), func(r dam.Remote) bool { return r.State != dam.Archived })
 		}
 	}},
-	{"does not list what is foreign", []string{"list/everything once"}, func(b *broken) {
+	{"does not list foreign objects", []string{"list/lists every object once"}, func(b *broken) {
 		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return filtered(b.Adapter.List(ctx), func(r dam.Remote) bool { return r.State != dam.Foreign })
 		}
 	}},
-	{"lists what it keeps for itself", []string{"list/empty"}, func(b *broken) {
+	{"lists its own state", []string{"list/an empty target lists nothing"}, func(b *broken) {
 		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return func(yield func(dam.Remote, error) bool) {
 				if !yield(dam.Remote{Path: ".state", State: dam.Foreign}, nil) {
@@ -210,7 +210,7 @@ var changeDefects = []defect{
 			}
 		}
 	}},
-	{"lists on when nobody listens", []string{"list/stops when asked"}, func(b *broken) {
+	{"lists on after the caller stopped", []string{"list/stops when the caller stops"}, func(b *broken) {
 		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return func(yield func(dam.Remote, error) bool) {
 				for r, err := range b.Adapter.List(ctx) {

@@ -13,9 +13,9 @@ import (
 	"damsync/dam"
 )
 
-// putDefects break what is promised of objects, their names, bodies and metadata.
+// putDefects break the promises about objects, their names, bodies and metadata.
 var putDefects = []defect{
-	{"overwrites another asset", []string{"put/another's place"}, func(b *broken) {
+	{"overwrites another asset", []string{"put/another asset's path is a conflict"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if dam.Classify(err) == dam.ClassConflict {
@@ -25,27 +25,27 @@ var putDefects = []defect{
 			return r, err
 		}
 	}},
-	{"forgets the mark", []string{"put/create"}, func(b *broken) {
+	{"forgets the mark", []string{"put/creates an object"}, func(b *broken) {
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
 			r.Mark = dam.Mark{Generation: r.Mark.Generation}
 			return r, err
 		}
 	}},
-	{"seals without a digest", []string{"put/create"}, func(b *broken) {
+	{"seals without a digest", []string{"put/creates an object"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			r.Mark.SHA256 = ""
 			return r, err
 		}
 	}},
-	{"loses metadata", []string{"put/create"}, func(b *broken) {
+	{"loses metadata", []string{"put/creates an object"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Metadata = nil
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"leaves the old place", []string{"put/new version elsewhere"}, func(b *broken) {
+	{"leaves the old place", []string{"put/replaces at another path"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if err == nil && current.State == dam.Present && current.Path != obj.Path {
@@ -54,7 +54,7 @@ var putDefects = []defect{
 			return r, err
 		}
 	}},
-	{"writes again what is the same", []string{"put/the same again"}, func(b *broken) {
+	{"writes the same again", []string{"put/repeating a put writes nothing"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, obj.Mark.Key(), nil)
 			if err == nil && r.State == dam.Present && r.Mark.Generation == obj.Mark.Generation {
@@ -64,18 +64,18 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"leaves something at a check", []string{"put/check leaves nothing", "put/dry run"}, func(b *broken) {
+	{"leaves something behind at a check", []string{"put/check leaves nothing behind"}, func(b *broken) {
 		b.check = func(ctx context.Context, populated bool) error {
 			return errors.Join(b.Adapter.Check(ctx, populated), b.store.Write(ctx, ".damsync-canary", nil))
 		}
 	}},
-	{"claims a capability it has not", []string{"put/describe"}, func(b *broken) {
+	{"claims a capability it does not have", []string{"put/capabilities are consistent"}, func(b *broken) {
 		b.describe = func(c dam.Capabilities) dam.Capabilities {
 			c.MinPartBytes = 0
 			return c
 		}
 	}},
-	{"spells a promised digest in capitals", []string{"put/create with the digest known"}, func(b *broken) {
+	{"returns a known digest in capitals", []string{"put/creates with a known digest"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if obj.Mark.SHA256 != "" {
@@ -84,7 +84,7 @@ var putDefects = []defect{
 			return r, err
 		}
 	}},
-	{"takes no bytes for no file", []string{"put/empty file"}, func(b *broken) {
+	{"rejects an empty file", []string{"put/stores an empty file"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if obj.Mark.Size == 0 {
 				return dam.Remote{}, dam.ErrInvalid
@@ -92,7 +92,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"wants to know the size", []string{"put/size unknown"}, func(b *broken) {
+	{"needs the size in advance", []string{"put/stores a body of unknown size"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if obj.Mark.Size == dam.UnknownSize {
 				return dam.Remote{}, dam.ErrInvalid
@@ -100,7 +100,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"keeps the first megabyte", []string{"put/large file"}, func(b *broken) {
+	{"keeps only the first megabyte", []string{"put/stores a large file"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if obj.Mark.Size > 1<<20 {
 				obj.Open = rewritten(obj.Open, func(body []byte) []byte { return body[:1<<20] })
@@ -108,7 +108,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"describes a new version as the old one", []string{"put/new version"}, func(b *broken) {
+	{"keeps the metadata of the old version", []string{"put/replaces content and metadata"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if seen, err := b.store.Look(ctx, obj.Path); err == nil && current.State == dam.Present {
 				obj.Title, obj.Metadata = seen.Title, seen.Metadata
@@ -116,7 +116,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"forgets every tenth put", []string{"put/many at once"}, func(b *broken) {
+	{"loses the tenth put", []string{"put/stores many objects concurrently"}, func(b *broken) {
 		var n atomic.Int64
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if n.Add(1) == 10 {
@@ -125,7 +125,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"folds the case of asset ids", []string{"put/asset ids"}, func(b *broken) {
+	{"folds the case of asset ids", []string{"put/asset ids are opaque"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Mark.AssetID = strings.ToLower(obj.Mark.AssetID)
 			return b.Adapter.Put(ctx, obj, current)
@@ -135,23 +135,23 @@ var putDefects = []defect{
 			return b.Adapter.Find(ctx, key, hints)
 		}
 	}},
-	{"writes a mark of any target", []string{"put/marks of others"}, func(b *broken) {
+	{"accepts marks of other targets", []string{"put/rejects marks of others"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Mark.Target = "memory"
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"folds case", []string{"names/two names that a target may take for one"}, func(b *broken) {
+	{"folds case", []string{"names/similar names do not collide"}, func(b *broken) {
 		b.put = onPath(b, strings.ToLower)
 	}},
-	{"normalizes names", []string{"names/odd names"}, func(b *broken) { b.put = onPath(b, norm.NFC.String) }},
-	{"cuts long names", []string{"names/longest path", "names/longest name"}, func(b *broken) {
+	{"normalizes names", []string{"names/odd names are kept or rejected"}, func(b *broken) { b.put = onPath(b, norm.NFC.String) }},
+	{"cuts long names", []string{"names/accepts the longest path", "names/accepts the longest name"}, func(b *broken) {
 		b.put = onPath(b, func(p string) string { return p[:min(len(p), 200)] })
 	}},
-	{"cleans bad paths", []string{"names/no paths"}, func(b *broken) {
+	{"cleans invalid paths", []string{"names/rejects invalid paths"}, func(b *broken) {
 		b.put = onPath(b, func(p string) string { return strings.TrimLeft(strings.ReplaceAll(p, "//", "/"), "/.") })
 	}},
-	{"makes room for a directory", []string{"names/a file and a directory of one name"}, func(b *broken) {
+	{"removes a file to make a directory", []string{"names/a file and a directory of one name do not collide"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			paths, _ := b.store.Paths(ctx)
 			for _, p := range paths {
@@ -162,7 +162,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"publishes before the end of the body", []string{"body/broken on creation"}, func(b *broken) {
+	{"publishes before the end of the body", []string{"body/a broken body creates nothing"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if errors.Is(err, dam.ErrSource) {
@@ -171,7 +171,7 @@ var putDefects = []defect{
 			return r, err
 		}
 	}},
-	{"takes any end for the end", []string{"body/broken on replacing"}, func(b *broken) {
+	{"takes a broken body for a complete one", []string{"body/a broken body replaces nothing"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			open := obj.Open
 			obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
@@ -185,7 +185,7 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"hides the body's error", []string{"body/does not open"}, func(b *broken) {
+	{"hides the error of the body", []string{"body/the error of opening a body is returned"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if errors.Is(err, dam.ErrSource) {
@@ -194,12 +194,12 @@ var putDefects = []defect{
 			return r, err
 		}
 	}},
-	{"ignores its context", []string{"body/cancelled"}, func(b *broken) {
+	{"ignores its context", []string{"body/cancelling ends a call and changes nothing"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			return b.Adapter.Move(context.WithoutCancel(ctx), r, m, path)
 		}
 	}},
-	{"adopts what a broken body tells", []string{"body/broken on adopting"}, func(b *broken) {
+	{"adopts by a broken body", []string{"body/a broken body adopts nothing"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if obj.Adopt {
 				obj.Open = rewritten(obj.Open, func(body []byte) []byte { return body })
@@ -207,13 +207,13 @@ var putDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"cuts long metadata", []string{"metadata/kept whole or refused"}, func(b *broken) {
+	{"cuts long metadata", []string{"metadata/large metadata is kept whole or rejected"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Title = obj.Title[:min(len(obj.Title), 255)]
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"merges metadata", []string{"metadata/replaced without bytes"}, func(b *broken) {
+	{"merges metadata", []string{"metadata/replaces metadata without bytes"}, func(b *broken) {
 		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
 			seen, err := b.store.Look(ctx, r.Path)
 			if err != nil {
@@ -225,7 +225,7 @@ var putDefects = []defect{
 			return b.Adapter.SetMetadata(ctx, r, m, title, seen.Metadata)
 		}
 	}},
-	{"writes metadata twice", []string{"metadata/the same again"}, func(b *broken) {
+	{"writes metadata twice", []string{"metadata/repeating it writes nothing"}, func(b *broken) {
 		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
 			if _, err := b.Adapter.SetMetadata(ctx, r, m, title+" ", md); err != nil {
 				return dam.Remote{}, err
@@ -233,7 +233,7 @@ var putDefects = []defect{
 			return b.Adapter.SetMetadata(ctx, r, m, title, md)
 		}
 	}},
-	{"describes what is not there", []string{"metadata/of nothing"}, func(b *broken) {
+	{"sets metadata of an absent object", []string{"metadata/an absent object is not found"}, func(b *broken) {
 		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
 			now, err := b.Adapter.SetMetadata(ctx, r, m, title, md)
 			if errors.Is(err, dam.ErrNotFound) {
@@ -242,13 +242,13 @@ var putDefects = []defect{
 			return now, err
 		}
 	}},
-	{"promises more room than it has", []string{"metadata/more than described"}, func(b *broken) {
+	{"claims a higher metadata limit", []string{"metadata/metadata over the limit is rejected"}, func(b *broken) {
 		b.describe = func(c dam.Capabilities) dam.Capabilities {
 			c.MaxMetadataBytes *= 2
 			return c
 		}
 	}},
-	{"trims metadata", []string{"metadata/every character"}, func(b *broken) {
+	{"trims metadata", []string{"metadata/keeps every character"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			trimmed := dam.Metadata{}
 			for name, value := range obj.Metadata {
@@ -270,7 +270,7 @@ func onPath(b *broken, change func(string) string) func(context.Context, dam.Obj
 	}
 }
 
-// rewritten is the body as edit leaves it, promised to be so.
+// rewritten returns an Object.Open of the edited body, with no promise.
 func rewritten(open func(context.Context, dam.Checkpoint) (*dam.Source, error), edit func([]byte) []byte) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
 	return func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
 		source, err := open(ctx, from)

@@ -12,9 +12,10 @@ import (
 	"damsync/dam"
 )
 
-// troubleDefects break what is promised when workers race, processes die, uploads break off and places are taken.
+// troubleDefects break the promises for races, crashes, interrupted uploads and taken
+// places.
 var troubleDefects = []defect{
-	{"ignores generations", []string{"generations/lower changes nothing"}, func(b *broken) {
+	{"ignores generations", []string{"generations/a lower generation changes nothing"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if errors.Is(err, dam.ErrStale) {
@@ -24,10 +25,10 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"looks at generations only beforehand", []string{"generations/late worker", "generations/late worker replacing", "generations/late worker at a new place", "generations/late worker after removal"}, looksBeforehand},
-	{"looks only beforehand in a race", []string{"generations/workers racing"}, looksBeforehand},
-	{"looks only beforehand in a race elsewhere", []string{"generations/workers racing to other places"}, looksBeforehand},
-	{"forgets what was removed", []string{"generations/lower after removal"}, func(b *broken) {
+	{"checks generations only before the body", []string{"generations/a late create is stale", "generations/a late replacement is stale", "generations/a late put at another path is stale", "generations/a late put after a removal is stale"}, checksBeforeTheBody},
+	{"checks only before the body in a race", []string{"generations/the highest generation wins a race"}, checksBeforeTheBody},
+	{"checks only before the body in a race across paths", []string{"generations/the highest generation wins a race across paths"}, checksBeforeTheBody},
+	{"forgets removed generations", []string{"generations/a lower generation after a removal is stale"}, func(b *broken) {
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
 			if r.State == dam.Absent {
@@ -36,7 +37,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"overwrites what is foreign", []string{"foreign/in the place"}, func(b *broken) {
+	{"overwrites foreign objects", []string{"foreign/is never overwritten"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if errors.Is(err, dam.ErrForeign) {
@@ -46,7 +47,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"adopts whatever is there", []string{"foreign/not adopted when another"}, func(b *broken) {
+	{"adopts other bytes", []string{"foreign/is not adopted with other bytes"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if obj.Adopt && errors.Is(err, dam.ErrForeign) {
@@ -56,13 +57,13 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"never adopts", []string{"foreign/adopted when the same"}, func(b *broken) {
+	{"never adopts", []string{"foreign/is adopted with the same bytes"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Adopt = false
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"moves over what is foreign", []string{"foreign/in the place of a move"}, func(b *broken) {
+	{"moves over foreign objects", []string{"foreign/is never moved over"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if errors.Is(err, dam.ErrForeign) {
@@ -72,7 +73,7 @@ var troubleDefects = []defect{
 			return now, err
 		}
 	}},
-	{"looks for what is foreign only beforehand", []string{"foreign/comes during the upload"}, func(b *broken) {
+	{"checks for foreign objects only before the body", []string{"foreign/is not overwritten when it appears during an upload"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			_, before := b.store.Look(ctx, obj.Path)
 			var body []byte
@@ -88,29 +89,29 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"takes every mark for its own", []string{"foreign/another installation's"}, func(b *broken) {
+	{"takes each mark for its own", []string{"foreign/another installation's object is foreign"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			return overMarked(ctx, b, obj, current, true)
 		}
 	}},
-	{"adopts what others have marked", []string{"foreign/of another installation is never adopted"}, func(b *broken) {
+	{"adopts marked objects", []string{"foreign/another installation's object is never adopted"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			return overMarked(ctx, b, obj, current, obj.Adopt)
 		}
 	}},
-	{"begins uploads anew", []string{"resume/goes on where it broke off"}, func(b *broken) {
+	{"never resumes", []string{"resume/resumes where it broke off"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Upload.Session = nil
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"never saves a session", []string{"resume/in another process"}, func(b *broken) {
+	{"never saves a session", []string{"resume/resumes in another process"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			obj.Upload = dam.Upload{}
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"resumes with another content", []string{"resume/not with another content"}, func(b *broken) {
+	{"resumes with other content", []string{"resume/does not resume other content"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			open := obj.Open
 			if len(obj.Upload.Session) == 0 {
@@ -122,7 +123,7 @@ var troubleDefects = []defect{
 				if err != nil {
 					return nil, err
 				}
-				const first = "content" // of the upload that broke off
+				const first = "content" // of the interrupted upload
 				rest, err := io.ReadAll(source)
 				mixed := io.MultiReader(strings.NewReader(first), bytes.NewReader(rest[min(len(first), len(rest)):]))
 				return dam.NewSource(mixed, int64(len(rest)), ""), err
@@ -130,7 +131,7 @@ var troubleDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"fails on a session it cannot read", []string{"resume/not with a spoilt session"}, func(b *broken) {
+	{"fails on an invalid session", []string{"resume/ignores an invalid session"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			if s := obj.Upload.Session; len(s) > 0 && !json.Valid(s) {
 				return dam.Remote{}, dam.ErrInvalid
@@ -138,7 +139,7 @@ var troubleDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"never begins anew", []string{"resume/from the beginning when the content asks"}, func(b *broken) {
+	{"never restarts", []string{"resume/restarts when the content cannot be continued"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			open := obj.Open
 			obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) {
@@ -151,7 +152,7 @@ var troubleDefects = []defect{
 			return b.Adapter.Put(ctx, obj, current)
 		}
 	}},
-	{"publishes what it could not save", []string{"resume/without a place to save"}, func(b *broken) {
+	{"publishes a part when it cannot save", []string{"resume/tolerates a session that cannot be saved"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if dam.Classify(err) == dam.ClassUnknown && obj.Upload.Save != nil {
@@ -160,13 +161,13 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"abandons more than the upload", []string{"resume/abandoned"}, func(b *broken) {
+	{"removes an object when it abandons", []string{"resume/abandons an upload"}, func(b *broken) {
 		b.abandon = func(ctx context.Context, session []byte) {
 			b.Adapter.Abandon(ctx, session)
 			_ = b.store.Remove(ctx, "b.png")
 		}
 	}},
-	{"leaves what a failed put began", []string{"trouble/failing for a moment"}, func(b *broken) {
+	{"leaves the parts of a failed put", []string{"trouble/a failure at each step is recovered"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if err != nil {
@@ -175,7 +176,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"takes trouble for absence", []string{"trouble/failing"}, func(b *broken) {
+	{"takes a failure for absence", []string{"trouble/a failing target is not taken for an empty one"}, func(b *broken) {
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
 			if errors.Is(err, dam.ErrTemporary) {
@@ -184,7 +185,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"takes throttling for a fault of the object", []string{"trouble/throttled"}, func(b *broken) {
+	{"takes throttling for an invalid object", []string{"trouble/throttling is reported as such"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if dam.Classify(err) == dam.ClassThrottled {
@@ -193,7 +194,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"lists on after a failure", []string{"trouble/failing"}, func(b *broken) {
+	{"lists on after a failure", []string{"trouble/a failing target is not taken for an empty one"}, func(b *broken) {
 		b.list = func(ctx context.Context) iter.Seq2[dam.Remote, error] {
 			return func(yield func(dam.Remote, error) bool) {
 				for r, err := range b.Adapter.List(ctx) {
@@ -204,7 +205,7 @@ var troubleDefects = []defect{
 			}
 		}
 	}},
-	{"doubles when it is killed", []string{"crash/move, killed at each step", "crash/move out of the archive, killed at each step"}, func(b *broken) {
+	{"leaves a copy in a crash", []string{"crash/move survives a crash at each step", "crash/move out of the archive survives a crash at each step"}, func(b *broken) {
 		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if err != nil && dam.Classify(err) == dam.ClassUnknown {
@@ -213,7 +214,7 @@ var troubleDefects = []defect{
 			return now, err
 		}
 	}},
-	{"publishes half a body when it is killed", []string{"crash/create, killed at each step", "crash/replace, killed at each step", "crash/replace elsewhere, killed at each step", "crash/adopt, killed at each step", "crash/put out of the archive, killed at each step"}, func(b *broken) {
+	{"publishes half a body in a crash", []string{"crash/create survives a crash at each step", "crash/replace survives a crash at each step", "crash/replace elsewhere survives a crash at each step", "crash/adopt survives a crash at each step", "crash/put out of the archive survives a crash at each step"}, func(b *broken) {
 		b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 			r, err := b.Adapter.Put(ctx, obj, current)
 			if dam.Classify(err) == dam.ClassUnknown {
@@ -222,7 +223,7 @@ var troubleDefects = []defect{
 			return r, err
 		}
 	}},
-	{"loses the mark when it is killed", []string{"crash/set metadata, killed at each step"}, func(b *broken) {
+	{"loses the mark in a crash", []string{"crash/set metadata survives a crash at each step"}, func(b *broken) {
 		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
 			now, err := b.Adapter.SetMetadata(ctx, r, m, title, md)
 			if dam.Classify(err) == dam.ClassUnknown {
@@ -231,19 +232,19 @@ var troubleDefects = []defect{
 			return now, err
 		}
 	}},
-	{"leaves a rest when it is killed", []string{"crash/delete, killed at each step", "crash/archive, killed at each step", "crash/delete from the archive, killed at each step"}, func(b *broken) {
+	{"leaves something behind in a crash", []string{"crash/delete survives a crash at each step", "crash/archive survives a crash at each step", "crash/delete from the archive survives a crash at each step"}, func(b *broken) {
 		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Retire(ctx, r, m, mode)
 			if dam.Classify(err) == dam.ClassUnknown {
-				_ = b.store.Write(ctx, "rest of "+m.AssetID, nil)
+				_ = b.store.Write(ctx, "left of "+m.AssetID, nil)
 			}
 			return now, err
 		}
 	}},
 }
 
-// looksBeforehand spoils b so that who comes while a body is on its way is not noticed.
-func looksBeforehand(b *broken) {
+// checksBeforeTheBody makes b miss workers that come during the body.
+func checksBeforeTheBody(b *broken) {
 	b.put = func(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 		if r, err := b.Adapter.Find(ctx, obj.Mark.Key(), nil); err != nil || r.Mark.Generation > obj.Mark.Generation {
 			return r, errors.Join(err, dam.ErrStale)
@@ -257,7 +258,7 @@ func looksBeforehand(b *broken) {
 	}
 }
 
-// overMarked puts over what carries somebody's mark, when it may.
+// overMarked puts over a marked object when may is set.
 func overMarked(ctx context.Context, b *broken, obj dam.Object, current dam.Remote, may bool) (dam.Remote, error) {
 	r, err := b.Adapter.Put(ctx, obj, current)
 	if seen, lookErr := b.store.Look(ctx, obj.Path); may && errors.Is(err, dam.ErrForeign) && lookErr == nil && seen.Title != "" {

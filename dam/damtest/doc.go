@@ -1,6 +1,6 @@
-// Package damtest is the conformance suite for adapters: what dam.Adapter
-// promises, as cases that run against any target. It is the definition of the
-// interface's semantics where words leave room.
+// Package damtest is the conformance suite for adapters: the promises of dam.Adapter
+// as cases that run against any target. Where the words of the interface leave room,
+// the cases are the definition.
 //
 // In a test:
 //
@@ -14,7 +14,7 @@
 //		})
 //	}
 //
-// Outside of tests Verify runs the same cases, against a scratch place of a
-// live target. Cases that the capabilities exclude, and those that need a hook
-// which the Target does not have, are skipped and say why.
+// Outside tests, Verify runs the same cases against a scratch place of a live target.
+// Cases are skipped, with the reason, that need a capability the target does not have
+// or a hook that the Target does not set.
 package damtest

@@ -9,18 +9,18 @@ import (
 
 func driftCases() []testCase {
 	return []testCase{
-		{"edited", edited},
-		{"edited, then repaired", repaired},
-		{"known to be edited", knownToBeEdited},
-		{"edited, then retired", editedThenRetired},
-		{"deleted", deleted},
-		{"deleted, then retired", deletedThenRetired},
-		{"read back", readsBack},
+		{"an edit is noticed", edited},
+		{"an edit is repaired", repaired},
+		{"an incomplete object gets its bytes again", knownToBeEdited},
+		{"an edited object is retired", editedThenRetired},
+		{"a deletion is noticed", deleted},
+		{"a deleted object is retired", deletedThenRetired},
+		{"reads the bytes back", readsBack},
 	}
 }
 
-// edited: what somebody wrote over ours does not pass for ours unchanged, and
-// is either replaced as ours or refused as foreign.
+// edited overwrites an object. Find must notice, and Put either replaces the object or
+// rejects it as foreign.
 func edited(k *kit) {
 	k.needsBackdoor()
 	r := k.put(k.object("A", "a.png", "original", 1), dam.Remote{})
@@ -28,25 +28,24 @@ func edited(k *kit) {
 		k.write("a.png", body)
 		now := k.find("A")
 		if now.State == dam.Present && (now.Token == r.Token || now.Token == "") && now.Hash == r.Hash {
-			k.Errorf("what was edited to %q is found unchanged: %+v", body, now)
+			k.Errorf("find did not notice the edit to %q: %+v", body, now)
 		}
 		generation := int64(i + 2)
 		next := k.object("A", "a.png", "next "+body, generation)
 		put, err := k.a.Put(k.ctx, next, now)
 		if err != nil {
-			k.wantClass("put over an edited object", err, dam.ClassForeign)
-			k.wantBytes("a.png", body)
-			k.wantCount(1)
+			wantClass(k, "put over an edited object", err, dam.ClassForeign)
+			wantBytes(k, "a.png", body)
+			wantCount(k, 1)
 			return
 		}
-		k.wantPut(put, next, "next "+body)
-		k.wantCount(1)
+		wantPut(k, put, next, "next "+body)
+		wantCount(k, 1)
 		r = put
 	}
 }
 
-// repaired: the same version is put again when the caller knows that what is
-// there is not it.
+// repaired puts the same version again after the caller has noticed an edit.
 func repaired(k *kit) {
 	k.needsBackdoor()
 	obj := k.object("A", "a.png", "original", 1)
@@ -56,16 +55,16 @@ func repaired(k *kit) {
 	obj.Mark.Generation = 2
 	put, err := k.a.Put(k.ctx, obj, r)
 	if err != nil {
-		k.wantClass("put over an edited object", err, dam.ClassForeign)
-		k.wantBytes("a.png", "the same")
+		wantClass(k, "put over an edited object", err, dam.ClassForeign)
+		wantBytes(k, "a.png", "the same")
 		return
 	}
-	k.wantPut(put, obj, "original")
-	k.wantCount(1)
+	wantPut(k, put, obj, "original")
+	wantCount(k, 1)
 }
 
-// knownToBeEdited: the caller has read back other bytes where the target sees
-// none, and the bytes are sent, whatever the mark says.
+// knownToBeEdited has a caller that has read back other bytes although the target
+// notices no edit. Put sends the bytes, even if the mark says that they are right.
 func knownToBeEdited(k *kit) {
 	obj := k.object("A", "a.png", "original", 1)
 	r := k.put(obj, dam.Remote{})
@@ -77,11 +76,11 @@ func knownToBeEdited(k *kit) {
 		return open(ctx, from)
 	}
 	obj.Mark.Generation = 2
-	k.wantPut(k.put(obj, r), obj, "original")
+	wantPut(k, k.put(obj, r), obj, "original")
 	if opened == 0 {
-		k.Errorf("the bytes were not asked for, though those at the target are not to be trusted")
+		k.Errorf("the body was not opened, although the bytes at the target are wrong")
 	}
-	k.wantCount(1)
+	wantCount(k, 1)
 }
 
 func editedThenRetired(k *kit) {
@@ -92,10 +91,10 @@ func editedThenRetired(k *kit) {
 	k.retire(r, "A", 2, dam.RetireDelete)
 	now := k.find("A")
 	if now.State != dam.Absent && now.State != dam.Foreign {
-		k.Errorf("after it was retired find gives %+v", now)
+		k.Errorf("after it was retired, find returned %+v", now)
 	}
 	if now.State == dam.Foreign {
-		k.wantBytes("a.png", "edited")
+		wantBytes(k, "a.png", "edited")
 	}
 }
 
@@ -104,26 +103,19 @@ func deleted(k *kit) {
 	r := k.put(k.object("A", "dir/a.png", "one", 1), dam.Remote{})
 	k.remove("dir/a.png")
 	if now := k.find("A"); now.State != dam.Absent && now.State != dam.Incomplete {
-		k.Errorf("what somebody deleted is found %s", now.State)
+		k.Errorf("find returned %s for a deleted object", now.State)
 	}
 	if k.can.MetadataWithoutBytes {
 		_, err := k.a.SetMetadata(k.ctx, r, k.mark("A", 2), "t", nil)
-		k.wantClass("set metadata of what somebody deleted", err, dam.ClassNotFound)
+		wantClass(k, "set metadata of a deleted object", err, dam.ClassNotFound)
 	}
 	if k.can.ServerSideMove {
 		_, err := k.a.Move(k.ctx, r, k.mark("A", 2), "b.png")
-		k.wantClass("move what somebody deleted", err, dam.ClassNotFound)
+		wantClass(k, "move a deleted object", err, dam.ClassNotFound)
 	}
 	again := k.object("A", "dir/a.png", "one", 2)
-	k.wantPut(k.put(again, r), again, "one") // also with what was recorded
-	k.wantCount(1)
-}
-
-func (k *kit) remove(path string) {
-	k.Helper()
-	if err := k.target.Backdoor.Remove(k.ctx, path); err != nil {
-		k.Fatalf("remove %q by the backdoor: %v", path, err)
-	}
+	wantPut(k, k.put(again, r), again, "one") // with the recorded state
+	wantCount(k, 1)
 }
 
 func deletedThenRetired(k *kit) {
@@ -132,10 +124,10 @@ func deletedThenRetired(k *kit) {
 		id := string(mode)
 		r := k.put(k.object(id, id+"/a.png", "one", 1), dam.Remote{})
 		k.remove(id + "/a.png")
-		k.wantState(id+" answered", k.retire(r, id, 2, mode), dam.Absent, 2)
-		k.wantState("find gives", k.find(id), dam.Absent, 2)
+		wantState(k, id+" returned", k.retire(r, id, 2, mode), dam.Absent, 2)
+		wantState(k, "find returned", k.find(id), dam.Absent, 2)
 	}
-	k.wantCount(0)
+	wantCount(k, 0)
 }
 
 func readsBack(k *kit) {
@@ -146,5 +138,5 @@ func readsBack(k *kit) {
 		k.Errorf("other bytes were read back")
 	}
 	_, err := dam.ReadBack(k.ctx, k.a, dam.Remote{Path: "b.bin", State: dam.Absent, Mark: k.mark("B", 1)})
-	k.wantClass("read back what is not there", err, dam.ClassNotFound)
+	wantClass(k, "read back an absent object", err, dam.ClassNotFound)
 }

@@ -4,40 +4,40 @@ import "damsync/dam"
 
 func foreignCases() []testCase {
 	return []testCase{
-		{"in the place", foreignInPlace},
-		{"in the place of a move", foreignInPlaceOfMove},
-		{"comes during the upload", foreignComes},
-		{"adopted when the same", adoptsSame},
-		{"not adopted when another", adoptsNoOther},
-		{"another installation's", anothersObject},
-		{"of another installation is never adopted", adoptsNoOthers},
+		{"is never overwritten", foreignInPlace},
+		{"is never moved over", foreignInPlaceOfMove},
+		{"is not overwritten when it appears during an upload", foreignComes},
+		{"is adopted with the same bytes", adoptsSame},
+		{"is not adopted with other bytes", adoptsNoOther},
+		{"another installation's object is foreign", anothersObject},
+		{"another installation's object is never adopted", adoptsNoOthers},
 	}
 }
 
-// wantForeign looks for asset A.
-func (k *kit) wantForeign(path, body string) {
+// wantForeign looks for asset A at path.
+func wantForeign(k *kit, path, body string) {
 	k.Helper()
 	r, err := k.a.Find(k.ctx, k.key("A"), []string{path})
 	if err != nil || r.State != dam.Foreign || r.Mark != (dam.Mark{}) {
-		k.Errorf("find gives %+v, %v; want foreign without a mark", r, err)
+		k.Errorf("find returned %+v, %v; want foreign without a mark", r, err)
 	}
-	k.wantBytes(path, body)
+	wantBytes(k, path, body)
 }
 
 func foreignInPlace(k *kit) {
 	k.needsBackdoor()
 	k.needs(k.can.UniquePaths, "unique paths")
 	k.write("dir/a.png", "theirs")
-	k.wantForeign("dir/a.png", "theirs")
+	wantForeign(k, "dir/a.png", "theirs")
 	for _, body := range []string{"ours!", "theirs"} {
 		_, err := k.a.Put(k.ctx, k.object("A", "dir/a.png", body, 1), dam.Remote{})
-		k.wantClass("put where something foreign is", err, dam.ClassForeign)
+		wantClass(k, "put over a foreign object", err, dam.ClassForeign)
 	}
 	for _, mode := range k.can.Retire {
 		k.retire(dam.Remote{Path: "dir/a.png", State: dam.Absent}, "A", 2, mode)
 	}
-	k.wantForeign("dir/a.png", "theirs")
-	k.wantCount(1)
+	wantForeign(k, "dir/a.png", "theirs")
+	wantCount(k, 1)
 }
 
 func foreignInPlaceOfMove(k *kit) {
@@ -47,12 +47,12 @@ func foreignInPlaceOfMove(k *kit) {
 	r := k.put(obj, dam.Remote{})
 	k.write("b.png", "theirs")
 	_, err := k.a.Move(k.ctx, r, k.mark("A", 2), "b.png")
-	k.wantClass("move to where something foreign is", err, dam.ClassForeign)
+	wantClass(k, "move over a foreign object", err, dam.ClassForeign)
 	_, err = k.a.Put(k.ctx, k.object("A", "b.png", "next", 2), r)
-	k.wantClass("put to where something foreign is", err, dam.ClassForeign)
-	k.wantThere(obj, "ours")
-	k.wantBytes("b.png", "theirs")
-	k.wantCount(2)
+	wantClass(k, "put over a foreign object", err, dam.ClassForeign)
+	wantThere(k, obj, "ours")
+	wantBytes(k, "b.png", "theirs")
+	wantCount(k, 2)
 }
 
 func foreignComes(k *kit) {
@@ -61,9 +61,9 @@ func foreignComes(k *kit) {
 	obj := k.object("A", "a.png", "ours", 1)
 	obj.Open = interrupted("ours", func() { k.write("a.png", "theirs") })
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
-	k.wantClass("put while something foreign came", err, dam.ClassForeign)
-	k.wantForeign("a.png", "theirs")
-	k.wantCount(1)
+	wantClass(k, "put while a foreign object appeared", err, dam.ClassForeign)
+	wantForeign(k, "a.png", "theirs")
+	wantCount(k, 1)
 }
 
 func adoptsSame(k *kit) {
@@ -72,32 +72,32 @@ func adoptsSame(k *kit) {
 	k.write("dir/a.png", "the same")
 	obj := k.object("A", "dir/a.png", "the same", 1)
 	obj.Adopt = true
-	k.wantPut(k.put(obj, dam.Remote{Path: "dir/a.png", State: dam.Foreign}), obj, "the same")
-	k.wantCount(1)
+	wantPut(k, k.put(obj, dam.Remote{Path: "dir/a.png", State: dam.Foreign}), obj, "the same")
+	wantCount(k, 1)
 
 	k.write("b.png", "moved here")
-	next := k.object("A", "b.png", "moved here", 2) // and what was ours goes
+	next := k.object("A", "b.png", "moved here", 2) // the old object is removed
 	next.Adopt = true
-	k.wantPut(k.put(next, k.find("A")), next, "moved here")
-	k.wantCount(1)
+	wantPut(k, k.put(next, k.find("A")), next, "moved here")
+	wantCount(k, 1)
 }
 
 func adoptsNoOther(k *kit) {
 	k.needsBackdoor()
 	k.needs(k.can.UniquePaths, "unique paths")
-	for _, theirs := range []string{"the like", "", "the same and more"} {
+	for _, theirs := range []string{"not same", "", "the same and more"} {
 		k.write("a.png", theirs)
 		obj := k.object("A", "a.png", "the same", 1)
 		obj.Adopt = true
 		_, err := k.a.Put(k.ctx, obj, dam.Remote{})
-		k.wantClass("adopt other bytes", err, dam.ClassForeign)
-		k.wantForeign("a.png", theirs)
+		wantClass(k, "adopt other bytes", err, dam.ClassForeign)
+		wantForeign(k, "a.png", theirs)
 	}
-	k.wantCount(1)
+	wantCount(k, 1)
 }
 
-// strangers puts an object of another installation.
-func (k *kit) strangers(path, body string) (dam.Adapter, dam.Object) {
+// putAsStranger puts an object of another installation.
+func putAsStranger(k *kit, path, body string) (dam.Adapter, dam.Object) {
 	k.Helper()
 	other := k.open(k.stranger)
 	obj := k.objectOf(dam.Key{Instance: k.stranger, AssetID: "A"}, path, body, 7)
@@ -107,45 +107,45 @@ func (k *kit) strangers(path, body string) (dam.Adapter, dam.Object) {
 	return other, obj
 }
 
-func (k *kit) wantStrangers(other dam.Adapter, obj dam.Object, body string) {
+func wantStrangersObject(k *kit, other dam.Adapter, obj dam.Object, body string) {
 	k.Helper()
 	r, err := other.Find(k.ctx, obj.Mark.Key(), []string{obj.Path})
 	if err != nil {
 		k.Errorf("find by another installation: %v", err)
 	}
-	k.wantRemote("another installation finds", r, obj, body)
-	k.wantBytes(obj.Path, body)
+	wantRemote(k, "another installation found", r, obj, body)
+	wantBytes(k, obj.Path, body)
 }
 
 func anothersObject(k *kit) {
 	k.needs(k.can.UniquePaths, "unique paths")
-	other, theirs := k.strangers("dir/a.png", "theirs")
-	k.wantForeign("dir/a.png", "theirs")
+	other, theirs := putAsStranger(k, "dir/a.png", "theirs")
+	wantForeign(k, "dir/a.png", "theirs")
 	_, err := k.a.Put(k.ctx, k.object("A", "dir/a.png", "ours", 9), dam.Remote{})
-	k.wantClass("put where another installation's is", err, dam.ClassForeign)
+	wantClass(k, "put over another installation's object", err, dam.ClassForeign)
 	for _, mode := range k.can.Retire {
 		k.retire(dam.Remote{Path: "dir/a.png", State: dam.Absent}, "A", 9, mode)
 	}
 	for _, r := range k.list() {
 		if r.State != dam.Foreign {
-			k.Errorf("list takes another installation's for ours: %+v", r)
+			k.Errorf("list returned another installation's object as ours: %+v", r)
 		}
 	}
-	k.wantStrangers(other, theirs, "theirs")
+	wantStrangersObject(k, other, theirs, "theirs")
 
 	ours := k.object("A", "dir/b.png", "ours", 10)
-	k.wantPut(k.put(ours, dam.Remote{}), ours, "ours")
-	k.wantStrangers(other, theirs, "theirs")
-	k.wantCount(2)
+	wantPut(k, k.put(ours, dam.Remote{}), ours, "ours")
+	wantStrangersObject(k, other, theirs, "theirs")
+	wantCount(k, 2)
 }
 
 func adoptsNoOthers(k *kit) {
 	k.needs(k.can.UniquePaths, "unique paths")
-	other, theirs := k.strangers("a.png", "the same")
+	other, theirs := putAsStranger(k, "a.png", "the same")
 	obj := k.object("A", "a.png", "the same", 9)
 	obj.Adopt = true
 	_, err := k.a.Put(k.ctx, obj, dam.Remote{})
-	k.wantClass("adopt what another installation has marked", err, dam.ClassForeign)
-	k.wantStrangers(other, theirs, "the same")
-	k.wantCount(1)
+	wantClass(k, "adopt another installation's object", err, dam.ClassForeign)
+	wantStrangersObject(k, other, theirs, "the same")
+	wantCount(k, 1)
 }

@@ -14,14 +14,14 @@ import (
 
 func generationCases() []testCase {
 	return []testCase{
-		{"lower changes nothing", staleGeneration},
-		{"lower after removal", staleAfterRemoval},
-		{"late worker", lateWorker},
-		{"late worker replacing", lateWorkerReplacing},
-		{"late worker at a new place", lateWorkerElsewhere},
-		{"late worker after removal", lateWorkerAfterRemoval},
-		{"workers racing", workersRacing},
-		{"workers racing to other places", workersRacingElsewhere},
+		{"a lower generation changes nothing", staleGeneration},
+		{"a lower generation after a removal is stale", staleAfterRemoval},
+		{"a late create is stale", lateWorker},
+		{"a late replacement is stale", lateWorkerReplacing},
+		{"a late put at another path is stale", lateWorkerElsewhere},
+		{"a late put after a removal is stale", lateWorkerAfterRemoval},
+		{"the highest generation wins a race", workersRacing},
+		{"the highest generation wins a race across paths", workersRacingElsewhere},
 	}
 }
 
@@ -30,35 +30,35 @@ func staleGeneration(k *kit) {
 	r := k.put(obj, dam.Remote{})
 	late := k.open(k.instance)
 	_, err := late.Put(k.ctx, k.object("A", "b.png", "four", 4), r)
-	k.wantClass("put of a lower generation", err, dam.ClassStale)
+	wantClass(k, "put of a lower generation", err, dam.ClassStale)
 	if k.can.MetadataWithoutBytes {
 		_, err = late.SetMetadata(k.ctx, r, k.mark("A", 4), "late", nil)
-		k.wantClass("set metadata of a lower generation", err, dam.ClassStale)
+		wantClass(k, "set metadata of a lower generation", err, dam.ClassStale)
 	}
 	if k.can.ServerSideMove {
 		_, err = late.Move(k.ctx, r, k.mark("A", 4), "b.png")
-		k.wantClass("move of a lower generation", err, dam.ClassStale)
+		wantClass(k, "move of a lower generation", err, dam.ClassStale)
 	}
 	for _, mode := range k.can.Retire {
 		_, err = late.Retire(k.ctx, r, k.mark("A", 4), mode)
-		k.wantClass(string(mode)+" of a lower generation", err, dam.ClassStale)
+		wantClass(k, string(mode)+" of a lower generation", err, dam.ClassStale)
 	}
-	k.wantThere(obj, "five")
-	k.wantCount(1)
+	wantThere(k, obj, "five")
+	wantCount(k, 1)
 }
 
 func staleAfterRemoval(k *kit) {
-	k.needs(k.can.RemembersRemoved, "a memory of what was removed")
+	k.needs(k.can.RemembersRemoved, "a memory of removed objects")
 	k.needsMode(dam.RetireDelete)
 	r := k.put(k.object("A", "a.png", "one", 1), dam.Remote{})
 	k.retire(r, "A", 3, dam.RetireDelete)
 	_, err := k.open(k.instance).Put(k.ctx, k.object("A", "a.png", "two", 2), r)
-	k.wantClass("put of a lower generation after removal", err, dam.ClassStale)
-	k.wantState("find gives", k.find("A"), dam.Absent, 3)
-	k.wantCount(0)
+	wantClass(k, "put of a lower generation after removal", err, dam.ClassStale)
+	wantState(k, "find returned", k.find("A"), dam.Absent, 3)
+	wantCount(k, 0)
 }
 
-// interrupted opens body so that meanwhile runs when half of it was read.
+// interrupted returns an Object.Open of body that calls meanwhile after half of it.
 func interrupted(body string, meanwhile func()) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
 	return func(context.Context, dam.Checkpoint) (*dam.Source, error) {
 		half := len(body) / 2
@@ -71,85 +71,82 @@ func interrupted(body string, meanwhile func()) func(context.Context, dam.Checkp
 	}
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-// overtaken puts generation 2 at path, while another worker does meanwhile.
-func (k *kit) overtaken(path string, current dam.Remote, meanwhile func(dam.Adapter)) {
+// overtaken puts generation 2 at path. In the middle of its body another worker does
+// meanwhile.
+func overtaken(k *kit, path string, current dam.Remote, meanwhile func(dam.Adapter)) {
 	k.Helper()
-	k.needs(k.can.ConditionalReplace, "conditional replacing")
+	k.needs(k.can.ConditionalReplace, "conditional replaces")
 	other := k.open(k.instance)
 	obj := k.object("A", path, "late", 2)
 	obj.Open = interrupted("late", func() { meanwhile(other) })
 	_, err := k.a.Put(k.ctx, obj, current)
-	k.wantClass("put of the late worker", err, dam.ClassStale)
+	wantClass(k, "put of the late worker", err, dam.ClassStale)
 }
 
 func lateWorker(k *kit) {
-	k.outrun(dam.Remote{})
+	outrun(k, dam.Remote{})
 }
 
 func lateWorkerReplacing(k *kit) {
-	k.outrun(k.put(k.object("A", "a.png", "old", 1), dam.Remote{}))
+	outrun(k, k.put(k.object("A", "a.png", "old", 1), dam.Remote{}))
 }
 
-// outrun lets the next version be put while the late one is on its way.
-func (k *kit) outrun(current dam.Remote) {
+// outrun puts the next version while the late one is being uploaded.
+func outrun(k *kit, current dam.Remote) {
 	k.Helper()
 	next := k.object("A", "a.png", "next", 3)
-	k.overtaken("a.png", current, func(other dam.Adapter) {
+	overtaken(k, "a.png", current, func(other dam.Adapter) {
 		if _, err := other.Put(k.ctx, next, current); err != nil {
 			k.Errorf("put of the next worker: %v", err)
 		}
 	})
-	k.wantThere(next, "next")
-	k.wantCount(1)
+	wantThere(k, next, "next")
+	wantCount(k, 1)
 }
 
 func lateWorkerElsewhere(k *kit) {
 	r := k.put(k.object("A", "a.png", "old", 1), dam.Remote{})
 	next := k.object("A", "b.png", "next", 3)
-	k.overtaken("c.png", r, func(other dam.Adapter) {
+	overtaken(k, "c.png", r, func(other dam.Adapter) {
 		if _, err := other.Put(k.ctx, next, r); err != nil {
 			k.Errorf("put of the next worker: %v", err)
 		}
 	})
-	k.wantThere(next, "next")
-	k.wantCount(1)
+	wantThere(k, next, "next")
+	wantCount(k, 1)
 }
 
 func lateWorkerAfterRemoval(k *kit) {
-	k.needs(k.can.RemembersRemoved, "a memory of what was removed")
+	k.needs(k.can.RemembersRemoved, "a memory of removed objects")
 	k.needsMode(dam.RetireDelete)
 	r := k.put(k.object("A", "a.png", "old", 1), dam.Remote{})
-	k.overtaken("a.png", r, func(other dam.Adapter) {
+	overtaken(k, "a.png", r, func(other dam.Adapter) {
 		if _, err := other.Retire(k.ctx, r, k.mark("A", 3), dam.RetireDelete); err != nil {
 			k.Errorf("retire by the next worker: %v", err)
 		}
 	})
-	k.wantState("find gives", k.find("A"), dam.Absent, 3)
-	k.wantCount(0)
+	wantState(k, "find returned", k.find("A"), dam.Absent, 3)
+	wantCount(k, 0)
 }
 
-// workersRacing: whoever comes when, the highest generation stays.
+// workersRacing has all workers put at the same path.
 func workersRacing(k *kit) {
-	k.race(func(int) string { return "dir/a.png" })
+	race(k, func(int) string { return "dir/a.png" })
 }
 
-// workersRacingElsewhere: also where one worker knows nothing of the place that
-// another writes to. A target that decides each place by itself cannot promise it: a
-// late worker comes to a place from which the next one has moved away.
+// workersRacingElsewhere has workers put at paths that other workers do not know. A
+// target that decides each path by itself cannot promise an order there: a late worker
+// reaches a path that the next one has already left.
 func workersRacingElsewhere(k *kit) {
-	k.needs(k.can.RemembersRemoved, "a memory of what was removed")
-	k.race(func(i int) string { return fmt.Sprintf("dir/%d.png", i%2) })
+	k.needs(k.can.RemembersRemoved, "a memory of removed objects")
+	race(k, func(i int) string { return fmt.Sprintf("dir/%d.png", i%2) })
 }
 
-// race lets workers put one asset side by side, each at its path. The last and
-// highest generation comes while another is in the middle of its body.
-func (k *kit) race(path func(i int) string) {
+// race has workers put one asset concurrently, each at its path. The last one, with
+// the highest generation, starts while another is in the middle of its body.
+func race(k *kit, path func(i int) string) {
 	k.Helper()
-	k.needs(k.can.ConditionalReplace, "conditional replacing")
+	k.needs(k.can.ConditionalReplace, "conditional replaces")
 	const n = 6
 	objects := make([]dam.Object, n)
 	for i := range objects {
@@ -166,12 +163,12 @@ func (k *kit) race(path func(i int) string) {
 			})
 		}
 		workers.Go(func() error {
-			defer begun.give() // who is turned away has begun, too
+			defer begun.give() // also when it is rejected
 			if last {
 				begun.wait(k.ctx)
 				defer decided.give()
 			}
-			err := k.persist(a, obj)
+			err := putUntilDone(k, a, obj)
 			if class := dam.Classify(err); err != nil && (class != dam.ClassStale || last) {
 				return fmt.Errorf("put of generation %d: %w", obj.Mark.Generation, err)
 			}
@@ -181,11 +178,11 @@ func (k *kit) race(path func(i int) string) {
 	if err := workers.Wait(); err != nil {
 		k.Errorf("%v", err)
 	}
-	k.wantThere(objects[n-1], fmt.Sprint("body ", n-1))
-	k.wantCount(1)
+	wantThere(k, objects[n-1], fmt.Sprint("body ", n-1))
+	wantCount(k, 1)
 }
 
-// signal is given once or more, and waited for by any number.
+// signal may be given several times and be awaited by any number of goroutines.
 type signal struct {
 	given chan struct{}
 	once  *sync.Once
@@ -202,9 +199,9 @@ func (s signal) wait(ctx context.Context) {
 	}
 }
 
-// persist looks and puts, and does so again when it lost a race or the put
-// failed, as the core does about an open intent.
-func (k *kit) persist(a dam.Adapter, obj dam.Object) error {
+// putUntilDone finds and puts, and repeats that when it lost a race or the put failed,
+// as the core does with an open intent.
+func putUntilDone(k *kit, a dam.Adapter, obj dam.Object) error {
 	for range 10 {
 		current, err := a.Find(k.ctx, obj.Mark.Key(), k.made[obj.Mark.Key()])
 		if err != nil {
@@ -215,5 +212,5 @@ func (k *kit) persist(a dam.Adapter, obj dam.Object) error {
 			return err
 		}
 	}
-	return fmt.Errorf("no rest after ten attempts: %w", dam.ErrTemporary)
+	return fmt.Errorf("not done after ten attempts: %w", dam.ErrTemporary)
 }

@@ -1,38 +1,30 @@
 package damtest
 
 import (
-	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // a target's checksum is compared, nothing is secured
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"damsync/dam"
 )
 
-// caseLimit is how long one case may take before the suite gives it up.
+// caseLimit limits the time of one case.
 const caseLimit = 5 * time.Minute
 
-// kit is one case's target with what cases do again and again.
+// kit is the target of one case, with the calls that many cases make.
 type kit struct {
 	TB
 	ctx    context.Context //nolint:containedctx // of the case
 	target Target
 	a      dam.Adapter
 	can    dam.Capabilities
-	made   map[dam.Key][]string // paths asked for
+	made   map[dam.Key][]string // paths of the objects put, newest first
 
-	// Two installations, new ones for each case, so that a place which
-	// remembers what was removed can be used again.
+	// Two installations, new for each case, so that cases can share a place that
+	// remembers what was removed.
 	instance, stranger string
 }
 
@@ -52,7 +44,7 @@ func newKit(t TB, target Target) *kit {
 	return k
 }
 
-// open gives an adapter as another process would have it.
+// open returns a new adapter, as another process would.
 func (k *kit) open(inst string) dam.Adapter {
 	k.Helper()
 	a, err := k.target.Open(inst)
@@ -62,7 +54,7 @@ func (k *kit) open(inst string) dam.Adapter {
 	return a
 }
 
-// clean removes what was made, as far as that can be.
+// clean removes the objects of the case. It logs what it cannot remove.
 func (k *kit) clean() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), caseLimit)
 	defer cancel()
@@ -78,9 +70,10 @@ func (k *kit) clean() {
 	}
 }
 
-func (k *kit) needs(yes bool, what string) {
+// needs skips the case unless ok.
+func (k *kit) needs(ok bool, what string) {
 	k.Helper()
-	if !yes {
+	if !ok {
 		k.Skipf("needs %s", what)
 	}
 }
@@ -104,10 +97,10 @@ func (k *kit) markOf(key dam.Key, generation int64) dam.Mark {
 	}
 }
 
-// mark is for calls that move no bytes.
+// mark is the mark of a call that sends no bytes.
 func (k *kit) mark(id string, generation int64) dam.Mark { return k.markOf(k.key(id), generation) }
 
-// object is asset id at path, with body as content and as name of its version.
+// object returns asset id at path, with body as its content and version.
 func (k *kit) object(id, path, body string, generation int64) dam.Object {
 	return k.objectOf(k.key(id), path, body, generation)
 }
@@ -123,18 +116,6 @@ func (k *kit) objectOf(key dam.Key, path, body string, generation int64) dam.Obj
 	}
 }
 
-// content opens body; with a digest it is promised.
-func content(body, digest string) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
-	return dam.Opener(int64(len(body)), digest, func(_ context.Context, at int64) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(body[at:])), nil
-	})
-}
-
-func sum(body string) string {
-	h := sha256.Sum256([]byte(body))
-	return hex.EncodeToString(h[:])
-}
-
 func (k *kit) put(obj dam.Object, current dam.Remote) dam.Remote {
 	k.Helper()
 	r, err := k.a.Put(k.ctx, obj, current)
@@ -144,7 +125,7 @@ func (k *kit) put(obj dam.Object, current dam.Remote) dam.Remote {
 	return r
 }
 
-// find looks with all paths the case has used, the newest first.
+// find calls Find with all paths of the case as hints.
 func (k *kit) find(id string) dam.Remote {
 	k.Helper()
 	return k.findBy(k.a, id)
@@ -157,74 +138,6 @@ func (k *kit) findBy(a dam.Adapter, id string) dam.Remote {
 		k.Fatalf("find %s: %v", id, err)
 	}
 	return r
-}
-
-// wantClass fails unless err has one of the classes.
-func (k *kit) wantClass(doing string, err error, classes ...dam.Class) {
-	k.Helper()
-	if got := dam.Classify(err); !slices.Contains(classes, got) {
-		k.Errorf("%s: class %q, want %q; error: %v", doing, got, classes, err)
-	}
-}
-
-// wantPut holds an answer, and what Find says and the target holds, against
-// what was put.
-func (k *kit) wantPut(r dam.Remote, obj dam.Object, body string) {
-	k.Helper()
-	k.wantRemote("put answered", r, obj, body)
-	k.wantThere(obj, body)
-}
-
-// wantThere holds what the target has against what was put.
-func (k *kit) wantThere(obj dam.Object, body string) {
-	k.Helper()
-	r := k.find(obj.Mark.AssetID)
-	k.wantRemote("find gives", r, obj, body)
-	k.wantBody(r, body)
-	k.wantMetadata(obj.Path, obj.Title, obj.Metadata)
-}
-
-func (k *kit) wantRemote(where string, r dam.Remote, obj dam.Object, body string) {
-	k.Helper()
-	want := obj.Mark
-	want.SHA256, want.Size = sum(body), int64(len(body))
-	if r.State != dam.Present || r.Path != obj.Path || r.Mark != want {
-		k.Errorf("%s %s at %q with %+v; want present at %q with %+v", where, r.State, r.Path, r.Mark, obj.Path, want)
-	}
-	k.wantHash(where, r, body)
-	if len(r.Ref) > 1024 {
-		k.Errorf("%s a ref of %d bytes", where, len(r.Ref))
-	}
-}
-
-func (k *kit) wantHash(where string, r dam.Remote, body string) {
-	k.Helper()
-	if r.Hash == "" {
-		return
-	}
-	want := r.Hash
-	switch k.can.ContentHash {
-	case "sha256":
-		want = "sha256:" + sum(body)
-	case "md5":
-		want = fmt.Sprintf("md5:%x", md5.Sum([]byte(body))) //nolint:gosec // see the import
-	}
-	if r.Hash != want || !strings.HasPrefix(r.Hash, k.can.ContentHash+":") {
-		k.Errorf("%s hash %q, want %q, of %q as described", where, r.Hash, want, k.can.ContentHash)
-	}
-}
-
-// wantBody reads the bytes in whatever way there is.
-func (k *kit) wantBody(r dam.Remote, body string) {
-	k.Helper()
-	if k.can.ReadBack {
-		if got := k.readBack(r); got != body {
-			k.Errorf("read back %s, want %s", short(got), short(body))
-		}
-	}
-	if k.target.Backdoor != nil && r.State == dam.Present {
-		k.wantBytes(r.Path, body)
-	}
 }
 
 func (k *kit) readBack(r dam.Remote) string {
@@ -242,44 +155,6 @@ func (k *kit) readBack(r dam.Remote) string {
 	return string(got)
 }
 
-// wantBytes reads by the backdoor, where there is one.
-func (k *kit) wantBytes(path, body string) {
-	k.Helper()
-	if k.target.Backdoor == nil {
-		return
-	}
-	seen, err := k.target.Backdoor.Look(k.ctx, path)
-	if err != nil || !bytes.Equal(seen.Body, []byte(body)) {
-		k.Errorf("at %q is %s, want %s; error: %v", path, short(string(seen.Body)), short(body), err)
-	}
-}
-
-func (k *kit) wantNothingAt(path string) {
-	k.Helper()
-	if k.target.Backdoor == nil {
-		return
-	}
-	if _, err := k.target.Backdoor.Look(k.ctx, path); !errors.Is(err, fs.ErrNotExist) {
-		k.Errorf("at %q something is, want nothing; error: %v", path, err)
-	}
-}
-
-// wantCount counts what is in the place, ours and foreign.
-func (k *kit) wantCount(n int) {
-	k.Helper()
-	listed := k.list()
-	if len(listed) != n {
-		k.Errorf("%d objects listed, want %d: %v", len(listed), n, listed)
-	}
-	if k.target.Backdoor == nil {
-		return
-	}
-	paths, err := k.target.Backdoor.Paths(k.ctx)
-	if err != nil || len(paths) != n {
-		k.Errorf("%d objects in the place, want %d: %q, %v", len(paths), n, paths, err)
-	}
-}
-
 func (k *kit) list() []dam.Remote {
 	k.Helper()
 	var out []dam.Remote
@@ -295,12 +170,12 @@ func (k *kit) list() []dam.Remote {
 func (k *kit) write(path, body string) {
 	k.Helper()
 	if err := k.target.Backdoor.Write(k.ctx, path, []byte(body)); err != nil {
-		k.Fatalf("write %q by the backdoor: %v", path, err)
+		k.Fatalf("write %q through the backdoor: %v", path, err)
 	}
 }
 
-// steps counts the changes made at the target while f runs; false where they
-// cannot be counted.
+// steps counts the changes at the target while f runs. counted is false where the
+// target cannot count them.
 func (k *kit) steps(f func()) (n int, counted bool) {
 	if k.target.OnStep == nil {
 		f()
@@ -313,17 +188,30 @@ func (k *kit) steps(f func()) (n int, counted bool) {
 	return int(count.Load()), true
 }
 
-// alike reports whether two answers tell of the same object, unchanged. What
-// one of them leaves out is not compared.
-func alike(a, b dam.Remote) bool {
-	tokens := a.Token == b.Token || a.Token == "" || b.Token == ""
-	hashes := a.Hash == b.Hash || a.Hash == "" || b.Hash == ""
-	return tokens && hashes && a.Ref == b.Ref && a.Path == b.Path && a.State == b.State && a.Mark == b.Mark
+// move calls Move and adds path to the hints.
+func (k *kit) move(r dam.Remote, generation int64, path string) dam.Remote {
+	k.Helper()
+	key := k.key(r.Mark.AssetID)
+	k.made[key] = append([]string{path}, k.made[key]...)
+	now, err := k.a.Move(k.ctx, r, k.mark(r.Mark.AssetID, generation), path)
+	if err != nil {
+		k.Fatalf("move %s to %q: %v", r.Mark.AssetID, path, err)
+	}
+	return now
 }
 
-func short(s string) string {
-	if len(s) <= 200 {
-		return fmt.Sprintf("%q", s)
+func (k *kit) retire(r dam.Remote, id string, generation int64, mode dam.RetireMode) dam.Remote {
+	k.Helper()
+	now, err := k.a.Retire(k.ctx, r, k.mark(id, generation), mode)
+	if err != nil {
+		k.Fatalf("%s %s: %v", mode, id, err)
 	}
-	return fmt.Sprintf("%q… (%d bytes)", s[:200], len(s))
+	return now
+}
+
+func (k *kit) remove(path string) {
+	k.Helper()
+	if err := k.target.Backdoor.Remove(k.ctx, path); err != nil {
+		k.Fatalf("remove %q through the backdoor: %v", path, err)
+	}
 }

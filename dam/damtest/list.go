@@ -9,15 +9,15 @@ import (
 
 func listCases() []testCase {
 	return []testCase{
-		{"empty", listsNothing},
-		{"everything once", listsEverything},
-		{"stops when asked", stopsListing},
+		{"an empty target lists nothing", listsNothing},
+		{"lists every object once", listsEverything},
+		{"stops when the caller stops", stopsListing},
 	}
 }
 
-func listsNothing(k *kit) { k.wantCount(0) }
+func listsNothing(k *kit) { wantCount(k, 0) }
 
-// listsEverything: ours as find gives it, archived ones, and what is foreign.
+// listsEverything lists objects of ours, archived ones and foreign ones.
 func listsEverything(k *kit) {
 	want := map[string]dam.State{}
 	for i, path := range []string{"a.png", "dir/b.png", "dir/deep/c.png", "dir/deep/d.png"} {
@@ -33,7 +33,7 @@ func listsEverything(k *kit) {
 		k.retire(k.find("asset-2"), "asset-2", 2, dam.RetireDelete)
 		delete(want, "asset-2")
 	}
-	foreign := k.somethingForeign()
+	foreign := putForeign(k)
 	for _, r := range k.list() {
 		id := r.Mark.AssetID
 		switch {
@@ -45,7 +45,7 @@ func listsEverything(k *kit) {
 		case want[id] != r.State:
 			k.Errorf("listed %+v, want %q", r, want[id])
 		case !alike(r, k.find(id)):
-			k.Errorf("listed %+v, find gives %+v", r, k.find(id))
+			k.Errorf("listed %+v, find returned %+v", r, k.find(id))
 		default:
 			delete(want, id)
 		}
@@ -55,7 +55,7 @@ func listsEverything(k *kit) {
 	}
 }
 
-func (k *kit) somethingForeign() []string {
+func putForeign(k *kit) []string {
 	k.Helper()
 	var paths []string
 	if k.target.Backdoor != nil {
@@ -63,7 +63,7 @@ func (k *kit) somethingForeign() []string {
 		k.write("dir/foreign.txt", "theirs")
 		paths = append(paths, "foreign.txt", "dir/foreign.txt")
 	}
-	k.strangers("dir/stranger.png", "theirs")
+	putAsStranger(k, "dir/stranger.png", "theirs")
 	return append(paths, "dir/stranger.png")
 }
 
@@ -81,7 +81,7 @@ func stopsListing(k *kit) {
 		}
 	}
 	if n != 2 {
-		k.Errorf("listed %d of 5 before the end, want 2", n)
+		k.Errorf("listed %d of 5 after a stop at 2", n)
 	}
-	k.wantCount(5)
+	wantCount(k, 5)
 }

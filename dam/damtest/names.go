@@ -9,16 +9,16 @@ import (
 
 func nameCases() []testCase {
 	return []testCase{
-		{"odd names", oddNames},
-		{"two names that a target may take for one", twins},
-		{"a file and a directory of one name", fileAndDirectory},
-		{"longest name", longestName},
-		{"longest path", longestPath},
-		{"no paths", noPaths},
+		{"odd names are kept or rejected", oddNames},
+		{"similar names do not collide", twins},
+		{"a file and a directory of one name do not collide", fileAndDirectory},
+		{"accepts the longest name", longestName},
+		{"accepts the longest path", longestPath},
+		{"rejects invalid paths", invalidPaths},
 	}
 }
 
-// oddNames are kept byte by byte, or refused as a whole.
+// oddNames are kept byte by byte, or rejected.
 func oddNames(k *kit) {
 	names := []string{
 		"with space.png", "Ünïcode 日本.png", "e\u0301.png", "🎉.png", "plus+and&=;,.png", "100%.png", "%2e%2e.png",
@@ -31,20 +31,20 @@ func oddNames(k *kit) {
 		obj := k.object(fmt.Sprint(i), "names/"+name, "body of "+name, 1)
 		r, err := k.a.Put(k.ctx, obj, dam.Remote{})
 		if err != nil {
-			k.wantClass(fmt.Sprintf("put at %q", obj.Path), err, dam.ClassInvalid)
+			wantClass(k, fmt.Sprintf("put at %q", obj.Path), err, dam.ClassInvalid)
 			continue
 		}
-		k.wantPut(r, obj, "body of "+name)
+		wantPut(k, r, obj, "body of "+name)
 		kept++
 	}
-	k.wantCount(kept)
+	wantCount(k, kept)
 	if kept < len(names)/2 {
 		k.Errorf("only %d of %d names are accepted", kept, len(names))
 	}
 }
 
-// twins differ by case or normal form alone: both are there, or the second is
-// told of the first. Neither takes the other's place.
+// twins have names that a target may take for the same. Both exist in the end, or the
+// second is rejected; neither replaces the other.
 func twins(k *kit) {
 	pairs := [][2]string{
 		{"case/Photo.png", "case/photo.PNG"},
@@ -62,53 +62,53 @@ func twins(k *kit) {
 		second := k.object(fmt.Sprint(i, "-second"), pair[1], "second", 1)
 		k.put(first, dam.Remote{})
 		if _, err := k.a.Put(k.ctx, second, dam.Remote{}); err != nil {
-			k.wantClass(fmt.Sprintf("put at %q beside %q", pair[1], pair[0]), err, dam.ClassConflict, dam.ClassInvalid)
+			wantClass(k, fmt.Sprintf("put at %q next to %q", pair[1], pair[0]), err, dam.ClassConflict, dam.ClassInvalid)
 		} else {
-			k.wantThere(second, "second")
+			wantThere(k, second, "second")
 		}
-		k.wantThere(first, "first")
+		wantThere(k, first, "first")
 	}
 }
 
-// fileAndDirectory: "a" beside "a/b" is possible at some targets only.
+// fileAndDirectory puts "x" and "x/y", which only some targets can hold together.
 func fileAndDirectory(k *kit) {
 	for i, pair := range [][2]string{{"x", "x/y.png"}, {"z/y.png", "z"}} {
 		first := k.object(fmt.Sprint(i, "-first"), pair[0], "first", 1)
 		second := k.object(fmt.Sprint(i, "-second"), pair[1], "second", 1)
 		k.put(first, dam.Remote{})
 		if _, err := k.a.Put(k.ctx, second, dam.Remote{}); err != nil {
-			k.wantClass(fmt.Sprintf("put at %q beside %q", pair[1], pair[0]), err, dam.ClassConflict, dam.ClassInvalid, dam.ClassForeign)
+			wantClass(k, fmt.Sprintf("put at %q next to %q", pair[1], pair[0]), err, dam.ClassConflict, dam.ClassInvalid, dam.ClassForeign)
 		} else {
-			k.wantThere(second, "second")
+			wantThere(k, second, "second")
 		}
-		k.wantThere(first, "first")
+		wantThere(k, first, "first")
 	}
 }
 
-// longestName has 255 bytes where no limit is described.
+// longestName has 255 bytes when the capabilities name no limit.
 func longestName(k *kit) {
 	longest := k.can.MaxNameBytes
 	if longest == 0 {
 		longest = 255
 	}
 	obj := k.object("A", "dir/"+strings.Repeat("x", longest), "one", 1)
-	k.wantPut(k.put(obj, dam.Remote{}), obj, "one")
+	wantPut(k, k.put(obj, dam.Remote{}), obj, "one")
 	if k.can.MaxNameBytes > 0 {
-		k.wantInvalidPath("dir/" + strings.Repeat("x", longest+1))
-		k.wantInvalidPath(strings.Repeat("é", longest/2+1) + "/x.png")
+		wantInvalidPath(k, "dir/"+strings.Repeat("x", longest+1))
+		wantInvalidPath(k, strings.Repeat("é", longest/2+1)+"/x.png")
 	}
-	k.wantCount(1)
+	wantCount(k, 1)
 }
 
 func longestPath(k *kit) {
 	k.needs(k.can.MaxPathBytes > 0, "a limit of paths")
 	obj := k.object("A", pathOf(k.can.MaxPathBytes), "one", 1)
-	k.wantPut(k.put(obj, dam.Remote{}), obj, "one")
-	k.wantInvalidPath(pathOf(k.can.MaxPathBytes + 1))
-	k.wantCount(1)
+	wantPut(k, k.put(obj, dam.Remote{}), obj, "one")
+	wantInvalidPath(k, pathOf(k.can.MaxPathBytes+1))
+	wantCount(k, 1)
 }
 
-// pathOf gives a path of n bytes in names of a hundred.
+// pathOf returns a path of n bytes, in names of 99 bytes.
 func pathOf(n int) string {
 	s := strings.Repeat(strings.Repeat("p", 99)+"/", n/100+1)[:n]
 	if strings.HasSuffix(s, "/") {
@@ -117,24 +117,24 @@ func pathOf(n int) string {
 	return s
 }
 
-func (k *kit) wantInvalidPath(path string) {
+func wantInvalidPath(k *kit, path string) {
 	k.Helper()
 	_, err := k.a.Put(k.ctx, k.object("invalid", path, "one", 1), dam.Remote{})
-	k.wantClass("put at "+short(path), err, dam.ClassInvalid)
+	wantClass(k, "put at "+short(path), err, dam.ClassInvalid)
 }
 
-// noPaths: what leads elsewhere or nowhere is no path, for moves too.
-func noPaths(k *kit) {
+// invalidPaths puts at and moves to invalid paths.
+func invalidPaths(k *kit) {
 	obj := k.object("A", "a.png", "one", 1)
 	r := k.put(obj, dam.Remote{})
 	for _, path := range []string{"", ".", "/a", "../a", "dir/../../a", "dir//a", "dir/", "./a", "dir/./a", "a\x00b"} {
-		k.wantInvalidPath(path)
+		wantInvalidPath(k, path)
 		if k.can.ServerSideMove {
 			_, err := k.a.Move(k.ctx, r, k.mark("A", 2), path)
-			k.wantClass("move to "+short(path), err, dam.ClassInvalid)
+			wantClass(k, "move to "+short(path), err, dam.ClassInvalid)
 		}
 	}
 	delete(k.made, k.key("invalid"))
-	k.wantThere(obj, "one")
-	k.wantCount(1)
+	wantThere(k, obj, "one")
+	wantCount(k, 1)
 }

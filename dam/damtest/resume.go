@@ -6,40 +6,39 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"testing/iotest"
 
 	"damsync/dam"
 )
 
 func resumeCases() []testCase {
 	return []testCase{
-		{"goes on where it broke off", resumes},
-		{"in another process", resumesElsewhere},
-		{"not with another content", resumesNoOther},
-		{"not with a spoilt session", resumesNoGarbage},
-		{"from the beginning when the content asks", startsAnew},
-		{"without a place to save", cannotSave},
-		{"abandoned", abandons},
+		{"resumes where it broke off", resumes},
+		{"resumes in another process", resumesElsewhere},
+		{"does not resume other content", resumesNoOther},
+		{"ignores an invalid session", ignoresInvalidSessions},
+		{"restarts when the content cannot be continued", restarts},
+		{"tolerates a session that cannot be saved", cannotSave},
+		{"abandons an upload", abandons},
 	}
 }
 
-// largestPart is the largest MinPartBytes that is tried: a case holds a few times as much in memory
-// and sends it as often.
+// largestPart limits the MinPartBytes that the suite tests: a case keeps a few times as
+// much in memory and sends it several times.
 const largestPart = 64 << 20
 
-// upload is a content of several parts and what the core keeps of its upload.
+// upload is content of several parts, with what the core stores of its upload.
 type upload struct {
 	k       *kit
 	body    string
 	session []byte
 	saved   int
-	opened  []int64 // offsets asked for
+	opened  []int64 // offsets
 }
 
-func (k *kit) upload(seed string) *upload {
+func newUpload(k *kit, seed string) *upload {
 	k.Helper()
 	k.needs(k.can.ResumableUpload, "resumable uploads")
-	k.needs(k.can.MinPartBytes <= largestPart, fmt.Sprintf("parts of at most %d bytes, since several are held in memory; the target's are of %d", largestPart, k.can.MinPartBytes))
+	k.needs(k.can.MinPartBytes <= largestPart, fmt.Sprintf("parts of at most %d bytes, since it keeps several in memory; the target's have %d", largestPart, k.can.MinPartBytes))
 	var body strings.Builder
 	for i := 0; int64(body.Len()) < 3*k.can.MinPartBytes+k.can.MinPartBytes/2; i++ {
 		fmt.Fprintf(&body, "%s %d ", seed, i)
@@ -47,14 +46,15 @@ func (k *kit) upload(seed string) *upload {
 	return &upload{k: k, body: body.String()}
 }
 
-// object is the content as asset A; it breaks off after so many bytes.
+// object returns the content as asset A. Its body breaks off after breaksAfter bytes;
+// 0 for never.
 func (u *upload) object(breaksAfter int64, generation int64) dam.Object {
 	obj := u.k.object("A", "a.bin", u.body, generation)
 	obj.Open = dam.Opener(int64(len(u.body)), "", func(_ context.Context, at int64) (io.ReadCloser, error) {
 		u.opened = append(u.opened, at)
 		r := io.Reader(strings.NewReader(u.body[at:]))
 		if breaksAfter > at {
-			r = io.MultiReader(strings.NewReader(u.body[at:breaksAfter]), iotest.ErrReader(errBroken))
+			r = io.MultiReader(strings.NewReader(u.body[at:breaksAfter]), brokenReader())
 		}
 		return io.NopCloser(r), nil
 	})
@@ -69,18 +69,18 @@ func (u *upload) object(breaksAfter int64, generation int64) dam.Object {
 	return obj
 }
 
-// breakOff uploads two parts and a half, at generation 1.
+// breakOff uploads two and a half parts, at generation 1.
 func (u *upload) breakOff(a dam.Adapter) {
 	u.k.Helper()
 	_, err := a.Put(u.k.ctx, u.object(2*u.k.can.MinPartBytes+u.k.can.MinPartBytes/2, 1), dam.Remote{})
-	u.k.wantClass("put of a body that breaks off", err, dam.ClassSource)
+	wantClass(u.k, "put of a body that breaks off", err, dam.ClassSource)
 	if u.saved == 0 || len(u.session) == 0 {
-		u.k.Fatalf("no session was saved in two parts and a half")
+		u.k.Fatalf("no session was saved in two and a half parts")
 	}
 	u.opened = nil
 }
 
-// finish uploads the rest and says from where.
+// finish uploads the rest.
 func (u *upload) finish(a dam.Adapter, generation int64) {
 	u.k.Helper()
 	obj := u.object(0, generation)
@@ -88,54 +88,53 @@ func (u *upload) finish(a dam.Adapter, generation int64) {
 	if err != nil {
 		u.k.Fatalf("put with a session: %v", err)
 	}
-	u.k.wantPut(r, obj, u.body)
-	u.k.wantCount(1)
+	wantPut(u.k, r, obj, u.body)
+	wantCount(u.k, 1)
 }
 
 func resumes(k *kit) {
-	u := k.upload("content")
+	u := newUpload(k, "content")
 	u.breakOff(k.a)
 	if r := k.find("A"); r.State == dam.Present {
-		k.Errorf("a part is published: %+v", r)
+		k.Errorf("an unfinished upload was published: %+v", r)
 	}
 	u.finish(k.a, 1)
 	if len(u.opened) != 1 || u.opened[0] < k.can.MinPartBytes {
-		k.Errorf("content was read again from bytes %v, at least %d were uploaded", u.opened, k.can.MinPartBytes)
+		k.Errorf("the content was read from bytes %v, although at least %d were uploaded", u.opened, k.can.MinPartBytes)
 	}
 }
 
 func resumesElsewhere(k *kit) {
-	u := k.upload("content")
+	u := newUpload(k, "content")
 	u.breakOff(k.open(k.instance))
 	u.finish(k.open(k.instance), 2)
 	if len(u.opened) != 1 || u.opened[0] == 0 {
-		k.Errorf("content was read again from bytes %v", u.opened)
+		k.Errorf("the content was read from bytes %v", u.opened)
 	}
 }
 
-// resumesNoOther: a session is of one content, also when another has the same
-// size.
+// resumesNoOther passes the session of one content with another of the same size.
 func resumesNoOther(k *kit) {
-	first, second := k.upload("content"), k.upload("CONTENT")
+	first, second := newUpload(k, "content"), newUpload(k, "CONTENT")
 	first.breakOff(k.a)
 	second.session = first.session
 	second.finish(k.a, 2)
 }
 
-func resumesNoGarbage(k *kit) {
-	u := k.upload("content")
+func ignoresInvalidSessions(k *kit) {
+	u := newUpload(k, "content")
 	u.breakOff(k.a)
 	half := u.session[:len(u.session)/2]
-	for i, session := range []string{string(half), "garbage", "{}", "null", "[]", string(bytes.Repeat([]byte{0xff}, 100))} {
-		next := k.upload(fmt.Sprint("content ", i))
+	for i, session := range []string{string(half), "no session", "{}", "null", "[]", string(bytes.Repeat([]byte{0xff}, 100))} {
+		next := newUpload(k, fmt.Sprint("content ", i))
 		next.session = []byte(session)
 		next.finish(k.a, int64(i+2))
 	}
 }
 
-// startsAnew: the content cannot be continued, and so is read from its beginning.
-func startsAnew(k *kit) {
-	u := k.upload("content")
+// restarts has content that can be read only from its beginning.
+func restarts(k *kit) {
+	u := newUpload(k, "content")
 	u.breakOff(k.a)
 	obj := u.object(0, 1)
 	open := obj.Open
@@ -145,41 +144,41 @@ func startsAnew(k *kit) {
 		}
 		return open(ctx, from)
 	}
-	k.wantPut(k.put(obj, dam.Remote{}), obj, u.body)
-	k.wantCount(1)
+	wantPut(k, k.put(obj, dam.Remote{}), obj, u.body)
+	wantCount(k, 1)
 }
 
-// cannotSave: a session that cannot be kept fails no upload that goes through,
-// or fails it as the core's trouble; nothing half is published.
+// cannotSave has a core that cannot store a session. The upload may succeed or fail,
+// but publishes nothing incomplete.
 func cannotSave(k *kit) {
-	u := k.upload("content")
+	u := newUpload(k, "content")
 	obj := u.object(0, 1)
 	obj.Upload.Save = func(context.Context, []byte) error { return errBroken }
 	if r, err := k.a.Put(k.ctx, obj, dam.Remote{}); err == nil {
-		k.wantPut(r, obj, u.body)
+		wantPut(k, r, obj, u.body)
 	}
 	u.finish(k.a, 1)
 }
 
-// abandons: what was begun can be given up, more than once, and so can what never was; no
-// object suffers, and the content can still be put.
+// abandons abandons an upload twice, and invalid sessions. No object changes, and the
+// content can still be put.
 func abandons(k *kit) {
-	u := k.upload("content")
+	u := newUpload(k, "content")
 	_, is := k.a.(dam.Abandoner)
-	k.needs(is, "uploads to be abandoned")
+	k.needs(is, "uploads that can be abandoned")
 	other := k.object("B", "b.png", "two", 1)
 	k.put(other, dam.Remote{})
 	u.breakOff(k.a)
-	for _, session := range [][]byte{u.session, u.session, nil, []byte("garbage"), []byte("{}")} {
+	for _, session := range [][]byte{u.session, u.session, nil, []byte("no session"), []byte("{}")} {
 		dam.Abandon(k.ctx, k.a, session)
 	}
 	if r := k.find("A"); r.State != dam.Absent {
-		k.Errorf("after its upload was abandoned find gives %+v", r)
+		k.Errorf("after its upload was abandoned, find returned %+v", r)
 	}
 	obj := u.object(0, 1)
-	k.wantPut(k.put(obj, dam.Remote{}), obj, u.body)
+	wantPut(k, k.put(obj, dam.Remote{}), obj, u.body)
 	dam.Abandon(k.ctx, k.a, u.session)
-	k.wantThere(obj, u.body)
-	k.wantThere(other, "two")
-	k.wantCount(2)
+	wantThere(k, obj, u.body)
+	wantThere(k, other, "two")
+	wantCount(k, 2)
 }

@@ -4,32 +4,15 @@ import "damsync/dam"
 
 func retireCases() []testCase {
 	return []testCase{
-		{"delete", deletes},
-		{"what never was", retireOfNothing},
-		{"back after delete", backAfterDelete},
-		{"archive", archives},
-		{"archive, then delete", deletesArchived},
-		{"back by move", backByMove},
-		{"back by put", backByPut},
-		{"two from one place", archivesTwoFromOnePlace},
-		{"no such mode", noSuchMode},
-	}
-}
-
-func (k *kit) retire(r dam.Remote, id string, generation int64, mode dam.RetireMode) dam.Remote {
-	k.Helper()
-	now, err := k.a.Retire(k.ctx, r, k.mark(id, generation), mode)
-	if err != nil {
-		k.Fatalf("%s %s: %v", mode, id, err)
-	}
-	return now
-}
-
-func (k *kit) wantState(where string, r dam.Remote, state dam.State, generation int64) {
-	k.Helper()
-	forgotten := state == dam.Absent && !k.can.RemembersRemoved
-	if r.State != state || r.Mark.Generation != generation && !forgotten {
-		k.Errorf("%s %s of generation %d, want %s of %d", where, r.State, r.Mark.Generation, state, generation)
+		{"deletes an object", deletes},
+		{"an absent object is a success", retireOfNothing},
+		{"puts again after a delete", backAfterDelete},
+		{"archives an object", archives},
+		{"deletes from the archive", deletesArchived},
+		{"moves out of the archive", backByMove},
+		{"puts out of the archive", backByPut},
+		{"archives two assets of one path", archivesTwoOfOnePath},
+		{"rejects an unknown mode", unknownMode},
 	}
 }
 
@@ -38,19 +21,19 @@ func deletes(k *kit) {
 	k.put(k.object("B", "dir/b.png", "two", 1), dam.Remote{})
 	r := k.put(k.object("A", "dir/a.png", "one", 1), dam.Remote{})
 	for _, current := range []dam.Remote{r, r, {State: dam.Absent}} {
-		k.wantState("delete answered", k.retire(current, "A", 2, dam.RetireDelete), dam.Absent, 2)
-		k.wantState("find gives", k.find("A"), dam.Absent, 2)
+		wantState(k, "delete returned", k.retire(current, "A", 2, dam.RetireDelete), dam.Absent, 2)
+		wantState(k, "find returned", k.find("A"), dam.Absent, 2)
 	}
-	k.wantNothingAt("dir/a.png")
-	k.wantCount(1)
+	wantNothingAt(k, "dir/a.png")
+	wantCount(k, 1)
 }
 
 func retireOfNothing(k *kit) {
 	for _, mode := range k.can.Retire {
 		now := k.retire(dam.Remote{State: dam.Absent}, "A", 1, mode)
-		k.wantState(string(mode)+" answered", now, dam.Absent, 1)
+		wantState(k, string(mode)+" returned", now, dam.Absent, 1)
 	}
-	k.wantCount(0)
+	wantCount(k, 0)
 }
 
 func backAfterDelete(k *kit) {
@@ -58,12 +41,12 @@ func backAfterDelete(k *kit) {
 	r := k.put(k.object("A", "a.png", "one", 1), dam.Remote{})
 	gone := k.retire(r, "A", 2, dam.RetireDelete)
 	again := k.object("A", "a.png", "one", 3)
-	k.wantPut(k.put(again, gone), again, "one")
-	k.wantCount(1)
+	wantPut(k, k.put(again, gone), again, "one")
+	wantCount(k, 1)
 }
 
-// archived is asset A in the archive at generation 2.
-func (k *kit) archived() dam.Remote {
+// archived returns asset A in the archive, at generation 2.
+func archived(k *kit) dam.Remote {
 	k.Helper()
 	k.needsMode(dam.RetireArchive)
 	r := k.put(k.object("A", "dir/a.png", "one", 1), dam.Remote{})
@@ -71,64 +54,64 @@ func (k *kit) archived() dam.Remote {
 }
 
 func archives(k *kit) {
-	first := k.archived()
+	first := archived(k)
 	for _, again := range []dam.Remote{first, k.retire(first, "A", 2, dam.RetireArchive), k.find("A")} {
-		k.wantState("archive gives", again, dam.Archived, 2)
+		wantState(k, "archive returned", again, dam.Archived, 2)
 		if again.Mark.SHA256 != sum("one") || again.Mark.AssetID != "A" {
-			k.Errorf("archive gives mark %+v", again.Mark)
+			k.Errorf("archive returned mark %+v", again.Mark)
 		}
 	}
-	k.wantNothingAt("dir/a.png")
-	k.wantBody(first, "one")
-	k.wantCount(1)
-	k.wantState("another process finds", k.findBy(k.open(k.instance), "A"), dam.Archived, 2)
+	wantNothingAt(k, "dir/a.png")
+	wantBody(k, first, "one")
+	wantCount(k, 1)
+	wantState(k, "another process found", k.findBy(k.open(k.instance), "A"), dam.Archived, 2)
 }
 
 func deletesArchived(k *kit) {
 	k.needsMode(dam.RetireDelete)
-	k.wantState("delete answered", k.retire(k.archived(), "A", 3, dam.RetireDelete), dam.Absent, 3)
-	k.wantState("find gives", k.find("A"), dam.Absent, 3)
-	k.wantCount(0)
+	wantState(k, "delete returned", k.retire(archived(k), "A", 3, dam.RetireDelete), dam.Absent, 3)
+	wantState(k, "find returned", k.find("A"), dam.Absent, 3)
+	wantCount(k, 0)
 }
 
 func backByMove(k *kit) {
 	k.needs(k.can.ServerSideMove, "moves")
-	now := k.move(k.archived(), 3, "dir/a.png")
-	k.wantPut(now, k.object("A", "dir/a.png", "one", 3), "one")
-	k.wantCount(1)
+	now := k.move(archived(k), 3, "dir/a.png")
+	wantPut(k, now, k.object("A", "dir/a.png", "one", 3), "one")
+	wantCount(k, 1)
 }
 
 func backByPut(k *kit) {
-	r := k.archived()
+	r := archived(k)
 	same := k.object("A", "dir/a.png", "one", 3)
 	now := k.put(same, r)
-	k.wantPut(now, same, "one")
-	k.wantCount(1)
+	wantPut(k, now, same, "one")
+	wantCount(k, 1)
 
 	r = k.retire(now, "A", 4, dam.RetireArchive)
 	next := k.object("A", "dir/b.png", "two", 5)
-	k.wantPut(k.put(next, r), next, "two")
-	k.wantCount(1)
+	wantPut(k, k.put(next, r), next, "two")
+	wantCount(k, 1)
 }
 
-// archivesTwoFromOnePlace: the second to leave a path does not take the place of
-// the first.
-func archivesTwoFromOnePlace(k *kit) {
-	k.archived()
+// archivesTwoOfOnePath archives two assets that had the same path, one after the
+// other.
+func archivesTwoOfOnePath(k *kit) {
+	archived(k)
 	r := k.put(k.object("B", "dir/a.png", "two", 1), dam.Remote{})
 	k.retire(r, "B", 2, dam.RetireArchive)
 	for id, body := range map[string]string{"A": "one", "B": "two"} {
 		r := k.find(id)
-		k.wantState("find gives", r, dam.Archived, 2)
-		k.wantBody(r, body)
+		wantState(k, "find returned", r, dam.Archived, 2)
+		wantBody(k, r, body)
 	}
-	k.wantCount(2)
+	wantCount(k, 2)
 }
 
-func noSuchMode(k *kit) {
+func unknownMode(k *kit) {
 	obj := k.object("A", "a.png", "one", 1)
 	r := k.put(obj, dam.Remote{})
 	_, err := k.a.Retire(k.ctx, r, k.mark("A", 2), "shred")
-	k.wantClass("retire in an unknown mode", err, dam.ClassInvalid)
-	k.wantThere(obj, "one")
+	wantClass(k, "retire in an unknown mode", err, dam.ClassInvalid)
+	wantThere(k, obj, "one")
 }

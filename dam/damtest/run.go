@@ -2,8 +2,9 @@ package damtest
 
 import "context"
 
-// TB is what a case asks of a test; *testing.T has it. Fatalf and Skipf end the
-// calling goroutine.
+// TB is what a case needs of a test. *testing.T implements it, but the package does
+// not import testing, since it is part of the damsync binary. Fatalf and Skipf end
+// the calling goroutine.
 type TB interface {
 	Context() context.Context
 	Helper()
@@ -15,13 +16,13 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Runner is a test that can run others; *testing.T is one.
+// Runner is a test that can run sub-tests, such as *testing.T.
 type Runner[Self any] interface {
 	TB
 	Run(name string, f func(Self)) bool
 }
 
-// Run runs every case as a test of t, each with a target of its own.
+// Run runs every case as a sub-test of t, each with a target of its own.
 func Run[T Runner[T]](t T, newTarget func(T) Target) {
 	for _, group := range groups() {
 		t.Run(group.name, func(t T) {

@@ -9,25 +9,25 @@ import (
 
 func troubleCases() []testCase {
 	return []testCase{
-		{"throttled", throttled},
-		{"failing", failing},
-		{"failing for a moment", failingForAMoment},
+		{"throttling is reported as such", throttled},
+		{"a failing target is not taken for an empty one", failing},
+		{"a failure at each step is recovered", failingForAMoment},
 	}
 }
 
-// stormLimit is how long an adapter may try by itself before it answers.
+// stormLimit limits how long an adapter may repeat a call by itself.
 const stormLimit = 30 * time.Second
 
-// storm makes every call meet the refusal and holds the classes against it.
-func (k *kit) storm(how Refusal, classes ...dam.Class) {
+// storm makes each call fail at the target and checks the class of its error.
+func storm(k *kit, how Refusal, classes ...dam.Class) {
 	k.Helper()
 	k.needs(k.target.Refuse != nil, "a target that can be made to refuse")
 	obj := k.object("A", "a.png", "one", 1)
 	r := k.put(obj, dam.Remote{})
 	k.target.Refuse(how, math.MaxInt)
-	for doing, call := range k.calls(k.ctx, r) {
+	for doing, call := range everyCall(k.ctx, k, r) {
 		start := time.Now()
-		k.wantClass(doing+" in a storm", call(), classes...)
+		wantClass(k, doing+" in a storm", call(), classes...)
 		if took := time.Since(start); took > stormLimit {
 			k.Errorf("%s in a storm took %s", doing, took)
 		}
@@ -39,20 +39,20 @@ func (k *kit) storm(how Refusal, classes ...dam.Class) {
 	if err := k.a.Check(k.ctx, true); err != nil {
 		k.Errorf("check after the storm: %v", err)
 	}
-	k.wantThere(obj, "one")
+	wantThere(k, obj, "one")
 	next := k.object("A", "a.png", "two", 2)
-	k.wantPut(k.put(next, k.find("A")), next, "two")
-	k.wantCount(1)
+	wantPut(k, k.put(next, k.find("A")), next, "two")
+	wantCount(k, 1)
 }
 
-func throttled(k *kit) { k.storm(Throttling, dam.ClassThrottled) }
+func throttled(k *kit) { storm(k, Throttling, dam.ClassThrottled) }
 
 func failing(k *kit) {
-	k.storm(ServerError, dam.ClassTemporary, dam.ClassUnavailable, dam.ClassUnknown)
+	storm(k, ServerError, dam.ClassTemporary, dam.ClassUnavailable, dam.ClassUnknown)
 }
 
-// failingForAMoment: one step fails, each in turn, and the process lives on; the
-// core looks and repeats the call.
+// failingForAMoment fails one step, each in turn. The process survives, and the core
+// finds and repeats the call.
 func failingForAMoment(k *kit) {
 	k.needs(k.target.OnStep != nil, "steps that can fail")
 	for n := 1; n < maxSteps; n++ {
@@ -64,14 +64,14 @@ func failingForAMoment(k *kit) {
 		_, err := k.a.Put(k.ctx, next, r)
 		k.target.OnStep(nil)
 		if err != nil {
-			k.wantClass("put", err, dam.ClassTemporary, dam.ClassUnavailable, dam.ClassUnknown)
-			err = k.persist(k.a, next)
+			wantClass(k, "put", err, dam.ClassTemporary, dam.ClassUnavailable, dam.ClassUnknown)
+			err = putUntilDone(k, k.a, next)
 		}
 		if err != nil {
 			k.Errorf("put after a failure at step %d: %v", n, err)
 		}
-		k.wantThere(next, "two")
-		k.wantCount(n)
+		wantThere(k, next, "two")
+		wantCount(k, n)
 		if !count.reached() || k.Failed() {
 			return
 		}

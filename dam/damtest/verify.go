@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Outcome says how a case ended.
+// Outcome is how a case ended.
 type Outcome string
 
 // The outcomes.
@@ -19,19 +19,18 @@ const (
 	Skipped Outcome = "skipped"
 )
 
-// Result is what became of one case.
+// Result is the result of one case.
 type Result struct {
 	Case     string // group/case
 	Outcome  Outcome
-	Messages []string // failures, or why it was skipped
+	Messages []string // failures, or the reason for a skip
 	Took     time.Duration
 }
 
-// Verify runs the cases outside of go test and gives report each result as it
-// comes; it returns whether none failed. newTarget is called for each case and
-// has to give an empty place, such as a new prefix, or with Target.Clean the same
-// again; an error of it fails the case.
-// When ctx ends, the case at hand fails and no other is begun.
+// Verify runs the cases outside go test, passes each result to report, and reports
+// whether none failed. It calls newTarget for each case. newTarget has to return an
+// empty place, such as a new prefix or, with Target.Clean, the same one again; its
+// error fails the case. When ctx ends, the current case fails and no other starts.
 func Verify(ctx context.Context, newTarget func(context.Context) (Target, error), report func(Result)) bool {
 	root := &check{ctx: ctx, report: report}
 	Run(root, func(c *check) Target {
@@ -44,7 +43,7 @@ func Verify(ctx context.Context, newTarget func(context.Context) (Target, error)
 	return !root.Failed()
 }
 
-// check is a TB outside of go test.
+// check is a Runner outside go test.
 type check struct {
 	ctx    context.Context //nolint:containedctx // as testing.T has it
 	name   string
@@ -54,7 +53,7 @@ type check struct {
 	outcome  Outcome
 	messages []string
 	cleanups []func()
-	parent   bool // has run others
+	parent   bool // has run sub-tests
 }
 
 func (c *check) Context() context.Context { return c.ctx }
@@ -123,8 +122,8 @@ func (c *check) Run(name string, f func(*check)) bool {
 	return !sub.Failed()
 }
 
-// separately runs f in a goroutine that it may end, and waits for it. A panic
-// of an adapter fails its case alone.
+// separately runs f in a goroutine of its own, which f may end, and waits for it. A
+// panic of an adapter fails only its case.
 func (c *check) separately(f func()) {
 	done := make(chan struct{})
 	go func() {

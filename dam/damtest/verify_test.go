@@ -11,13 +11,13 @@ import (
 	"damsync/dam/damtest/memory"
 )
 
-// A live target has no hooks, and is left as empty as it was.
+// A live target has no hooks.
 func TestVerifyWithoutHooksCleansUp(t *testing.T) {
 	store := memory.NewStore()
 	var passed, skipped int
 	ok := damtest.Verify(t.Context(), func(context.Context) (damtest.Target, error) {
 		if paths, _ := store.Paths(t.Context()); len(paths) != 0 {
-			t.Errorf("left by the case before: %q", paths)
+			t.Errorf("left by the previous case: %q", paths)
 		}
 		target := store.Target()
 		bare := damtest.Target{Name: target.Name, Open: target.Open, Clean: true}
@@ -43,7 +43,7 @@ func TestVerifyWithoutHooksCleansUp(t *testing.T) {
 	}
 }
 
-func TestVerifyReportsWhatCannotBeOpened(t *testing.T) {
+func TestVerifyReportsATargetThatCannotBeMade(t *testing.T) {
 	reported := 0
 	ok := damtest.Verify(t.Context(), func(context.Context) (damtest.Target, error) {
 		return damtest.Target{}, errors.New("no bucket")
@@ -58,8 +58,7 @@ func TestVerifyReportsWhatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// An adapter that panics fails its cases, not the program.
-func TestVerifyOutlivesPanics(t *testing.T) {
+func TestVerifySurvivesPanics(t *testing.T) {
 	ok := damtest.Verify(t.Context(), func(context.Context) (damtest.Target, error) {
 		return damtest.Target{Name: "x", Open: func(string) (dam.Adapter, error) { panic("a nil map") }}, nil
 	}, func(r damtest.Result) {
@@ -87,11 +86,11 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A target that resumes gigabytes only is not made to, and it is told.
-func TestLargePartsAreNotTried(t *testing.T) {
+// A target that resumes only after gigabytes is not tested for it.
+func TestLargePartsAreSkipped(t *testing.T) {
 	for name, r := range verify(t, func(target *damtest.Target, store *memory.Store) {
 		target.Open = func(instance string) (dam.Adapter, error) {
-			b := whole(store, instance)
+			b := correct(store, instance)
 			b.describe = func(c dam.Capabilities) dam.Capabilities {
 				c.MinPartBytes = 5 << 30
 				return c

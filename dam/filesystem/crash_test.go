@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 var errCrash = errors.New("the process died")
 
-// dyingAfter makes an adapter whose process dies before step n: that step and
-// all later ones do not happen. died tells whether it came to that. lacking are
-// steps that the file system does not offer.
+// dyingAfter makes an adapter whose process dies after n steps: later ones do not
+// happen. died reports whether it died. lacking are steps that the file system does
+// not support.
 func dyingAfter(t testing.TB, root string, n int, lacking ...string) (a *Adapter, died func() bool) {
 	t.Helper()
 	a = open(t, root)
@@ -35,7 +36,7 @@ func dyingAfter(t testing.TB, root string, n int, lacking ...string) (a *Adapter
 	return a, func() bool { return done > n }
 }
 
-// scenario is one call on a prepared root and what it has to lead to.
+// scenario is one call on a prepared root, with its expected outcome.
 type scenario struct {
 	name   string
 	before func(testing.TB, *Adapter) dam.Remote
@@ -92,8 +93,8 @@ func scenarios() []scenario {
 	}
 }
 
-// everyCrash runs do for each scenario and each step its call can die before,
-// with the root as the death left it.
+// everyCrash runs do for each scenario and each step of its call, with the root as
+// the crash before that step left it.
 func everyCrash(t *testing.T, do func(t *testing.T, sc scenario, root string), lacking ...string) {
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
@@ -105,7 +106,7 @@ func everyCrash(t *testing.T, do func(t *testing.T, sc scenario, root string), l
 					a, died := dyingAfter(t, root, n, lacking...)
 					_, err := sc.call(t.Context(), a, old)
 					if crashed = died(); crashed && !errors.Is(err, errCrash) {
-						t.Fatalf("died, but the call answered %v", err)
+						t.Fatalf("died, but the call returned %v", err)
 					} else if !crashed && err != nil {
 						t.Fatal(err)
 					}
@@ -120,10 +121,10 @@ func (sc scenario) want() map[string]string {
 	if sc.dest == "" {
 		return map[string]string{}
 	}
-	return map[string]string{sc.dest: sc.body, sc.dest + sidecarSuffix: "A " + sum(sc.body)}
+	return map[string]string{sc.dest: sc.body, sc.dest + sidecar.Suffix: "A " + sum(sc.body)}
 }
 
-func TestCrashThenRepeat(t *testing.T) {
+func TestRepeatedCallCompletesACrashedOne(t *testing.T) {
 	for name, lacking := range map[string][]string{
 		"exclusive rename": nil,
 		"link":             {"rename to a new name"},
@@ -138,19 +139,19 @@ func repeat(t *testing.T, sc scenario, root string) {
 	a := open(t, root)
 	r, err := a.Find(t.Context(), key("A"), nil)
 	if err != nil || r.State == dam.Foreign {
-		t.Fatalf("find after the crash answered %+v, %v", r, err)
+		t.Fatalf("find after the crash returned %+v, %v", r, err)
 	}
 	if r, err = sc.call(t.Context(), a, r); err != nil || r.State != sc.state {
-		t.Fatalf("the repeated call answered %+v, %v", r, err)
+		t.Fatalf("the repeated call returned %+v, %v", r, err)
 	}
 	wantFiles(t, root, sc.want())
 	if found, err := a.Find(t.Context(), key("A"), nil); err != nil || found.State != sc.state {
-		t.Errorf("find after all answered %+v, %v", found, err)
+		t.Errorf("find in the end returned %+v, %v", found, err)
 	}
 }
 
-// What Find calls settled is settled: nothing of the asset is anywhere else.
-func TestCrashThenTrustFind(t *testing.T) {
+// When Find returns anything but Incomplete, nothing of the asset is anywhere else.
+func TestFindAfterACrashIsTrue(t *testing.T) {
 	everyCrash(t, func(t *testing.T, sc scenario, root string) {
 		r, err := open(t, root).Find(t.Context(), key("A"), nil)
 		if err != nil {
@@ -159,23 +160,23 @@ func TestCrashThenTrustFind(t *testing.T) {
 		got := files(t, root)
 		switch r.State {
 		case dam.Present, dam.Archived:
-			if len(got) != 2 || got[r.Ref] == "" || got[r.Ref+sidecarSuffix] != "A "+sum(got[r.Ref]) {
-				t.Errorf("find answered %+v, there are %v", r, got)
+			if len(got) != 2 || got[r.Ref] == "" || got[r.Ref+sidecar.Suffix] != "A "+sum(got[r.Ref]) {
+				t.Errorf("find returned %+v, the files are %v", r, got)
 			}
 		case dam.Absent:
 			if len(got) != 0 {
-				t.Errorf("find answered absent, there are %v", got)
+				t.Errorf("find returned absent, the files are %v", got)
 			}
 		}
 	})
 }
 
-// An asset that died while leaving a place does not keep it from the next one,
-// and one that has not left it does.
-func TestCrashThenAnotherAsset(t *testing.T) {
+// An asset that crashed while it left a place does not block the next one; an asset
+// that has not left it does.
+func TestCrashedAssetReleasesItsOldPlace(t *testing.T) {
 	everyCrash(t, func(t *testing.T, sc scenario, root string) {
 		if checkPath(sc.source) != nil {
-			t.Skip("the object was in no place that another asset can have")
+			t.Skip("another asset cannot have this place")
 		}
 		a := open(t, root)
 		r, err := a.Find(t.Context(), key("A"), nil)
@@ -199,9 +200,9 @@ func TestCrashThenAnotherAsset(t *testing.T) {
 	})
 }
 
-// A foreign file that comes to a place the crash left free is nobody's to touch,
-// be its bytes those of the asset.
-func TestCrashThenForeignFile(t *testing.T) {
+// A foreign file may appear in a place that the crash left free, even with the bytes
+// of the asset.
+func TestForeignFileAfterACrashStays(t *testing.T) {
 	for _, body := range []string{"one", "two", "of another"} {
 		t.Run(body, func(t *testing.T) {
 			everyCrash(t, func(t *testing.T, sc scenario, root string) {
@@ -233,8 +234,8 @@ func TestCrashThenForeignFile(t *testing.T) {
 	}
 }
 
-// intrude puts a file to each of the places that has none, also when our sidecar
-// is still there.
+// intrude writes a file to each of the places that has none, even beside a sidecar
+// of ours.
 func intrude(t *testing.T, root, body string, places ...string) map[string]string {
 	t.Helper()
 	foreign := map[string]string{}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -42,7 +43,7 @@ func opens(body string) func(context.Context, dam.Checkpoint) (*dam.Source, erro
 	})
 }
 
-// once gives a source that nobody else makes.
+// once opens s itself.
 func once(s *dam.Source) func(context.Context, dam.Checkpoint) (*dam.Source, error) {
 	return func(context.Context, dam.Checkpoint) (*dam.Source, error) { return s, nil }
 }
@@ -75,8 +76,8 @@ func mustPut(t testing.TB, a *Adapter, obj dam.Object, current dam.Remote) dam.R
 	return r
 }
 
-// memoryDir is a temporary directory in memory where there is such a thing:
-// the tests that sync thousands of files need not wait for a disk.
+// memoryDir returns a temporary directory in memory where the system has one, so that
+// tests that sync thousands of files do not wait for a disk.
 func memoryDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "damsync-test-")
@@ -91,8 +92,8 @@ func memoryDir(t testing.TB) string {
 	return dir
 }
 
-// files is every file under root that is not the adapter's own, with content;
-// sidecars are reduced to asset and generation.
+// files returns every file under root that is not the adapter's own, with its content;
+// sidecars are reduced to asset and digest.
 func files(t testing.TB, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -109,8 +110,8 @@ func files(t testing.TB, root string) map[string]string {
 		}
 		raw, err := os.ReadFile(p)
 		all[rel] = string(raw)
-		var c sidecar
-		if strings.HasSuffix(rel, sidecarSuffix) && json.Unmarshal(raw, &c) == nil && c.AssetID != "" {
+		var c sidecar.Document
+		if strings.HasSuffix(rel, sidecar.Suffix) && json.Unmarshal(raw, &c) == nil && c.AssetID != "" {
 			all[rel] = c.AssetID + " " + c.SHA256
 		}
 		return err
@@ -156,14 +157,14 @@ func TestLifeOfAnObject(t *testing.T) {
 
 	r := mustPut(t, a, object("A", "x/y/a.png", "one", 1), dam.Remote{State: dam.Absent})
 	if r.State != dam.Present || r.Path != "x/y/a.png" || r.Mark.SHA256 != sum("one") || r.Mark.Size != 3 {
-		t.Errorf("put answered %+v", r)
+		t.Errorf("put returned %+v", r)
 	}
 	wantFiles(t, root, map[string]string{"x/y/a.png": "one", "x/y/a.png.damsync.json": "A " + sum("one")})
 
 	r = mustPut(t, a, object("A", "x/z/b.png", "two!", 2), r)
 	wantFiles(t, root, map[string]string{"x/z/b.png": "two!", "x/z/b.png.damsync.json": "A " + sum("two!")})
 	if _, err := os.Stat(filepath.Join(root, "x/y")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the directory left empty is still there: %v", err)
+		t.Errorf("the directory left empty still exists: %v", err)
 	}
 
 	r, err := a.Move(ctx, r, mark("A", 3), "c.png")
@@ -178,21 +179,21 @@ func TestLifeOfAnObject(t *testing.T) {
 
 	r, err = a.Retire(ctx, r, mark("A", 5), dam.RetireArchive)
 	if err != nil || r.State != dam.Archived || r.Path != "c.png" {
-		t.Fatalf("archive answered %+v, %v", r, err)
+		t.Fatalf("archive returned %+v, %v", r, err)
 	}
 	wantFiles(t, root, map[string]string{".archive/c.png": "two!", ".archive/c.png.damsync.json": "A " + sum("two!")})
 
 	if r, err = a.Move(ctx, r, mark("A", 6), "d/c.png"); err != nil || r.State != dam.Present {
-		t.Fatalf("move out of the archive answered %+v, %v", r, err)
+		t.Fatalf("move out of the archive returned %+v, %v", r, err)
 	}
 	wantFiles(t, root, map[string]string{"d/c.png": "two!", "d/c.png.damsync.json": "A " + sum("two!")})
 
 	if r, err = a.Retire(ctx, r, mark("A", 7), dam.RetireDelete); err != nil || r.State != dam.Absent {
-		t.Fatalf("delete answered %+v, %v", r, err)
+		t.Fatalf("delete returned %+v, %v", r, err)
 	}
 	wantFiles(t, root, map[string]string{})
 	if r, err = a.Find(ctx, key("A"), nil); err != nil || r.State != dam.Absent || r.Mark.Generation != 7 {
-		t.Errorf("find after delete answered %+v, %v", r, err)
+		t.Errorf("find after delete returned %+v, %v", r, err)
 	}
 	if _, err = a.Put(ctx, object("A", "late.png", "late", 6), r); !errors.Is(err, dam.ErrStale) {
 		t.Errorf("a late put of a lower generation: %v", err)

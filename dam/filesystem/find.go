@@ -1,23 +1,22 @@
 package filesystem
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"damsync/dam"
 )
 
-// found is what is known of an asset under the root.
+// found is what the tree holds of an asset.
 type found struct {
 	record     *record
-	places     []place // the asset's own; the whole ones first
-	generation int64   // highest seen
+	places     []place // the asset's own, whole ones first
+	generation int64   // the highest seen
 }
 
-// whole gives the place with the whole file.
+// whole returns the place with the whole file.
 func (f found) whole() (place, bool) {
 	if len(f.places) > 0 && f.places[0].whole() {
 		return f.places[0], true
@@ -25,12 +24,12 @@ func (f found) whole() (place, bool) {
 	return place{}, false
 }
 
-// absent is the answer when nothing is there.
+// absent is the answer when nothing exists.
 func (f found) absent() dam.Remote {
 	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: f.generation}}
 }
 
-// checkStale refuses a generation lower than what is there.
+// checkStale rejects a generation lower than the highest seen.
 func (f found) checkStale(generation int64) error {
 	if generation < f.generation {
 		return fmt.Errorf("generation %d after %d: %w", generation, f.generation, dam.ErrStale)
@@ -38,10 +37,23 @@ func (f found) checkStale(generation int64) error {
 	return nil
 }
 
-// locate looks where the record says, and then where the hints say, since the
-// record may be lost.
-func (s *session) locate(assetID string, hints ...string) (found, error) {
-	rec, err := s.record(assetID)
+// begin completes the asset's last step, locates the asset, and rejects a mark with
+// a lower generation.
+func begin(j journal, mark dam.Mark, hints ...string) (found, error) {
+	if err := j.complete(mark.AssetID); err != nil {
+		return found{}, err
+	}
+	f, err := locate(j, mark.AssetID, hints...)
+	if err != nil {
+		return found{}, err
+	}
+	return f, f.checkStale(mark.Generation)
+}
+
+// locate looks where the record points, and at the hints, since the record may be
+// lost.
+func locate(j journal, assetID string, hints ...string) (found, error) {
+	rec, err := j.readRecord(assetID)
 	if err != nil {
 		return found{}, err
 	}
@@ -50,13 +62,12 @@ func (s *session) locate(assetID string, hints ...string) (found, error) {
 		f.generation = rec.Generation
 	}
 	for _, p := range candidates(rec, assetID, hints) {
-		if blocked, err := s.blocked(p); blocked || err != nil {
-			if err != nil {
-				return found{}, err
-			}
+		if isBlocked, err := blocked(j.tree, p); err != nil {
+			return found{}, err
+		} else if isBlocked {
 			continue
 		}
-		at, err := s.look(p)
+		at, err := look(j.tree, p)
 		if err != nil {
 			return found{}, err
 		}
@@ -65,38 +76,11 @@ func (s *session) locate(assetID string, hints ...string) (found, error) {
 			f.generation = max(f.generation, at.sidecar.Generation)
 		}
 	}
-	if err := s.addUnmarked(&f); err != nil {
+	if err := addUnmarked(j.tree, &f); err != nil {
 		return found{}, err
 	}
 	slices.SortStableFunc(f.places, func(a, b place) int { return rank(a) - rank(b) })
 	return f, nil
-}
-
-// addUnmarked adds files that only the record knows: a foreign sidecar came
-// beside them between the rename and ours.
-func (s *session) addUnmarked(f *found) error {
-	rec := f.record
-	if rec == nil {
-		return nil
-	}
-	known := slices.Clone(rec.Old)
-	how, err := s.progress(*rec)
-	if err == nil && how == published && rec.Place != "" {
-		var at place
-		at, err = s.look(rec.Place)
-		known = append(known, old{Path: rec.Place, File: trace(rec.Place, at.file), Unmarked: &rec.Sidecar})
-	}
-	for _, o := range known {
-		if o.Unmarked == nil || err != nil {
-			continue
-		}
-		var at place
-		if at, err = s.look(o.Path); err == nil && !at.ours && o.File.fit(at.file) {
-			at.sidecar, at.ours, at.unmarked = *o.Unmarked, true, true
-			f.places = append(f.places, at)
-		}
-	}
-	return err
 }
 
 func rank(p place) int {
@@ -106,7 +90,7 @@ func rank(p place) int {
 	return 1
 }
 
-// candidates are the paths to look at, without repetitions. Hints come from
+// candidates returns the paths to look at, without repetitions. Hints come from
 // outside and are checked.
 func candidates(rec *record, assetID string, hints []string) []string {
 	var all []string
@@ -136,32 +120,41 @@ func candidates(rec *record, assetID string, hints []string) []string {
 	return all
 }
 
-// Find implements dam.Adapter. The record finds an asset without hints; they
-// are needed only when the adapter's own directory was lost.
-func (a *Adapter) Find(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
-	if key.Instance != a.instance || key.AssetID == "" {
-		return dam.Remote{}, fmt.Errorf("find %q of instance %q: %w: not a key of this adapter",
-			key.AssetID, key.Instance, dam.ErrInvalid)
+// addUnmarked adds the files that only the record knows, since a foreign sidecar
+// appeared beside them between the rename and ours.
+func addUnmarked(t *tree, f *found) error {
+	rec := f.record
+	if rec == nil {
+		return nil
 	}
-	s, err := a.read(ctx)
-	if err != nil {
-		return dam.Remote{}, classed("find "+key.AssetID, err)
+	known := slices.Clone(rec.Old)
+	how, err := rec.progress(t)
+	if err == nil && how == published && rec.Place != "" {
+		var at place
+		at, err = look(t, rec.Place)
+		known = append(known, oldPlace{Path: rec.Place, File: fingerprintOf(rec.Place, at.file), Unmarked: &rec.Sidecar})
 	}
-	if s == nil {
-		return dam.Remote{State: dam.Absent}, nil
+	for _, o := range known {
+		if o.Unmarked == nil || err != nil {
+			continue
+		}
+		var at place
+		if at, err = look(t, o.Path); err == nil && !at.ours && o.File.matches(at.file) {
+			at.sidecar, at.ours, at.unmarked = *o.Unmarked, true, true
+			f.places = append(f.places, at)
+		}
 	}
-	defer s.close()
-	r, err := s.find(key.AssetID, hints)
-	return r, classed("find "+key.AssetID, err)
+	return err
 }
 
-func (s *session) find(assetID string, hints []string) (dam.Remote, error) {
-	f, err := s.locate(assetID, hints...)
+// find returns the answer of Find.
+func find(j journal, assetID string, hints []string) (dam.Remote, error) {
+	f, err := locate(j, assetID, hints...)
 	if err != nil {
 		return dam.Remote{}, err
 	}
 	if f.record != nil {
-		how, err := s.progress(*f.record)
+		how, err := f.record.progress(j.tree)
 		if err != nil {
 			return dam.Remote{}, err
 		}
@@ -173,40 +166,23 @@ func (s *session) find(assetID string, hints []string) (dam.Remote, error) {
 		return f.places[0].remote(), nil
 	}
 	if len(hints) > 0 {
-		if foreign, err := s.foreign(hints[0]); foreign || err != nil {
+		if isForeign, err := foreign(j.tree, hints[0]); isForeign || err != nil {
 			return dam.Remote{Path: hints[0], State: dam.Foreign}, err
 		}
 	}
 	return f.absent(), nil
 }
 
-// remote is what is there while a step is being finished.
-func (r *record) remote() dam.Remote {
-	if r.Place == "" {
-		return dam.Remote{Path: r.Sidecar.Path, State: dam.Incomplete, Mark: dam.Mark{Generation: r.Generation}}
+// openFile opens the file of the asset that r describes, wherever it is now.
+func openFile(j journal, r dam.Remote) (*os.File, error) {
+	f, err := locate(j, r.Mark.AssetID, r.Ref, r.Path)
+	if err != nil {
+		return nil, err
 	}
-	at := place{path: r.Place, sidecar: r.Sidecar}
-	return at.remote()
-}
-
-// blocked reports whether something that is not a directory under the root is
-// where a parent of p has to be, so that nothing of ours is at p.
-func (s *session) blocked(p string) (bool, error) {
-	err := s.checkParents(p)
-	var conflict *dam.Conflict
-	if errors.Is(err, dam.ErrForeign) || errors.As(err, &conflict) {
-		return true, nil
+	for _, at := range f.places {
+		if at.regular() {
+			return j.root.Open(at.path)
+		}
 	}
-	return false, err
-}
-
-func (s *session) foreign(p string) (bool, error) {
-	if checkPath(p) != nil {
-		return false, nil
-	}
-	if err := s.checkParents(p); err != nil {
-		return errors.Is(err, dam.ErrForeign), nil
-	}
-	at, err := s.look(p)
-	return err == nil && !at.free() && !at.ours, err
+	return nil, fmt.Errorf("%w: the asset has no file", dam.ErrNotFound)
 }

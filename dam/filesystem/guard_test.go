@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// inventory is every entry under root, the adapter's own included, with inode and
-// modification time: equal inventories mean that nothing was written.
+// inventory returns every entry under root, the adapter's own included, with inode
+// and modification time: equal inventories mean that nothing was written.
 func inventory(t *testing.T, root string) map[string][3]int64 {
 	t.Helper()
 	all := map[string][3]int64{}
@@ -55,7 +56,7 @@ func TestRepeatedCallsWriteNothing(t *testing.T) {
 	obj.Open = once(dam.NewSource(unreadable{t}, 3, ""))
 	again := mustPut(t, a, obj, r)
 	if diff := gocmp.Diff(r, again); diff != "" {
-		t.Errorf("second put answered otherwise (-first +second):\n%s", diff)
+		t.Errorf("second put returned something else (-first +second):\n%s", diff)
 	}
 	if _, err := a.Move(ctx, r, mark("A", 1), "d/a.png"); err != nil {
 		t.Error(err)
@@ -77,7 +78,7 @@ func TestRepeatedCallsWriteNothing(t *testing.T) {
 type unreadable struct{ t *testing.T }
 
 func (u unreadable) Read([]byte) (int, error) {
-	u.t.Error("the body was read though its bytes are there")
+	u.t.Error("the body was read although its bytes exist")
 	return 0, io.EOF
 }
 
@@ -91,7 +92,7 @@ func TestSameBytesElsewhereAreMovedNotRead(t *testing.T) {
 	wantFiles(t, root, map[string]string{"e/a.png": "one", "e/a.png.damsync.json": "A " + sum("one")})
 }
 
-func TestForeignIsNeverTouched(t *testing.T) {
+func TestForeignObjectsAreNeverTouched(t *testing.T) {
 	other, err := New(map[string]any{"root": "unused"}, "other", instance)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ func TestForeignIsNeverTouched(t *testing.T) {
 		t.Run(there, func(t *testing.T) {
 			root := t.TempDir()
 			if other.root = root; there == "other target" {
-				obj := object("A", "a.png", "theirs", 1)
+				obj := object("A", "a.png", "foreign", 1)
 				obj.Mark.Target = "other"
 				mustPut(t, other, obj, dam.Remote{})
 			} else {
@@ -112,7 +113,7 @@ func TestForeignIsNeverTouched(t *testing.T) {
 			a := open(t, root)
 			r, err := a.Find(ctx, key("A"), []string{"a.png"})
 			if err != nil || r.State != dam.Foreign {
-				t.Errorf("find answered %+v, %v", r, err)
+				t.Errorf("find returned %+v, %v", r, err)
 			}
 			_, err = a.Put(ctx, object("A", "a.png", "one", 1), r)
 			wantClass(t, err, dam.ClassForeign)
@@ -122,7 +123,7 @@ func TestForeignIsNeverTouched(t *testing.T) {
 			wantClass(t, err, dam.ClassNotFound)
 			for _, mode := range a.Describe().Retire {
 				if r, err := a.Retire(ctx, r, mark("A", 2), mode); err != nil || r.State != dam.Absent {
-					t.Errorf("%s answered %+v, %v", mode, r, err)
+					t.Errorf("%s returned %+v, %v", mode, r, err)
 				}
 			}
 			wantFiles(t, root, before)
@@ -136,9 +137,9 @@ func TestForeignIsNeverTouched(t *testing.T) {
 	}
 }
 
-// Files of ours that somebody removed leave a record behind. What comes to their
-// place later is not ours for having the same bytes.
-func TestSameBytesInAFormerPlace(t *testing.T) {
+// Files of ours that a person removed leave a record behind. The same bytes that
+// appear in their place later are not ours.
+func TestSameBytesInAnOldPlaceAreForeign(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	ctx := t.Context()
@@ -154,7 +155,7 @@ func TestSameBytesInAFormerPlace(t *testing.T) {
 	mustPut(t, a, object("B", "a.png", "one", 1), dam.Remote{})
 	r, err := a.Find(ctx, key("A"), []string{"a.png"})
 	if err != nil || r.State != dam.Absent {
-		t.Errorf("with another asset in the place, find answered %+v, %v", r, err)
+		t.Errorf("with another asset in the place, find returned %+v, %v", r, err)
 	}
 	mustPut(t, a, object("A", "c.png", "one", 2), r)
 	if _, err := a.Retire(ctx, r, mark("A", 3), dam.RetireDelete); err != nil {
@@ -174,8 +175,8 @@ func TestSameBytesInAFormerPlace(t *testing.T) {
 	wantFiles(t, root, map[string]string{"a.png": "one"})
 }
 
-// A foreign file that appears between the look and the rename.
-func TestForeignFileAtTheLastMoment(t *testing.T) {
+// A foreign file may appear between the look and the rename.
+func TestForeignFileThatAppearsBeforeTheRenameStays(t *testing.T) {
 	for name, lacking := range map[string]string{"exclusive rename": "", "link": "rename to a new name"} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -186,31 +187,31 @@ func TestForeignFileAtTheLastMoment(t *testing.T) {
 			}
 			a.fault = func(step string) error {
 				if step == last {
-					write(t, root, "a.png", "theirs")
+					write(t, root, "a.png", "foreign")
 				}
 				if step == lacking {
 					return errors.ErrUnsupported
 				}
 				return nil
 			}
-			_, err := a.Put(t.Context(), object("A", "a.png", "theirs", 1), dam.Remote{})
+			_, err := a.Put(t.Context(), object("A", "a.png", "foreign", 1), dam.Remote{})
 			wantClass(t, err, dam.ClassForeign)
 			r, err := open(t, root).Find(t.Context(), key("A"), []string{"a.png"})
 			if err != nil || r.State != dam.Foreign {
-				t.Errorf("find answered %+v, %v", r, err)
+				t.Errorf("find returned %+v, %v", r, err)
 			}
 			if _, err := open(t, root).Retire(t.Context(), r, mark("A", 2), dam.RetireDelete); err != nil {
 				t.Error(err)
 			}
-			wantFiles(t, root, map[string]string{"a.png": "theirs"})
-			if left, _ := filepath.Glob(filepath.Join(root, a.tempDir(), "*")); len(left) != 0 {
+			wantFiles(t, root, map[string]string{"a.png": "foreign"})
+			if left, _ := filepath.Glob(filepath.Join(root, a.home.tempDir(), "*")); len(left) != 0 {
 				t.Errorf("left in tmp: %v", left)
 			}
 		})
 	}
 }
 
-func TestPathOfAnotherAsset(t *testing.T) {
+func TestPathOfAnotherAssetIsAConflict(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	ctx := t.Context()
@@ -230,7 +231,7 @@ func TestPathOfAnotherAsset(t *testing.T) {
 	wantFiles(t, root, before)
 }
 
-func TestArchivePlaceOfAnotherAsset(t *testing.T) {
+func TestArchiveKeepsTwoAssetsOfOnePathApart(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	for _, id := range []string{"A", "../B"} {
@@ -242,11 +243,11 @@ func TestArchivePlaceOfAnotherAsset(t *testing.T) {
 	second := ".archive/" + idName("../B") + "/d/a.png"
 	wantFiles(t, root, map[string]string{
 		".archive/d/a.png": "of A", ".archive/d/a.png.damsync.json": "A " + sum("of A"),
-		second: "of ../B", second + sidecarSuffix: "../B " + sum("of ../B"),
+		second: "of ../B", second + sidecar.Suffix: "../B " + sum("of ../B"),
 	})
 }
 
-func TestLowerGenerationIsStale(t *testing.T) {
+func TestLowerGenerationChangesNothing(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	ctx := t.Context()
@@ -265,9 +266,9 @@ func TestLowerGenerationIsStale(t *testing.T) {
 	}
 }
 
-// Two workers, each with its own adapter as two processes have, and other paths:
-// the higher generation wins whichever comes last.
-func TestRacingWorkers(t *testing.T) {
+// The workers have an adapter each, as in processes of their own, and different
+// paths.
+func TestHighestGenerationWinsARace(t *testing.T) {
 	root := memoryDir(t)
 	for round := range int64(20) {
 		var wg sync.WaitGroup
@@ -285,9 +286,9 @@ func TestRacingWorkers(t *testing.T) {
 	}
 }
 
-// A worker that was paused in the middle of its body comes back after the
-// object was removed.
-func TestLateWorkerAfterRemoval(t *testing.T) {
+// A worker that paused in the middle of its body continues after the object was
+// removed.
+func TestLateWorkerAfterRemovalIsStale(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	obj := object("A", "a.png", "one", 1)
@@ -324,12 +325,12 @@ func TestBrokenBodyIsNotPublished(t *testing.T) {
 		})
 	}
 	wantFiles(t, root, map[string]string{"a.png": "one", "a.png.damsync.json": "A " + sum("one")})
-	if left, _ := filepath.Glob(filepath.Join(root, a.tempDir(), "*")); len(left) != 0 {
+	if left, _ := filepath.Glob(filepath.Join(root, a.home.tempDir(), "*")); len(left) != 0 {
 		t.Errorf("left in tmp: %v", left)
 	}
 }
 
-func TestImpossibleMetadataIsInvalidBeforeTheBody(t *testing.T) {
+func TestUnencodableMetadataIsInvalidBeforeTheBody(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	obj := object("A", "a.png", "one", 1)
@@ -340,9 +341,9 @@ func TestImpossibleMetadataIsInvalidBeforeTheBody(t *testing.T) {
 	wantClass(t, err, dam.ClassInvalid)
 }
 
-func TestHostilePaths(t *testing.T) {
+func TestHostilePathsLeadNowhere(t *testing.T) {
 	outside := t.TempDir()
-	write(t, outside, "secret", "theirs")
+	write(t, outside, "secret", "foreign")
 	root := t.TempDir()
 	for name, to := range map[string]string{"out": outside, "up": "..", "file": filepath.Join(outside, "secret"), "void": "nowhere"} {
 		if err := os.Symlink(to, filepath.Join(root, name)); err != nil {
@@ -362,7 +363,7 @@ func TestHostilePaths(t *testing.T) {
 		"out/secret": dam.ClassForeign, "out/new": dam.ClassForeign, "out/d/new": dam.ClassForeign, "up/x": dam.ClassForeign,
 		"file": dam.ClassForeign, "void": dam.ClassForeign, "void/x": dam.ClassForeign, "out": dam.ClassForeign,
 	} {
-		_, err := a.Put(t.Context(), object("A", p, "evil", 1), dam.Remote{State: dam.Absent})
+		_, err := a.Put(t.Context(), object("A", p, "hostile", 1), dam.Remote{State: dam.Absent})
 		if got := dam.Classify(err); got != class {
 			t.Errorf("put to %q: class %q, want %q: %v", p, got, class, err)
 		}
@@ -371,14 +372,14 @@ func TestHostilePaths(t *testing.T) {
 			t.Errorf("move to %q: class %q, want %q: %v", p, got, class, err)
 		}
 		if r, err := a.Find(t.Context(), key("A"), []string{p}); err != nil || r.State == dam.Present {
-			t.Errorf("find with hint %q answered %+v, %v", p, r, err)
+			t.Errorf("find with hint %q returned %+v, %v", p, r, err)
 		}
 		if _, err := a.Retire(t.Context(), dam.Remote{Ref: p, Path: p}, mark("C", 1), dam.RetireDelete); err != nil {
 			t.Errorf("retire of %q: %v", p, err)
 		}
 	}
 	wantFiles(t, root, before)
-	if got := files(t, outside); len(got) != 1 || got["secret"] != "theirs" {
-		t.Errorf("outside the root there is now %v", got)
+	if got := files(t, outside); len(got) != 1 || got["secret"] != "foreign" {
+		t.Errorf("outside the root: %v", got)
 	}
 }

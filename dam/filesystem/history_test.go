@@ -15,19 +15,19 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wish is what the core wants of an asset.
-type wish struct {
+// desired is what the core wants of an asset.
+type desired struct {
 	state dam.State
 	path  string
 	body  string
 }
 
-// history drives a root as the core would, with processes that die anywhere.
+// history drives a root as the core does, with processes that die anywhere.
 type history struct {
 	tb         testing.TB
 	root       string
-	wishes     map[string]wish
-	open       map[string]bool // the last call died: what is there is not known
+	wants      map[string]desired
+	open       map[string]bool // the last call died, so the outcome is unknown
 	generation map[string]int64
 	foreign    map[string]string
 }
@@ -37,8 +37,8 @@ var (
 	historyPaths = []string{"a.png", "A.png", "d/a.png", "d/e/a.png", "d", "a.png/b", "r\u00f6t.png", "ro\u0308t.png"}
 )
 
-// Whatever is called, dies and intrudes: in the end each asset is once where it
-// should be, with its bytes, and foreign files are as they were.
+// After any history of calls, crashes and foreign files, each asset is exactly once
+// where it should be, with its bytes, and foreign files are as they were.
 func TestAnyHistoryConverges(t *testing.T) {
 	base := memoryDir(t)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -53,7 +53,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 		})
 		h := &history{
 			tb: t, root: root,
-			wishes: map[string]wish{}, open: map[string]bool{},
+			wants: map[string]desired{}, open: map[string]bool{},
 			generation: map[string]int64{}, foreign: map[string]string{},
 		}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -73,14 +73,14 @@ func drawID(rt *rapid.T) string { return rapid.SampledFrom(historyIDs).Draw(rt, 
 
 func drawPath(rt *rapid.T) string { return rapid.SampledFrom(historyPaths).Draw(rt, "path") }
 
-// attempt makes one call as the core does: the generation raised, a look, the
-// call. It reports whether the process lived through it.
+// attempt makes one call as the core does: it raises the generation, looks, and
+// calls. It reports whether the process survived.
 func (h *history) attempt(rt *rapid.T, id string, mayDie bool,
 	call func(*Adapter, dam.Remote, int64) (dam.Remote, error),
 ) (r dam.Remote, lived bool, err error) {
 	steps := 1000
 	if mayDie {
-		steps = rapid.IntRange(0, 40).Draw(rt, "steps to live")
+		steps = rapid.IntRange(0, 40).Draw(rt, "steps before the crash")
 	}
 	h.generation[id]++
 	r, err = open(h.tb, h.root).Find(rt.Context(), key(id), nil)
@@ -91,7 +91,7 @@ func (h *history) attempt(rt *rapid.T, id string, mayDie bool,
 	r, err = call(a, r, h.generation[id])
 	if died() {
 		if !errors.Is(err, errCrash) {
-			rt.Fatalf("died, but the call answered %+v, %v", r, err)
+			rt.Fatalf("died, but the call returned %+v, %v", r, err)
 		}
 		h.open[id] = true
 		return r, false, nil
@@ -99,15 +99,15 @@ func (h *history) attempt(rt *rapid.T, id string, mayDie bool,
 	return r, true, err
 }
 
-// reached records the outcome of a call that lived: the wish came true, or it
-// was refused for a reason that leaves all as it was.
-func (h *history) reached(rt *rapid.T, id string, want wish, r dam.Remote, err error) {
+// reached records the outcome of a call that survived: either the asset is as wanted,
+// or the call was rejected with a class that leaves everything as it was.
+func (h *history) reached(rt *rapid.T, id string, want desired, r dam.Remote, err error) {
 	switch dam.Classify(err) {
 	case dam.ClassNone:
 		if r.State != want.state || r.State != dam.Absent && r.Path != want.path {
-			rt.Fatalf("%s: wanted %+v, answered %+v", id, want, r)
+			rt.Fatalf("%s: wanted %+v, returned %+v", id, want, r)
 		}
-		h.wishes[id] = want
+		h.wants[id] = want
 	case dam.ClassConflict, dam.ClassForeign, dam.ClassNotFound:
 	default:
 		rt.Fatalf("%s: wanted %+v: %v", id, want, err)
@@ -116,7 +116,7 @@ func (h *history) reached(rt *rapid.T, id string, want wish, r dam.Remote, err e
 
 func (h *history) put(rt *rapid.T) {
 	id, path := drawID(rt), drawPath(rt)
-	want := wish{dam.Present, path, rapid.SampledFrom([]string{"one", "two", "three"}).Draw(rt, "body")}
+	want := desired{dam.Present, path, rapid.SampledFrom([]string{"one", "two", "three"}).Draw(rt, "body")}
 	r, lived, err := h.attempt(rt, id, true, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
 		return a.Put(rt.Context(), object(id, path, want.body, gen), r)
 	})
@@ -134,7 +134,7 @@ func (h *history) move(rt *rapid.T) {
 		return a.Move(rt.Context(), r, mark(id, gen), path)
 	})
 	if lived {
-		h.reached(rt, id, wish{dam.Present, path, h.wishes[id].body}, r, err)
+		h.reached(rt, id, desired{dam.Present, path, h.wants[id].body}, r, err)
 	}
 }
 
@@ -160,10 +160,10 @@ func (h *history) retire(rt *rapid.T) {
 	if err == nil && r.State == dam.Absent {
 		delete(h.open, id)
 	}
-	h.reached(rt, id, wish{r.State, r.Path, h.wishes[id].body}, r, err)
+	h.reached(rt, id, desired{r.State, r.Path, h.wants[id].body}, r, err)
 }
 
-// intrude puts a foreign file, or a foreign sidecar, where no file is.
+// intrude writes a foreign file or a foreign sidecar where there is no file.
 func (h *history) intrude(rt *rapid.T) {
 	p := drawPath(rt)
 	if rapid.Bool().Draw(rt, "in the archive") {
@@ -202,15 +202,16 @@ func (h *history) foreignUntouched(rt *rapid.T) {
 	}
 }
 
-// converge repeats what died until all is known, and compares all there is.
+// converge repeats calls that died until every outcome is known, and compares all
+// files.
 func (h *history) converge(rt *rapid.T) {
 	for _, id := range historyIDs {
 		if h.open[id] {
-			h.wishes[id] = h.resolve(rt, id)
+			h.wants[id] = h.resolve(rt, id)
 		}
 	}
 	want := maps.Clone(h.foreign)
-	for id, w := range h.wishes {
+	for id, w := range h.wants {
 		r, err := open(h.tb, h.root).Find(rt.Context(), key(id), nil)
 		if err != nil || r.State != w.state {
 			rt.Fatalf("%s: wanted %+v, found %+v, %v", id, w, r, err)
@@ -225,9 +226,9 @@ func (h *history) converge(rt *rapid.T) {
 	}
 }
 
-// resolve puts an asset anew, and takes it away when its place is taken.
-func (h *history) resolve(rt *rapid.T, id string) wish {
-	want := wish{dam.Present, drawPath(rt), "final"}
+// resolve puts an asset again, and removes it when its place is taken.
+func (h *history) resolve(rt *rapid.T, id string) desired {
+	want := desired{dam.Present, drawPath(rt), "final"}
 	_, _, err := h.attempt(rt, id, false, func(a *Adapter, r dam.Remote, gen int64) (dam.Remote, error) {
 		return a.Put(rt.Context(), object(id, want.path, want.body, gen), r)
 	})
@@ -240,5 +241,5 @@ func (h *history) resolve(rt *rapid.T, id string) wish {
 	if err != nil || r.State != dam.Absent {
 		rt.Fatalf("retire %s: %+v, %v", id, r, err)
 	}
-	return wish{state: dam.Absent}
+	return desired{state: dam.Absent}
 }

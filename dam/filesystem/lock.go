@@ -11,30 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acquire takes the lock of the whole root against goroutines and processes.
-// It is held for a few renames, so waiting is short.
-func (s *session) acquire(ctx context.Context) error {
+// rootLock excludes all other calls that work on the same root: those of this
+// adapter by the channel, those of other adapters and processes by flock.
+type rootLock chan struct{}
+
+func newRootLock() rootLock { return make(rootLock, 1) }
+
+// acquire waits for the lock. It is held for a few renames, so waits are short.
+func (l rootLock) acquire(ctx context.Context, root *os.Root) (release func(), err error) {
 	select {
-	case s.a.lock <- struct{}{}:
+	case l <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("wait for lock: %w", ctx.Err())
+		return nil, fmt.Errorf("wait for lock: %w", ctx.Err())
 	}
-	f, err := s.lockRoot(ctx)
+	f, err := openLocked(ctx, root)
 	if err != nil {
-		<-s.a.lock
-		return classed("lock root", err)
+		<-l
+		return nil, classed("lock root", err)
 	}
-	s.unlock = func() {
+	return func() {
 		f.Close() //nolint:errcheck // closing releases the lock
-		<-s.a.lock
-	}
-	return nil
+		<-l
+	}, nil
 }
 
-func (s *session) lockRoot(ctx context.Context) (*os.File, error) {
-	f, err := s.root.OpenFile(lockFile, os.O_RDONLY|os.O_CREATE, 0o644)
+func openLocked(ctx context.Context, root *os.Root) (*os.File, error) {
+	f, err := root.OpenFile(lockFile, os.O_RDONLY|os.O_CREATE, 0o644)
 	if errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) {
-		f, err = s.root.Open(lockFile)
+		f, err = root.Open(lockFile)
 	}
 	if err != nil {
 		return nil, err

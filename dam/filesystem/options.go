@@ -6,40 +6,25 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
-
-	"damsync/dam"
 )
 
-// Adapter pushes objects into a directory tree. Make one with New.
-type Adapter struct {
-	root     string
-	create   bool
-	target   string
-	instance string
-
-	// populated says that the marker was there or has to be, see place.
-	populated atomic.Bool
-	cleaned   atomic.Bool
-	lock      chan struct{} // one commit at a time within the process
-	fault     func(step string) error
-}
-
-var _ dam.Adapter = (*Adapter)(nil)
-
 // New makes the adapter for a target of an installation from its configured
-// options and does no I/O. Options: root, the directory, relative to the working
-// directory unless absolute; create, whether a missing root is made, with its
-// parents, while nothing of ours was put there yet (default true). All problems are reported at once.
-func New(options map[string]any, target, instance string) (*Adapter, error) {
-	a := &Adapter{create: true, target: target, instance: instance, lock: make(chan struct{}, 1)}
+// options. It does no I/O and reports all problems at once. The options are root,
+// the directory to push to, relative to the working directory unless absolute, and
+// create, whether a missing root is created with its parents as long as nothing
+// has been pushed there (default true).
+func New(configured map[string]any, target, instance string) (*Adapter, error) {
+	a := &Adapter{
+		options: options{create: true}, target: target, instance: instance,
+		home: homeOf(instance, target), lock: newRootLock(),
+	}
 	var problems []error
-	for _, key := range slices.Sorted(maps.Keys(options)) {
-		if err := a.set(key, options[key]); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(configured)) {
+		if err := a.set(key, configured[key]); err != nil {
 			problems = append(problems, err)
 		}
 	}
-	if _, given := options["root"]; !given {
+	if _, given := configured["root"]; !given {
 		problems = append(problems, errors.New("option root is missing: the directory to push to"))
 	}
 	if target == "" || instance == "" {
@@ -51,15 +36,20 @@ func New(options map[string]any, target, instance string) (*Adapter, error) {
 	return a, nil
 }
 
-func (a *Adapter) set(key string, value any) error {
+type options struct {
+	root   string
+	create bool
+}
+
+func (o *options) set(key string, value any) error {
 	var ok bool
 	switch key {
 	case "root":
-		if a.root, ok = value.(string); !ok || a.root == "" {
+		if o.root, ok = value.(string); !ok || o.root == "" {
 			return fmt.Errorf("option root: want the path of a directory, got %#v", value)
 		}
 	case "create":
-		if a.create, ok = value.(bool); !ok {
+		if o.create, ok = value.(bool); !ok {
 			return fmt.Errorf("option create: want true or false, got %#v", value)
 		}
 	default:
@@ -68,30 +58,10 @@ func (a *Adapter) set(key string, value any) error {
 	return nil
 }
 
-// Describe implements dam.Adapter.
-func (a *Adapter) Describe() dam.Capabilities {
-	return dam.Capabilities{
-		Adapter:          "filesystem",
-		Place:            a.directory(),
-		Retire:           []dam.RetireMode{dam.RetireDelete, dam.RetireArchive},
-		MaxPathBytes:     maxPathBytes,
-		MaxNameBytes:     maxNameBytes,
-		RemembersRemoved: true,
-		UniquePaths:      true,
-		AtomicCreate:     true,
-
-		ConditionalReplace:   true,
-		MetadataWithoutBytes: true,
-		ServerSideMove:       true,
-		MaxMetadataBytes:     maxMetadataBytes,
-		ReadBack:             true,
-	}
-}
-
-// directory is the root as other processes know it.
-func (a *Adapter) directory() string {
-	if abs, err := filepath.Abs(a.root); err == nil {
+// directory is the root as other processes name it.
+func (o *options) directory() string {
+	if abs, err := filepath.Abs(o.root); err == nil {
 		return abs
 	}
-	return filepath.Clean(a.root) // the working directory is gone
+	return filepath.Clean(o.root) // the working directory was removed
 }

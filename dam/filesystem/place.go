@@ -1,43 +1,49 @@
 package filesystem
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
-// place is what is at one path under the root: a file, a sidecar, both, none.
+// place is what exists at one path under the root: a file, a sidecar, both or
+// neither.
 type place struct {
 	path    string
-	file    fs.FileInfo // nil when absent
-	side    fs.FileInfo // nil when absent
-	sidecar sidecar     // when it is of our instance and target
-	ours    bool
+	file    fs.FileInfo      // nil when absent
+	side    fs.FileInfo      // nil when absent
+	sidecar sidecar.Document // zero unless side is a sidecar
+	ours    bool             // the sidecar is of our instance and target
 
-	// unmarked: the file is ours by its record; its sidecar could not be
-	// written.
+	// unmarked says that the file is ours by its record alone: its sidecar could
+	// not be written.
 	unmarked bool
 }
 
-func (s *session) look(p string) (place, error) {
+// look reads what exists at p.
+func look(t *tree, p string) (place, error) {
 	at := place{path: p}
 	var err error
-	if at.file, err = s.stat(p); err != nil {
+	if at.file, err = t.stat(p); err != nil {
 		return at, classed("look at "+p, err)
 	}
-	if at.side, err = s.stat(sidecarPath(p)); err != nil {
+	if at.side, err = t.stat(sidecarPath(p)); err != nil {
 		return at, classed("look at sidecar of "+p, err)
 	}
 	if at.side == nil {
 		return at, nil
 	}
-	ok, err := s.readJSON(sidecarPath(p), &at.sidecar)
+	raw, err := readState(t, sidecarPath(p))
 	if err != nil {
 		return at, classed("read sidecar of "+p, err)
 	}
-	at.ours = ok && at.sidecar.Instance == s.a.instance && at.sidecar.Target == s.a.target && at.sidecar.AssetID != ""
+	if doc, err := sidecar.Decode(raw); err == nil { // anything else is foreign
+		at.sidecar, at.ours = doc, doc.Instance == t.instance && doc.Target == t.target
+	}
 	return at, nil
 }
 
@@ -45,18 +51,25 @@ func (p place) free() bool { return p.file == nil && p.side == nil }
 
 func (p place) of(assetID string) bool { return p.ours && p.sidecar.AssetID == assetID }
 
-// whole reports whether the file is what the sidecar says, by its size.
-func (p place) whole() bool {
-	return p.file != nil && p.file.Mode().IsRegular() && p.file.Size() == p.sidecar.Size
+func (p place) regular() bool { return p.file != nil && p.file.Mode().IsRegular() }
+
+// whole reports whether the file has the size that the sidecar says.
+func (p place) whole() bool { return p.regular() && p.file.Size() == p.sidecar.Size }
+
+// holds reports whether the file has the content that mark names.
+func (p place) holds(mark dam.Mark) bool {
+	return p.whole() && p.sidecar.SHA256 != "" && p.sidecar.Holds(mark)
 }
 
+const maxRefBytes = 1024
+
 func (p place) remote() dam.Remote {
-	r := dam.Remote{Ref: p.path, Path: p.sidecar.Path, State: dam.Incomplete, Mark: p.sidecar.mark()}
+	r := dam.Remote{Ref: p.path, Path: p.sidecar.Path, State: dam.Incomplete, Mark: p.sidecar.Mark()}
 	if p.file != nil {
 		r.Token = fmt.Sprintf("%d-%d", p.file.Size(), p.file.ModTime().UnixNano())
 	}
 	if !p.sidecar.Archived {
-		r.Path = p.path // where somebody moved both, too
+		r.Path = p.path // also when a person moved file and sidecar
 	}
 	if len(r.Ref) > maxRefBytes {
 		r.Ref = ""
@@ -70,47 +83,44 @@ func (p place) remote() dam.Remote {
 	return r
 }
 
-const maxRefBytes = 1024
-
-// claim makes sure that assetID may have the path: free, or its own. An asset
-// that crashed while leaving the place is helped out of it first.
-func (s *session) claim(assetID, p string) (place, error) {
-	if err := s.checkParents(p); err != nil {
-		return place{}, err
-	}
-	at, err := s.look(p)
-	if err == nil && at.ours && !at.of(assetID) {
-		if err = s.settle(at.sidecar.AssetID); err == nil {
-			at, err = s.look(p)
+// describe replaces the sidecar, unless it says the same.
+func (p place) describe(t *tree, doc sidecar.Document) (dam.Remote, error) {
+	if p.unmarked || !sameDocument(p.sidecar, doc) {
+		if err := writeSidecar(t, p.path, doc); err != nil {
+			return dam.Remote{}, err
 		}
+		p.sidecar = doc
 	}
-	switch {
-	case err != nil:
-		return at, err
-	case at.free():
-		return at, nil
-	case at.ours && !at.of(assetID):
-		return at, &dam.Conflict{Path: p, Holder: at.sidecar.AssetID}
-	case !at.ours, at.file != nil && !at.file.Mode().IsRegular():
-		return at, fmt.Errorf("%s: %w", p, dam.ErrForeign)
-	}
-	return at, nil
+	return p.remote(), nil
 }
 
-// checkParents looks for what is in the way of a free path: a file where a
-// directory has to be, or a link that leads out of the root.
-func (s *session) checkParents(p string) error {
+// adoptable reports whether a foreign place is a file without a sidecar that has
+// the content of mark, as far as mark knows it.
+func (p place) adoptable(t *tree, mark dam.Mark) (bool, error) {
+	if p.side != nil || !p.regular() || mark.Size >= 0 && p.file.Size() != mark.Size {
+		return false, nil
+	}
+	if mark.SHA256 == "" {
+		return true, nil
+	}
+	sum, err := t.sha256(p.path)
+	return sum == mark.SHA256, classed("hash "+p.path, err)
+}
+
+// checkParents returns an error when something is in the way of a free path: a file
+// where a directory has to be, or a link that leads out of the root.
+func checkParents(t *tree, p string) error {
 	dir := path.Dir(p)
 	if dir == "." {
 		return nil
 	}
-	if info, err := s.root.Stat(dir); err == nil && info.IsDir() {
+	if info, err := t.root.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
-	if err := s.checkParents(dir); err != nil {
+	if err := checkParents(t, dir); err != nil {
 		return err
 	}
-	at, err := s.look(dir)
+	at, err := look(t, dir)
 	switch {
 	case err != nil:
 		return err
@@ -119,5 +129,28 @@ func (s *session) checkParents(p string) error {
 	case at.ours:
 		return &dam.Conflict{Path: dir, Holder: at.sidecar.AssetID}
 	}
-	return fmt.Errorf("%s is no directory under the root: %w", dir, dam.ErrForeign)
+	return fmt.Errorf("%s is not a directory under the root: %w", dir, dam.ErrForeign)
+}
+
+// blocked reports whether checkParents finds something in the way, so that nothing
+// of ours is at p.
+func blocked(t *tree, p string) (bool, error) {
+	err := checkParents(t, p)
+	var conflict *dam.Conflict
+	if errors.Is(err, dam.ErrForeign) || errors.As(err, &conflict) {
+		return true, nil
+	}
+	return false, err
+}
+
+// foreign reports whether something foreign is at p or in the way of it.
+func foreign(t *tree, p string) (bool, error) {
+	if checkPath(p) != nil {
+		return false, nil
+	}
+	if err := checkParents(t, p); err != nil {
+		return errors.Is(err, dam.ErrForeign), nil
+	}
+	at, err := look(t, p)
+	return err == nil && !at.free() && !at.ours, err
 }

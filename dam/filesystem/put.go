@@ -1,220 +1,141 @@
 package filesystem
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
-	"reflect"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
-// Put implements dam.Adapter. The body is streamed to a file outside the lock;
-// only renames and sidecars happen under it.
-func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
-	doing := "put " + obj.Mark.AssetID
-	if err := a.checkMark(obj.Mark); err != nil {
-		return dam.Remote{}, classed(doing, err)
-	}
-	if err := checkPath(obj.Path); err != nil {
-		return dam.Remote{}, classed(doing, err)
-	}
-	if _, err := encodeMetadata(obj.Metadata); err != nil {
-		return dam.Remote{}, classed(doing, err) // rather than after the body
-	}
-	s, err := a.write(ctx)
-	if err != nil {
-		return dam.Remote{}, classed(doing, err)
-	}
-	defer s.close()
-	r, err := s.put(ctx, obj, current)
-	return r, classed(doing, err)
+// upload is one Put under way.
+type upload struct {
+	*session
+	obj     dam.Object
+	current dam.Remote
 }
 
-func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
-	f, theirs, err := s.prepare(obj, obj.Mark, current)
+func (u upload) run(ctx context.Context) (dam.Remote, error) {
+	f, adopts, err := u.prepare(u.obj.Mark)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if at, ok := f.whole(); ok && !theirs && at.sidecar.holds(obj.Mark) && current.State != dam.Incomplete {
-		return s.reuse(f, at, obj)
+	if at, ok := f.whole(); ok && !adopts && at.holds(u.obj.Mark) && u.current.State != dam.Incomplete {
+		return u.reuseExisting(f, at)
 	}
-	s.release()
-	temp, sealed, err := s.receive(ctx, obj)
+	u.release()
+	temp, sealed, err := u.receive(ctx)
 	if err != nil {
 		return dam.Remote{}, classed("receive body", err)
 	}
-	r, err := s.install(ctx, obj, sealed, current, temp)
+	r, err := u.install(ctx, sealed, temp)
 	if err != nil {
-		err = s.drop(temp, obj.Mark.AssetID, err)
+		err = u.discard(temp, err)
 	}
 	return r, err
 }
 
-// receive streams the body to a file, outside the lock.
-func (s *session) receive(ctx context.Context, obj dam.Object) (temp string, sealed dam.Mark, err error) {
-	if obj.Open == nil {
+// prepare completes the asset's last step and checks whether the next one may begin.
+// adopts says that the place has a foreign file that may be adopted, as far as mark
+// knows.
+func (u upload) prepare(mark dam.Mark) (f found, adopts bool, err error) {
+	if f, err = begin(u.journal, mark, u.obj.Path, u.current.Ref, u.current.Path); err != nil {
+		return found{}, false, err
+	}
+	at, err := u.claimPath(mark.AssetID, u.obj.Path)
+	if u.obj.Adopt && errors.Is(err, dam.ErrForeign) {
+		var hashErr error
+		if adopts, hashErr = at.adoptable(u.tree, mark); adopts || hashErr != nil {
+			err = hashErr
+		}
+	}
+	return f, adopts, err
+}
+
+// receive streams the body to a file in tmp, outside the lock.
+func (u upload) receive(ctx context.Context) (temp string, sealed dam.Mark, err error) {
+	if u.obj.Open == nil {
 		return "", dam.Mark{}, fmt.Errorf("%w: no body", dam.ErrSource)
 	}
-	body, err := obj.Open(ctx, dam.Checkpoint{})
+	body, err := u.obj.Open(ctx, dam.Checkpoint{})
 	if err != nil {
 		return "", dam.Mark{}, err
 	}
 	defer body.Close()
-	if temp, err = s.writeTemp(contextReader{ctx, body}); err != nil {
+	if temp, err = u.writeTemp(contextReader{ctx, body}); err != nil {
 		return "", dam.Mark{}, err
 	}
-	sealed, err = body.Seal(obj.Mark)
+	sealed, err = body.Seal(u.obj.Mark)
 	if err != nil {
-		return "", dam.Mark{}, errors.Join(err, s.remove(temp))
+		return "", dam.Mark{}, errors.Join(err, u.remove(temp))
 	}
 	return temp, sealed, nil
 }
 
-// prepare settles the asset's last step and checks whether the next may be.
-// theirs says that the place has a foreign file that may be adopted, as far as
-// mark tells.
-func (s *session) prepare(obj dam.Object, mark dam.Mark, current dam.Remote) (f found, theirs bool, err error) {
-	if err := s.settle(mark.AssetID); err != nil {
-		return found{}, false, err
-	}
-	if f, err = s.locate(mark.AssetID, obj.Path, current.Ref, current.Path); err != nil {
-		return found{}, false, err
-	}
-	if err := f.checkStale(mark.Generation); err != nil {
-		return found{}, false, err
-	}
-	at, err := s.claim(mark.AssetID, obj.Path)
-	if obj.Adopt && errors.Is(err, dam.ErrForeign) {
-		var hashErr error
-		if theirs, hashErr = s.adoptable(at, mark); theirs || hashErr != nil {
-			err = hashErr
-		}
-	}
-	return f, theirs, err
-}
-
-// install commits a received body. What was checked before it was received is
-// checked again, since others had the lock meanwhile.
-func (s *session) install(
-	ctx context.Context, obj dam.Object, sealed dam.Mark, current dam.Remote, temp string,
-) (dam.Remote, error) {
-	c, err := newSidecar(obj, sealed)
+// install puts a received body in its place. It checks again what was checked before
+// the body was received, since others had the lock meanwhile.
+func (u upload) install(ctx context.Context, sealed dam.Mark, temp string) (dam.Remote, error) {
+	doc, err := u.document(sealed)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if err := s.acquire(ctx); err != nil {
+	if err := u.acquire(ctx); err != nil {
 		return dam.Remote{}, err
 	}
-	f, theirs, err := s.prepare(obj, sealed, current)
+	f, adopts, err := u.prepare(sealed)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if theirs {
-		if err := s.remove(temp); err != nil {
+	if adopts {
+		if err := u.remove(temp); err != nil {
 			return dam.Remote{}, classed("remove body", err)
 		}
-		return s.transfer(f, nil, c, obj.Path)
+		return u.placeAt(f, nil, doc, u.obj.Path)
 	}
-	info, err := s.root.Lstat(temp)
+	info, err := u.root.Lstat(temp)
 	if err != nil {
 		return dam.Remote{}, classed("look at body", err)
 	}
-	return s.transfer(f, trace(temp, info), c, obj.Path)
+	return u.placeAt(f, fingerprintOf(temp, info), doc, u.obj.Path)
 }
 
-// transfer renames the file at from, when there is one, to its new place,
-// describes it there with c, and leaves all other places of the asset.
-func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Remote, error) {
-	rec := record{AssetID: c.AssetID, Generation: c.Generation, Place: to, From: from, To: to, Sidecar: c}
-	for _, at := range f.places {
-		if at.path != to {
-			rec.Old = append(rec.Old, at.old())
-		}
-	}
-	if err := s.commit(f.record, rec); err != nil {
-		return dam.Remote{}, err
-	}
-	at, err := s.look(to)
-	return at.remote(), err
-}
-
-// reuse puts an object whose bytes are there already.
-func (s *session) reuse(f found, at place, obj dam.Object) (dam.Remote, error) {
-	sealed := obj.Mark
+// reuseExisting puts an object whose bytes are at the target already.
+func (u upload) reuseExisting(f found, at place) (dam.Remote, error) {
+	sealed := u.obj.Mark
 	sealed.SHA256, sealed.Size = at.sidecar.SHA256, at.sidecar.Size
-	c, err := newSidecar(obj, sealed)
+	doc, err := u.document(sealed)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if at.path != obj.Path || len(f.places) > 1 {
-		return s.transfer(f, trace(at.path, at.file), c, obj.Path)
+	if at.path != u.obj.Path || len(f.places) > 1 {
+		return u.placeAt(f, fingerprintOf(at.path, at.file), doc, u.obj.Path)
 	}
-	return s.describe(at, c)
+	return at.describe(u.tree, doc)
 }
 
-// describe replaces the sidecar when it would change.
-func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
-	if !at.unmarked && same(at.sidecar, c) {
-		return at.remote(), nil
-	}
-	if err := s.writeSidecar(at.path, c); err != nil {
-		return dam.Remote{}, err
-	}
-	at.sidecar = c
-	return at.remote(), nil
+func (u upload) document(sealed dam.Mark) (sidecar.Document, error) {
+	obj := u.obj
+	obj.Mark = sealed
+	return sidecar.New(obj)
 }
 
-// writeSidecar replaces none but the asset's own.
-func (s *session) writeSidecar(p string, c sidecar) error {
-	at, err := s.look(p)
-	if err == nil && at.side != nil && !at.of(c.AssetID) {
-		err = dam.ErrForeign
-	}
-	if err == nil {
-		err = s.writeJSON(sidecarPath(p), c)
-	}
-	return classed("write sidecar of "+p, err)
-}
-
-func same(a, b sidecar) bool {
-	a.Metadata, b.Metadata = compact(a.Metadata), compact(b.Metadata)
-	return reflect.DeepEqual(a, b)
-}
-
-func compact(raw json.RawMessage) json.RawMessage {
-	var buf bytes.Buffer
-	if json.Compact(&buf, raw) != nil {
-		return raw
-	}
-	return buf.Bytes()
-}
-
-// drop removes a body that was not placed, unless a record still tells of it.
-func (s *session) drop(temp, assetID string, cause error) error {
-	rec, err := s.record(assetID)
+// discard removes a body that was not installed, unless the asset's record still
+// names it.
+func (u upload) discard(temp string, cause error) error {
+	rec, err := u.readRecord(u.obj.Mark.AssetID)
 	if err != nil || rec != nil && rec.From != nil && rec.From.Path == temp {
 		return cause
 	}
-	if err := s.remove(temp); err != nil {
-		return fmt.Errorf("%w (and %s stays: %w)", cause, path.Base(temp), err)
+	if err := u.remove(temp); err != nil {
+		return fmt.Errorf("%w (and %s is left: %w)", cause, path.Base(temp), err)
 	}
 	return cause
 }
 
-func (a *Adapter) checkMark(m dam.Mark) error {
-	if m.Instance != a.instance || m.Target != a.target || m.AssetID == "" {
-		return fmt.Errorf("%w: mark of instance %q, target %q, asset %q is not one of this adapter",
-			dam.ErrInvalid, m.Instance, m.Target, m.AssetID)
-	}
-	return nil
-}
-
-// contextReader ends a stream when the context does.
+// contextReader ends a stream when its context ends.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -1,11 +1,9 @@
 package filesystem
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,18 +14,15 @@ import (
 	"syscall"
 )
 
-// maxStateBytes limits what is read of a sidecar or record.
-const maxStateBytes = 16 << 20
-
-// maxMetadataBytes leaves room in a record for indentation and old places.
-const maxMetadataBytes = 1 << 20
-
-// tree does single steps under the root. os.Root keeps every path inside,
-// whatever symbolic links there are. fault, when set, is asked before each step
-// that changes something; tests end the world there.
+// tree does single steps under the root for one target of one installation.
+// os.Root keeps every path inside, whatever symbolic links exist.
 type tree struct {
-	root  *os.Root
-	temp  string // directory of unfinished files
+	root             *os.Root
+	home             home
+	instance, target string
+
+	// fault, when set, is called before each step that changes something. Tests
+	// fail the step, or stop the world, there.
 	fault func(step string) error
 }
 
@@ -38,7 +33,7 @@ func (t *tree) step(name string) error {
 	return t.fault(name)
 }
 
-// stat gives nil for what is not there. Links are not followed.
+// stat returns nil for what does not exist. It does not follow links.
 func (t *tree) stat(p string) (fs.FileInfo, error) {
 	info, err := t.root.Lstat(p)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -47,50 +42,9 @@ func (t *tree) stat(p string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// readJSON reports whether p is there and is JSON that fits v. What is not
-// JSON is no error: it is just not ours.
-func (t *tree) readJSON(p string, v any) (ok bool, err error) {
-	info, err := t.stat(p)
-	if info == nil || err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxStateBytes {
-		return false, nil
-	}
-	f, err := t.root.Open(p)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxStateBytes))
-	if err != nil {
-		return false, err
-	}
-	return json.Unmarshal(raw, v) == nil, nil
-}
-
-// writeJSON replaces p as a whole and makes that last.
-func (t *tree) writeJSON(p string, v any) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	temp, err := t.writeTemp(&buf)
-	if err != nil {
-		return err
-	}
-	if err := t.rename(temp, p); err != nil {
-		return errors.Join(err, t.remove(temp))
-	}
-	return t.syncDir(path.Dir(p))
-}
-
-// writeTemp streams r into a new file that is on the disk when it returns.
+// writeTemp streams r into a new file that is durable when it returns.
 func (t *tree) writeTemp(r io.Reader) (name string, err error) {
-	name = path.Join(t.temp, "new-"+rand.Text())
+	name = path.Join(t.home.tempDir(), "new-"+rand.Text())
 	if err := t.step("create temp"); err != nil {
 		return "", err
 	}
@@ -118,7 +72,47 @@ func (t *tree) rename(from, to string) error {
 	return t.root.Rename(from, to)
 }
 
-// remove of what is not there is success.
+// renameNew renames from to a name that must be free; fs.ErrExist when it is not.
+// Another spelling of the same directory entry counts as free.
+func (t *tree) renameNew(from, to string) error {
+	source, err := t.root.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if there, err := t.stat(to); err != nil {
+		return err
+	} else if sameEntry(source, there) {
+		return t.rename(from, to)
+	}
+	err = t.step("rename to a new name")
+	if err == nil {
+		err = renameExclusive(t.root, from, to)
+	}
+	if !unsupported(err) {
+		return err
+	}
+	return t.linkNew(from, to)
+}
+
+// linkNew is renameNew for file systems without an exclusive rename.
+func (t *tree) linkNew(from, to string) error {
+	err := t.step("link")
+	if err == nil {
+		err = t.root.Link(from, to)
+	}
+	if err == nil {
+		return t.remove(from)
+	}
+	if !unsupported(err) && !errors.Is(err, syscall.EPERM) {
+		return err
+	}
+	if there, err := t.stat(to); err != nil || there != nil {
+		return errors.Join(err, &fs.PathError{Op: "rename", Path: to, Err: fs.ErrExist})
+	}
+	return t.rename(from, to)
+}
+
+// remove succeeds when p does not exist.
 func (t *tree) remove(p string) error {
 	if err := t.step("remove"); err != nil {
 		return err
@@ -129,7 +123,7 @@ func (t *tree) remove(p string) error {
 	return nil
 }
 
-// mkdirAll makes each missing directory and makes it last.
+// mkdirAll creates each missing directory and makes it durable.
 func (t *tree) mkdirAll(dir string) error {
 	if dir == "." {
 		return nil
@@ -152,7 +146,7 @@ func (t *tree) mkdirAll(dir string) error {
 	return t.syncDir(path.Dir(dir))
 }
 
-// syncDir makes the entries of dir last. File systems that cannot are believed.
+// syncDir makes the entries of dir durable, on file systems that can.
 func (t *tree) syncDir(dir string) error {
 	if err := t.step("sync directory"); err != nil {
 		return err
@@ -168,15 +162,15 @@ func (t *tree) syncDir(dir string) error {
 	return nil
 }
 
-// prune removes dir and its parents as far as they are empty, never the root
-// or a directory of the adapter's own.
+// prune removes dir and its parents while they are empty, but never the root or a
+// directory of the adapter's own.
 func (t *tree) prune(dir string) error {
 	for dir != "." && dir != archiveDir && !strings.HasPrefix(dir, stateDir) {
 		if err := t.step("prune"); err != nil {
 			return err
 		}
 		if t.root.Remove(dir) != nil {
-			return nil // not empty, most often; an empty directory harms nobody
+			return nil // usually not empty; an empty directory does no harm
 		}
 		dir = path.Dir(dir)
 	}
@@ -195,23 +189,4 @@ func (t *tree) sha256(p string) (string, error) {
 		return "", fmt.Errorf("read %s: %w", p, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// sameEntry reports whether two names lead to one directory entry, as they do
-// when the file system ignores case or normal form.
-func sameEntry(a, b fs.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && links(a) < 2
-}
-
-// hardLinked reports whether two names are two entries of one file, which is
-// the middle of a rename made of link and unlink.
-func hardLinked(a, b fs.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && links(a) >= 2
-}
-
-func links(info fs.FileInfo) uint64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Nlink)
-	}
-	return 1
 }

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
-func TestOptions(t *testing.T) {
+func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		options map[string]any
-		want    []string // what the error says; nothing: no error
+		want    []string // parts of the error; nil for no error
 	}{
 		"root":       {map[string]any{"root": "x"}, nil},
 		"create":     {map[string]any{"root": "x", "create": true}, nil},
@@ -31,7 +32,7 @@ func TestOptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(c.options, target, instance)
 			if (err == nil) != (c.want == nil) {
-				t.Fatalf("New answered %v", err)
+				t.Fatalf("New returned %v", err)
 			}
 			for _, w := range c.want {
 				if !strings.Contains(err.Error(), w) {
@@ -42,7 +43,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestRelativeRoot(t *testing.T) {
+func TestRelativeRootIsBelowTheWorkingDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	a, err := New(map[string]any{"root": "out", "create": true}, target, instance)
 	if err != nil {
@@ -54,13 +55,13 @@ func TestRelativeRoot(t *testing.T) {
 	}
 }
 
-func TestRootMissing(t *testing.T) {
+func TestMissingRootIsCreatedByAPutOnly(t *testing.T) {
 	ctx := t.Context()
 	base := t.TempDir()
 	for name, c := range map[string]struct {
 		root   string
 		create bool
-		says   string // empty: usable
+		says   string // part of the error; empty for usable
 	}{
 		"without create": {base + "/a", false, "create: false"},
 		"create":         {base + "/b", true, ""},
@@ -73,7 +74,7 @@ func TestRootMissing(t *testing.T) {
 			}
 			checkErr := a.Check(ctx, false)
 			if _, err := os.Stat(c.root); !errors.Is(err, fs.ErrNotExist) {
-				t.Error("the check made the root")
+				t.Error("the check created the root")
 			}
 			_, putErr := a.Put(ctx, object("A", "a.png", "one", 1), dam.Remote{})
 			for _, err := range []error{checkErr, putErr} {
@@ -90,8 +91,8 @@ func TestRootMissing(t *testing.T) {
 	}
 }
 
-// A disk that is not mounted leaves an empty directory, or none. It must not be
-// taken for a new target: everything would be pushed to the wrong disk.
+// A disk that is not mounted leaves an empty directory, or none. If it were taken for
+// a new target, everything would be pushed to the wrong disk.
 func TestVanishedRootIsNotNew(t *testing.T) {
 	ctx := t.Context()
 	for _, left := range []string{"empty directory", "nothing"} {
@@ -119,7 +120,7 @@ func TestVanishedRootIsNotNew(t *testing.T) {
 				_, err = a.Retire(ctx, dam.Remote{}, mark("A", 3), dam.RetireDelete)
 				wantClass(t, err, dam.ClassUnavailable)
 
-				write(t, root, a.markerPath(), "") // what the error tells to do
+				write(t, root, a.home.markerPath(), "") // as the error advises
 				if err := a.Check(ctx, true); err != nil {
 					t.Error(err)
 				}
@@ -130,7 +131,7 @@ func TestVanishedRootIsNotNew(t *testing.T) {
 }
 
 // Without its own directory the adapter knows its files by their sidecars.
-func TestStateDirectoryLost(t *testing.T) {
+func TestLostStateDirectoryIsRebuilt(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	ctx := t.Context()
@@ -146,7 +147,7 @@ func TestStateDirectoryLost(t *testing.T) {
 	for id, want := range map[string]dam.State{"A": dam.Present, "B": dam.Archived} {
 		r, err := a.Find(ctx, key(id), []string{"elsewhere.png", "d/a.png", "b.png"})
 		if err != nil || r.State != want {
-			t.Errorf("find %s answered %+v, %v", id, r, err)
+			t.Errorf("find %s returned %+v, %v", id, r, err)
 		}
 		mustPut(t, a, object(id, "new/"+id, "new", 3), r)
 	}
@@ -170,7 +171,7 @@ func TestDriftIsIncompleteAndRepaired(t *testing.T) {
 			}
 			r, err := a.Find(t.Context(), key("A"), nil)
 			if err != nil || r.State != dam.Incomplete {
-				t.Errorf("find answered %+v, %v", r, err)
+				t.Errorf("find returned %+v, %v", r, err)
 			}
 			_, err = a.SetMetadata(t.Context(), r, mark("A", 2), "t", nil)
 			wantClass(t, err, dam.ClassNotFound)
@@ -180,13 +181,13 @@ func TestDriftIsIncompleteAndRepaired(t *testing.T) {
 	}
 }
 
-func TestErrnoClasses(t *testing.T) {
+func TestErrnoHasItsClassAtEveryStep(t *testing.T) {
 	for errno, class := range map[error]error{
 		syscall.ENOSPC: dam.ErrFull, syscall.EDQUOT: dam.ErrFull, syscall.EROFS: dam.ErrReadOnly,
 		syscall.EACCES: dam.ErrUnavailable, syscall.EIO: dam.ErrTemporary, syscall.ENAMETOOLONG: dam.ErrInvalid,
 	} {
 		root := t.TempDir()
-		for n := 0; ; n++ { // whichever step meets it
+		for n := 0; ; n++ { // at every step in turn
 			a := open(t, root)
 			met := 0
 			a.fault = func(string) error {
@@ -207,13 +208,13 @@ func TestErrnoClasses(t *testing.T) {
 	}
 }
 
-func TestLeftoversAreCleaned(t *testing.T) {
+func TestOldLeftoversAreRemoved(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	mustPut(t, a, object("A", "a.png", "one", 1), dam.Remote{})
 	yesterday := time.Now().Add(-leftoverAge - time.Hour)
 	for name, old := range map[string]bool{"new-OLD": true, "gone-OLD": true, "new-FRESH": false, "not ours": true} {
-		p := filepath.Join(a.tempDir(), name)
+		p := filepath.Join(a.home.tempDir(), name)
 		write(t, root, p, "x")
 		if old {
 			if err := os.Chtimes(filepath.Join(root, p), yesterday, yesterday); err != nil {
@@ -222,7 +223,7 @@ func TestLeftoversAreCleaned(t *testing.T) {
 		}
 	}
 	mustPut(t, open(t, root), object("B", "b.png", "two", 1), dam.Remote{})
-	entries, err := os.ReadDir(filepath.Join(root, a.tempDir()))
+	entries, err := os.ReadDir(filepath.Join(root, a.home.tempDir()))
 	if err != nil || len(entries) != 2 || entries[0].Name() != "new-FRESH" || entries[1].Name() != "not ours" {
 		t.Errorf("in tmp: %v, %v", entries, err)
 	}
@@ -232,7 +233,7 @@ func TestContextEndsTheWaitForTheLock(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	mustPut(t, a, object("A", "a.png", "one", 1), dam.Remote{})
-	holder, err := open(t, root).write(t.Context())
+	holder, err := openWrite(t.Context(), open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestContextEndsTheWaitForTheLock(t *testing.T) {
 	}
 }
 
-func TestSidecarKeys(t *testing.T) {
+func TestSidecarIsIndentedJSON(t *testing.T) {
 	root := t.TempDir()
 	mustPut(t, open(t, root), object("A", "a.png", "one", 3), dam.Remote{})
 	raw, err := os.ReadFile(filepath.Join(root, "a.png.damsync.json"))
@@ -282,13 +283,13 @@ func TestSidecarKeys(t *testing.T) {
 	}
 }
 
-// What somebody renamed, sidecar and all, is told where it is, and goes back to
-// its place by Move.
-func TestRenamedByHand(t *testing.T) {
+// An object that a person moved together with its sidecar is listed where it is, and
+// Move takes it back.
+func TestObjectMovedByHandIsFound(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	mustPut(t, a, object("A", "dir/a.png", "one", 1), dam.Remote{})
-	for _, suffix := range []string{"", sidecarSuffix} {
+	for _, suffix := range []string{"", sidecar.Suffix} {
 		if err := os.Rename(filepath.Join(root, "dir/a.png"+suffix), filepath.Join(root, "dir/b.png"+suffix)); err != nil {
 			t.Fatal(err)
 		}
@@ -311,6 +312,6 @@ func TestRenamedByHand(t *testing.T) {
 		t.Errorf("%q, %v", body, err)
 	}
 	if _, err := os.Stat(filepath.Join(root, "dir/b.png")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what was renamed is still there: %v", err)
+		t.Errorf("the moved file still exists there: %v", err)
 	}
 }

@@ -117,31 +117,31 @@ type Target struct {
 	written map[string]any // Options as they stand in the file, not expanded
 }
 
-// Adapters lists the adapters a target may name.
-func Adapters() []string { return []string{"filesystem", "s3"} }
+// Adapters are the adapters that a target may name, each with the check of its
+// options; nil accepts any.
+type Adapters map[string]OptionsCheck
 
-// OptionsCheck judges the options of one target, as its adapter would. It does no
-// I/O. What it finds, one problem or several joined, is reported with the rest.
-// place identifies where the target is, see dam.Capabilities; no two targets may
-// have the same.
+// OptionsCheck checks the options of one target without I/O. Its error, one problem
+// or several joined, is reported with the others. place identifies where the target
+// is, see dam.Capabilities; no two targets may have the same.
 type OptionsCheck func(t Target) (place string, err error)
 
 // Load reads and checks the configuration file at path. env looks a variable up
 // as os.LookupEnv does. The error, if any, is of type Problems.
-func Load(path string, env func(string) (string, bool), options ...OptionsCheck) (*Config, error) {
+func Load(path string, env func(string) (string, bool), adapters Adapters) (*Config, error) {
 	data, err := readLimited(path, maxFileSize)
 	if err != nil {
 		return nil, Problems{{File: path, Message: "cannot read the file: " + err.Error()}}
 	}
-	return Parse(path, data, env, options...)
+	return Parse(path, data, env, adapters)
 }
 
 // Parse checks the configuration in data; name stands for it in problems. The
 // only I/O is reading the files that *_file keys name. The error, if any, is of
 // type Problems and lists every mistake in the order of the file.
-func Parse(name string, data []byte, env func(string) (string, bool), options ...OptionsCheck) (*Config, error) {
+func Parse(name string, data []byte, env func(string) (string, bool), adapters Adapters) (*Config, error) {
 	d := newDecoder(name, data, env)
-	d.optionsChecks = options
+	d.adapters = adapters
 	root, ok := d.document()
 	if !ok {
 		return nil, d.problems

@@ -30,9 +30,12 @@ func environment(pairs ...string) func(string) (string, bool) {
 	}
 }
 
+// known accepts any options.
+var known = Adapters{"filesystem": nil, "s3": nil}
+
 func parse(t *testing.T, document string, env ...string) *Config {
 	t.Helper()
-	c, err := Parse("config.yaml", []byte(document), environment(env...))
+	c, err := Parse("config.yaml", []byte(document), environment(env...), known)
 	if err != nil {
 		t.Fatalf("parse:\n%s\n%v", document, err)
 	}
@@ -65,7 +68,7 @@ func TestReservedRequests(t *testing.T) {
 	if c := parse(t, head+"99\n"); c.CMP.RequestsReserved != 99 {
 		t.Errorf("%d reserved", c.CMP.RequestsReserved)
 	}
-	_, err := Parse("config.yaml", []byte(head+"100\n"), environment())
+	_, err := Parse("config.yaml", []byte(head+"100\n"), environment(), known)
 	if err == nil || !strings.Contains(err.Error(), "cmp.requests_reserved: must be between 0 and 99") {
 		t.Errorf("nothing is left to damsync: %v", err)
 	}
@@ -133,7 +136,7 @@ targets:
   - name: two
     adapter: filesystem
     on_remove: destroy
-`), nil, check)
+`), nil, Adapters{"filesystem": check})
 	want := `config.yaml:5:14: targets[0].options: no root
 config.yaml:5:14: targets[0].options: 2 options
 config.yaml:6:5: targets[1]: no root
@@ -156,7 +159,7 @@ targets:
   - name: Brand
     adapter: s4
     on_remove: destroy
-`), nil)
+`), nil, known)
 	want := `config.yaml:2:3: cmp.client_secret: is required (or client_secret_file)
 config.yaml:2:14: cmp.client_id: environment variable CMP_CLIENT_ID is not set
 config.yaml:3:3: cmp.client_secert: unknown key, did you mean "client_secret"?
@@ -240,7 +243,7 @@ func TestProblems(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse("c", []byte(minimal+tt.bad), nil)
+			_, err := Parse("c", []byte(minimal+tt.bad), nil, known)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -271,7 +274,7 @@ func TestCMPProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.key+" "+tt.bad, func(t *testing.T) {
 			document := "cmp:\n  client_id: id\n  client_secret: s\n  " + tt.key + ": " + tt.bad
-			_, err := Parse("c", []byte(document), environment("WORD", "many"))
+			_, err := Parse("c", []byte(document), environment("WORD", "many"), known)
 			want := fmt.Sprintf("c:4:%d: cmp.%s: %s", len(tt.key)+5, tt.key, tt.want)
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
@@ -298,7 +301,7 @@ func TestSyntax(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse("c", []byte(tt.bad), nil)
+			_, err := Parse("c", []byte(tt.bad), nil, known)
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
@@ -320,7 +323,7 @@ targets:
 		bomb += fmt.Sprintf("      l%d: &l%d [*l%d, *l%d]\n", i+1, i+1, i, i)
 	}
 	for _, document := range []string{bomb, minimal + "targets: [{name: a, adapter: filesystem, options: &o {self: *o}}]"} {
-		_, err := Parse("c", []byte(document), nil)
+		_, err := Parse("c", []byte(document), nil, known)
 		if err == nil || !strings.Contains(err.Error(), "the document is too large or too deep once aliases are followed") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %.300v", err)
 		}
@@ -360,14 +363,14 @@ database: {url_file: %s}
 	if diff := gocmp.Diff([]string{"one", "two\n", "postgres://u:p@h/d"}, got); diff != "" {
 		t.Error(diff)
 	}
-	_, err := Parse("c", []byte("cmp: {client_id: a, client_secret_file: "+write("empty", "\n")+"}"), nil)
+	_, err := Parse("c", []byte("cmp: {client_id: a, client_secret_file: "+write("empty", "\n")+"}"), nil, known)
 	if err == nil || !strings.Contains(err.Error(), "cmp.client_secret_file: must not be empty") {
 		t.Error(err)
 	}
 }
 
 func TestLoadMissing(t *testing.T) {
-	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"), nil)
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"), nil, known)
 	var problems Problems
 	if !errors.As(err, &problems) || !strings.Contains(err.Error(), "no such file") {
 		t.Error(err)
@@ -377,7 +380,7 @@ func TestLoadMissing(t *testing.T) {
 var exampleEnv = environment("CMP_CLIENT_ID", "id", "CMP_CLIENT_SECRET", "geheim", "CMP_WEBHOOK_SECRET", "leise")
 
 func TestExampleLoads(t *testing.T) {
-	c, err := Load("../../config.example.yaml", exampleEnv)
+	c, err := Load("../../config.example.yaml", exampleEnv, known)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type decoder struct {
 	keys     []string         // every key a mapping accepts, as a path
 	visited  int
 
-	optionsChecks []OptionsCheck
+	adapters Adapters
 	// overflown makes every further value empty.
 	overflown bool
 }

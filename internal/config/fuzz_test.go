@@ -19,7 +19,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal + "targets:\n- name: a\n  select:\n    when: |2-\n      asset.id == \"${HOME}\" + $$\n"))
 	f.Add([]byte(minimal + "schedule: {audit: 'TZ=\t* * * * *', sweep: '@every 99999999h'}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := Parse("c", data, environment("CMP_CLIENT_ID", "id", "CMP_CLIENT_SECRET", "s", "HOME", "/"))
+		c, err := Parse("c", data, environment("CMP_CLIENT_ID", "id", "CMP_CLIENT_SECRET", "s", "HOME", "/"), known)
 		var problems Problems
 		switch {
 		case err == nil && c == nil, err != nil && c != nil:

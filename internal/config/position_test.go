@@ -28,7 +28,7 @@ func TestRuleProblemsPointIntoTheText(t *testing.T) {
 			before, after, _ := strings.Cut(document, "^")
 			line := strings.Count(before, "\n") + 1
 			column := len([]rune(before[strings.LastIndex(before, "\n")+1:])) + 1
-			_, err := Parse("c", []byte(before+after), nil)
+			_, err := Parse("c", []byte(before+after), nil, known)
 			if want := fmt.Sprintf("c:%d:%d: ", line, column); err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("got %v, want %s", err, want)
 			}

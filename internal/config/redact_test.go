@@ -81,7 +81,7 @@ webhook: {path: "${S}", secret_file: "${S}"}
 schedule: {sweep: "${S}"}
 log: {level: "${S}"}
 targets: [{name: "${S}", adapter: "${S}", on_remove: "${S}"}]
-`), environment("S", "hunter2 %zz:"))
+`), environment("S", "hunter2 %zz:"), known)
 	if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Count(err.Error(), "\n") < 10 {
 		t.Errorf("got %v", err)
 	}

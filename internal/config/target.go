@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -42,7 +43,7 @@ func (d *decoder) target(v value, places map[string]int) Target {
 	}
 	d.object(v,
 		field{"name", d.required(&t.Spec.Name, matching(targetName, "must be 1 to 63 of a-z, 0-9, - and _, not starting with - or _"))},
-		field{"adapter", d.required(&t.Adapter, oneOf(Adapters()...))},
+		field{"adapter", d.required(&t.Adapter, oneOf(slices.Sorted(maps.Keys(d.adapters))...))},
 		field{"options", func(v value) { t.Options, t.written = d.options(v) }},
 		field{"select", func(v value) { d.selection(v, &t.Spec.Select) }},
 		field{"path", d.text(&t.Spec.Path)},
@@ -64,14 +65,16 @@ func (d *decoder) checkOptions(v value, t Target, places map[string]int) {
 	if t.Spec.Name == "" || t.Adapter == "" || t.Options == nil || d.faulty(join(v.path, "adapter")) || d.faulty(at) {
 		return
 	}
-	for _, check := range d.optionsChecks {
-		place, err := check(t)
-		for _, err := range single(err) {
-			d.report(d.place(at), "%v", err)
-		}
-		if err == nil && place != "" {
-			d.samePlace(d.place(at), place, places)
-		}
+	check := d.adapters[t.Adapter]
+	if check == nil {
+		return
+	}
+	place, err := check(t)
+	for _, err := range single(err) {
+		d.report(d.place(at), "%v", err)
+	}
+	if err == nil && place != "" {
+		d.samePlace(d.place(at), place, places)
 	}
 }
 

@@ -3,17 +3,16 @@ package memory
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
-	"strconv"
+	"slices"
 
 	"damsync/dam"
 )
 
-// Adapter is the adapter for a Store. Make one with New.
+// Adapter is the adapter for a Store. New makes one.
 type Adapter struct {
 	store    *Store
 	target   string
@@ -26,7 +25,7 @@ var (
 	_ dam.Abandoner  = (*Adapter)(nil)
 )
 
-// New gives the adapter for a target of an installation.
+// New returns the adapter for a target of an installation.
 func New(s *Store, target, instance string) *Adapter {
 	return &Adapter{store: s, target: target, instance: instance}
 }
@@ -53,7 +52,7 @@ func (a *Adapter) Find(ctx context.Context, key dam.Key, hints []string) (dam.Re
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
 	who := owner{key, a.target}
-	if _, o := a.store.of(who); o != nil {
+	if _, o := a.store.find(who); o != nil {
 		return o.remote(), nil
 	}
 	if len(hints) > 0 {
@@ -100,7 +99,7 @@ func (a *Adapter) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, er
 	}
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	_, o := a.store.of(ownerOf(r.Mark))
+	_, o := a.store.find(ownerOf(r.Mark))
 	if o == nil {
 		return nil, fmt.Errorf("read back: %w", dam.ErrNotFound)
 	}
@@ -111,50 +110,97 @@ func (a *Adapter) ours(o *object) bool {
 	return o.mark.Instance == a.instance && o.mark.Target == a.target
 }
 
-// of finds the one object of an asset.
-func (s *Store) of(who owner) (string, *object) {
-	for place, o := range s.objects {
-		if ownerOf(o.mark) == who {
-			return place, o
+// Put implements dam.Adapter.
+func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+	r, err := put(ctx, a, obj, current)
+	if err != nil {
+		return dam.Remote{}, fmt.Errorf("put %s: %w", obj.Mark.AssetID, err)
+	}
+	return r, nil
+}
+
+// SetMetadata implements dam.Adapter.
+func (a *Adapter) SetMetadata(
+	ctx context.Context, _ dam.Remote, mark dam.Mark, title string, md dam.Metadata,
+) (dam.Remote, error) {
+	raw, err := encode(md)
+	if err != nil {
+		return dam.Remote{}, fmt.Errorf("set metadata: %w", err)
+	}
+	return a.change(ctx, "set metadata", mark, func(next *object) error {
+		next.title, next.metadata, next.mark.MetadataHash = title, raw, mark.MetadataHash
+		return nil
+	})
+}
+
+// Move implements dam.Adapter.
+func (a *Adapter) Move(ctx context.Context, _ dam.Remote, mark dam.Mark, p string) (dam.Remote, error) {
+	return a.change(ctx, "move", mark, func(next *object) error {
+		next.path, next.archived = p, false
+		if err := checkPath(p); err != nil {
+			return err
+		}
+		return admit(a, *next, false)
+	})
+}
+
+// Retire implements dam.Adapter.
+func (a *Adapter) Retire(ctx context.Context, _ dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+	if !slices.Contains(a.Describe().Retire, mode) {
+		return dam.Remote{}, fmt.Errorf("retire: %w: unknown mode %q", dam.ErrInvalid, mode)
+	}
+	if mode == dam.RetireArchive {
+		r, err := a.change(ctx, "archive", mark, func(next *object) error {
+			next.archived = true
+			return nil
+		})
+		if dam.Classify(err) != dam.ClassNotFound {
+			return r, err
 		}
 	}
-	return "", nil
-}
-
-func (s *Store) absent(who owner) dam.Remote {
-	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: s.removed[who]}}
-}
-
-func (o *object) remote() dam.Remote {
-	r := dam.Remote{Path: o.path, State: dam.Present, Mark: o.mark, Token: strconv.Itoa(o.token)}
-	r.Hash = fmt.Sprintf("sha256:%x", sha256.Sum256(o.body))
-	if o.archived {
-		r.State = dam.Archived
+	if err := a.begin(ctx, mark); err != nil {
+		return dam.Remote{}, fmt.Errorf("retire: %w", err)
 	}
-	return r
+	return a.store.erase(mark)
 }
 
-func encode(md dam.Metadata) ([]byte, error) {
-	raw, err := json.Marshal(md)
+// change edits an object.
+func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit func(*object) error) (dam.Remote, error) {
+	if err := a.begin(ctx, mark); err != nil {
+		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	err := a.store.checkStale(mark)
+	_, o := a.store.find(ownerOf(mark))
+	if err == nil && o == nil {
+		err = dam.ErrNotFound
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: encode metadata: %w", dam.ErrInvalid, err)
+		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	if len(raw) > maxMetadata {
-		return nil, fmt.Errorf("%w: metadata of %d bytes", dam.ErrInvalid, len(raw))
+	next := *o
+	next.mark.Generation = mark.Generation
+	if err := edit(&next); err != nil {
+		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	return raw, nil
+	return a.store.replace(next, doing)
 }
 
-func decode(raw []byte) (dam.Metadata, error) {
-	md := dam.Metadata{}
-	if len(raw) == 0 {
-		return md, nil
+func (a *Adapter) begin(ctx context.Context, mark dam.Mark) error {
+	if mark.Instance != a.instance || mark.Target != a.target || mark.AssetID == "" {
+		return fmt.Errorf("%w: not a mark of this adapter", dam.ErrInvalid)
 	}
-	if err := json.Unmarshal(raw, &md); err != nil {
-		return nil, fmt.Errorf("decode metadata: %w", err)
+	return a.store.call(ctx)
+}
+
+// Abandon implements dam.Abandoner.
+func (a *Adapter) Abandon(_ context.Context, raw []byte) {
+	var at session
+	if json.Unmarshal(raw, &at) != nil {
+		return
 	}
-	if md == nil {
-		md = dam.Metadata{} // of an object that has none
-	}
-	return md, nil
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	delete(a.store.uploads, at.Upload)
 }

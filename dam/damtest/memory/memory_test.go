@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 	damtest.Run(t, func(*testing.T) damtest.Target { return memory.NewStore().Target() })
 }
 
-// Decorators take nothing from an adapter's promises.
+// Decorators keep the promises of an adapter.
 func TestConformanceDecorated(t *testing.T) {
 	damtest.Run(t, func(*testing.T) damtest.Target {
 		target := memory.NewStore().Target()
@@ -24,7 +24,7 @@ func TestConformanceDecorated(t *testing.T) {
 			a = dam.Metrics(dam.Retry(dam.Pace(a, 0)), func(dam.Call) {})
 			return dam.Logging(a, zerolog.Nop(), target.Name), err
 		}
-		target.Refuse = nil // a storm is paused for, which takes its time
+		target.Refuse = nil // Pace waits in a storm, which takes long
 		return target
 	})
 }

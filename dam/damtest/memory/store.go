@@ -1,7 +1,6 @@
-// Package memory is the reference adapter: the semantics of dam.Adapter in as
-// little code as they take, over a store in the process's memory. It has every
-// capability, serves tests that need a target, and is what the conformance suite
-// is checked with.
+// Package memory is the reference adapter: the semantics of dam.Adapter in as little
+// code as possible, over a store in memory. It has every capability. Tests that need a
+// target use it, and so do the tests of the conformance suite.
 package memory
 
 import (
@@ -9,21 +8,19 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"damsync/dam"
 	"damsync/dam/damtest"
 )
 
-// Store is the target: objects by their place. Adapters of several
-// installations may share it. Make one with NewStore.
+// Store is the target: objects by their place. Adapters of several installations may
+// share it. NewStore makes one.
 type Store struct {
 	mu      sync.Mutex
 	objects map[string]*object
-	removed map[owner]int64 // last generations of what is gone
+	removed map[owner]int64 // last generations of removed objects
 	uploads map[string][]byte
 	serial  int // counts writes
 
@@ -32,29 +29,12 @@ type Store struct {
 	refuse  int
 }
 
-type object struct {
-	body     []byte
-	mark     dam.Mark // zero when foreign
-	path     string   // as the core asked, also when archived
-	archived bool
-	title    string
-	metadata []byte // JSON
-	token    int
-}
-
-type owner struct {
-	key    dam.Key
-	target string
-}
-
-func ownerOf(m dam.Mark) owner { return owner{m.Key(), m.Target} }
-
-// NewStore gives an empty store.
+// NewStore returns an empty store.
 func NewStore() *Store {
 	return &Store{objects: map[string]*object{}, removed: map[owner]int64{}, uploads: map[string][]byte{}}
 }
 
-// Target is the store as the suite wants it.
+// Target returns the store as a target of the suite, with every hook.
 func (s *Store) Target() damtest.Target {
 	return damtest.Target{
 		Name:     "memory",
@@ -65,21 +45,21 @@ func (s *Store) Target() damtest.Target {
 	}
 }
 
-// OnStep sets what is asked before each change; nil asks nobody.
+// OnStep sets the function that is called before each change; nil removes it.
 func (s *Store) OnStep(before func(step string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = before
 }
 
-// Refuse lets the next n calls fail.
+// Refuse makes the next n calls fail.
 func (s *Store) Refuse(how damtest.Refusal, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusal, s.refuse = how, n
 }
 
-// call begins every call of an adapter.
+// call starts a call of an adapter.
 func (s *Store) call(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -96,7 +76,7 @@ func (s *Store) call(ctx context.Context) error {
 	return fmt.Errorf("%w: internal error", dam.ErrTemporary)
 }
 
-// step has to be passed before each change, with the lock held.
+// step is called before each change, with the lock held.
 func (s *Store) step(name string) error {
 	if s.before != nil {
 		if err := s.before(name); err != nil {
@@ -107,7 +87,71 @@ func (s *Store) step(name string) error {
 	return nil
 }
 
-// Write implements damtest.Backdoor: what was there loses its mark.
+// find returns the object of an asset and its place; nil when there is none.
+func (s *Store) find(who owner) (string, *object) {
+	for place, o := range s.objects {
+		if ownerOf(o.mark) == who {
+			return place, o
+		}
+	}
+	return "", nil
+}
+
+func (s *Store) absent(who owner) dam.Remote {
+	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: s.removed[who]}}
+}
+
+func (s *Store) checkStale(m dam.Mark) error {
+	generation := s.removed[ownerOf(m)]
+	if _, o := s.find(ownerOf(m)); o != nil {
+		generation = max(generation, o.mark.Generation)
+	}
+	if m.Generation < generation {
+		return fmt.Errorf("generation %d after %d: %w", m.Generation, generation, dam.ErrStale)
+	}
+	return nil
+}
+
+// replace makes next the one object of its asset, unless it is already.
+func (s *Store) replace(next object, step string) (dam.Remote, error) {
+	at, old := s.find(ownerOf(next.mark))
+	if old != nil && old.same(next) {
+		return old.remote(), nil
+	}
+	if err := s.step(step); err != nil {
+		return dam.Remote{}, err
+	}
+	if old != nil {
+		delete(s.objects, at)
+	}
+	to := next.path
+	if next.archived {
+		to = archivePlace(next.mark)
+	}
+	next.token = s.serial
+	s.objects[to] = &next
+	return next.remote(), nil
+}
+
+func (s *Store) erase(mark dam.Mark) (dam.Remote, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkStale(mark); err != nil {
+		return dam.Remote{}, fmt.Errorf("retire: %w", err)
+	}
+	at, o := s.find(ownerOf(mark))
+	if o == nil && s.removed[ownerOf(mark)] == mark.Generation {
+		return s.absent(ownerOf(mark)), nil
+	}
+	if err := s.step("delete"); err != nil {
+		return dam.Remote{}, fmt.Errorf("retire: %w", err)
+	}
+	delete(s.objects, at)
+	s.removed[ownerOf(mark)] = mark.Generation
+	return s.absent(ownerOf(mark)), nil
+}
+
+// Write implements damtest.Backdoor. The object has no mark.
 func (s *Store) Write(_ context.Context, p string, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,24 +185,4 @@ func (s *Store) Paths(context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.objects)), nil
-}
-
-const (
-	archive      = ".archive"
-	maxPathBytes = 1024
-	maxMetadata  = 64 << 10
-	partBytes    = 1 << 10
-)
-
-func checkPath(p string) error {
-	reserved := p == archive || strings.HasPrefix(p, archive+"/")
-	if !fs.ValidPath(p) || p == "." || strings.ContainsRune(p, 0) || reserved || len(p) > maxPathBytes {
-		return fmt.Errorf("path %q: %w", p, dam.ErrInvalid)
-	}
-	return nil
-}
-
-// archivePlace cannot be shared by two assets.
-func archivePlace(m dam.Mark) string {
-	return path.Join(archive, fmt.Sprintf("%x-%x-%x", m.Instance, m.Target, m.AssetID))
 }

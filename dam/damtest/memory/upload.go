@@ -12,7 +12,7 @@ import (
 	"damsync/dam"
 )
 
-// session says where an upload stands and what it is of.
+// session is the state of an upload and the content it is for.
 type session struct {
 	Upload     string         `json:"upload"`
 	Version    string         `json:"version"`
@@ -21,26 +21,32 @@ type session struct {
 	Checkpoint dam.Checkpoint `json:"checkpoint"`
 }
 
-func (s session) of(m dam.Mark) bool {
+func (s session) isFor(m dam.Mark) bool {
 	return s.Version == m.Version && s.SHA256 == m.SHA256 && s.Size == m.Size
 }
 
-// receive uploads the body in parts, from where an earlier attempt got to.
-func (a *Adapter) receive(ctx context.Context, obj dam.Object) ([]byte, dam.Mark, error) {
-	at := a.resume(obj)
-	source, err := obj.Open(ctx, at.Checkpoint)
+// upload is the body of one Put under way.
+type upload struct {
+	store *Store
+	obj   dam.Object
+}
+
+// receive uploads the body in parts and resumes an earlier attempt.
+func (u upload) receive(ctx context.Context) ([]byte, dam.Mark, error) {
+	at := u.resume()
+	source, err := u.obj.Open(ctx, at.Checkpoint)
 	if errors.Is(err, dam.ErrCheckpoint) {
-		at = a.fresh(obj.Mark)
-		source, err = obj.Open(ctx, at.Checkpoint)
+		at = u.fresh()
+		source, err = u.obj.Open(ctx, at.Checkpoint)
 	}
 	if err != nil {
 		return nil, dam.Mark{}, err
 	}
 	defer source.Close()
 	for {
-		n, err := a.part(ctx, &at, source)
-		if err == nil && n == partBytes && obj.Upload.Save != nil {
-			err = a.save(ctx, &at, source, obj.Upload)
+		n, err := u.part(ctx, &at, source)
+		if err == nil && n == partBytes && u.obj.Upload.Save != nil {
+			err = u.save(ctx, &at, source)
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -49,16 +55,16 @@ func (a *Adapter) receive(ctx context.Context, obj dam.Object) ([]byte, dam.Mark
 			return nil, dam.Mark{}, err
 		}
 	}
-	sealed, err := source.Seal(obj.Mark)
-	a.store.mu.Lock()
-	defer a.store.mu.Unlock()
-	body := a.store.uploads[at.Upload]
-	delete(a.store.uploads, at.Upload)
+	sealed, err := source.Seal(u.obj.Mark)
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
+	body := u.store.uploads[at.Upload]
+	delete(u.store.uploads, at.Upload)
 	return body, sealed, err
 }
 
-// part appends what one read of at most a part's size gives.
-func (a *Adapter) part(ctx context.Context, at *session, source io.Reader) (int, error) {
+// part appends one part, or less at the end.
+func (u upload) part(ctx context.Context, at *session, source io.Reader) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -67,18 +73,18 @@ func (a *Adapter) part(ctx context.Context, at *session, source io.Reader) (int,
 	if errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, dam.ErrSource) {
 		err = io.EOF // the last part is shorter
 	}
-	a.store.mu.Lock()
-	defer a.store.mu.Unlock()
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
 	if n > 0 {
-		if stepErr := a.store.step("upload part"); stepErr != nil {
+		if stepErr := u.store.step("upload part"); stepErr != nil {
 			return 0, stepErr
 		}
-		a.store.uploads[at.Upload] = append(a.store.uploads[at.Upload], buf[:n]...)
+		u.store.uploads[at.Upload] = append(u.store.uploads[at.Upload], buf[:n]...)
 	}
 	return n, err
 }
 
-func (a *Adapter) save(ctx context.Context, at *session, source *dam.Source, upload dam.Upload) error {
+func (u upload) save(ctx context.Context, at *session, source *dam.Source) error {
 	var err error
 	if at.Checkpoint, err = source.Checkpoint(); err != nil {
 		return err
@@ -87,45 +93,35 @@ func (a *Adapter) save(ctx context.Context, at *session, source *dam.Source, upl
 	if err != nil {
 		return fmt.Errorf("encode session: %w", err)
 	}
-	return upload.Save(ctx, raw)
+	return u.obj.Upload.Save(ctx, raw)
 }
 
-// resume takes a session up when it is of this content; otherwise what it
-// uploaded is dropped.
-func (a *Adapter) resume(obj dam.Object) session {
+// resume returns the session when it is for this content; otherwise it drops what the
+// session uploaded.
+func (u upload) resume() session {
 	var at session
-	if json.Unmarshal(obj.Upload.Session, &at) != nil {
-		return a.fresh(obj.Mark)
+	if json.Unmarshal(u.obj.Upload.Session, &at) != nil {
+		return u.fresh()
 	}
-	a.store.mu.Lock()
-	kept, ok := a.store.uploads[at.Upload]
-	fits := ok && at.of(obj.Mark) && int64(len(kept)) >= at.Checkpoint.Offset && at.Checkpoint.Offset > 0
+	u.store.mu.Lock()
+	kept, ok := u.store.uploads[at.Upload]
+	fits := ok && at.isFor(u.obj.Mark) && int64(len(kept)) >= at.Checkpoint.Offset && at.Checkpoint.Offset > 0
 	if fits {
-		a.store.uploads[at.Upload] = slices.Clip(kept[:at.Checkpoint.Offset])
+		u.store.uploads[at.Upload] = slices.Clip(kept[:at.Checkpoint.Offset])
 	} else {
-		delete(a.store.uploads, at.Upload)
+		delete(u.store.uploads, at.Upload)
 	}
-	a.store.mu.Unlock()
+	u.store.mu.Unlock()
 	if !fits {
-		return a.fresh(obj.Mark)
+		return u.fresh()
 	}
 	return at
 }
 
-// Abandon implements dam.Abandoner.
-func (a *Adapter) Abandon(_ context.Context, raw []byte) {
-	var at session
-	if json.Unmarshal(raw, &at) != nil {
-		return
-	}
-	a.store.mu.Lock()
-	defer a.store.mu.Unlock()
-	delete(a.store.uploads, at.Upload)
-}
-
-func (a *Adapter) fresh(m dam.Mark) session {
-	a.store.mu.Lock()
-	defer a.store.mu.Unlock()
-	a.store.serial++
-	return session{Upload: strconv.Itoa(a.store.serial), Version: m.Version, SHA256: m.SHA256, Size: m.Size}
+func (u upload) fresh() session {
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
+	u.store.serial++
+	m := u.obj.Mark
+	return session{Upload: strconv.Itoa(u.store.serial), Version: m.Version, SHA256: m.SHA256, Size: m.Size}
 }
