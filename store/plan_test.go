@@ -89,7 +89,7 @@ func TestPlanningAgainWritesNothing(t *testing.T) {
 	apply(t, s, second(1), everything("brand"), summary("x"), summary("y"), summary("z"))
 	before := touches(t, pool)
 	seen := 0
-	decide := func(now time.Time, k state.Snapshot) state.Decisions {
+	evaluate := func(now time.Time, k state.Snapshot) state.Decisions {
 		seen++
 		return everything("brand")(now, k)
 	}
