@@ -8,13 +8,14 @@ import (
 	"path"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // SetMetadata implements dam.Adapter: the sidecar is replaced by one rename.
 func (a *Adapter) SetMetadata(
 	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
-	raw, err := encodeMetadata(md)
+	raw, err := sidecar.EncodeMetadata(title, md)
 	if err != nil {
 		return dam.Remote{}, classed("set metadata of "+mark.AssetID, err)
 	}

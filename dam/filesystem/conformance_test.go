@@ -12,6 +12,7 @@ import (
 
 	"damsync/dam"
 	"damsync/dam/damtest"
+	"damsync/dam/sidecar"
 )
 
 func TestConformance(t *testing.T) {
@@ -74,7 +75,7 @@ func (b *backdoor) Look(_ context.Context, path string) (damtest.Seen, error) {
 	path = filepath.Join(b.root, path)
 	body, err := os.ReadFile(path)
 	seen := damtest.Seen{Body: body}
-	if raw, sideErr := os.ReadFile(path + sidecarSuffix); sideErr == nil && err == nil {
+	if raw, sideErr := os.ReadFile(path + sidecar.Suffix); sideErr == nil && err == nil {
 		err = json.Unmarshal(raw, &seen)
 	}
 	return seen, err
@@ -89,7 +90,7 @@ func (b *backdoor) Paths(context.Context) ([]string, error) {
 		if d.IsDir() && d.Name() == stateDir {
 			return fs.SkipDir
 		}
-		if !d.IsDir() && !strings.HasSuffix(path, sidecarSuffix) {
+		if !d.IsDir() && !strings.HasSuffix(path, sidecar.Suffix) {
 			rel, err := filepath.Rel(b.root, path)
 			paths = append(paths, filepath.ToSlash(rel))
 			return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 var errCrash = errors.New("the process died")
@@ -120,7 +121,7 @@ func (sc scenario) want() map[string]string {
 	if sc.dest == "" {
 		return map[string]string{}
 	}
-	return map[string]string{sc.dest: sc.body, sc.dest + sidecarSuffix: "A " + sum(sc.body)}
+	return map[string]string{sc.dest: sc.body, sc.dest + sidecar.Suffix: "A " + sum(sc.body)}
 }
 
 func TestCrashThenRepeat(t *testing.T) {
@@ -159,7 +160,7 @@ func TestCrashThenTrustFind(t *testing.T) {
 		got := files(t, root)
 		switch r.State {
 		case dam.Present, dam.Archived:
-			if len(got) != 2 || got[r.Ref] == "" || got[r.Ref+sidecarSuffix] != "A "+sum(got[r.Ref]) {
+			if len(got) != 2 || got[r.Ref] == "" || got[r.Ref+sidecar.Suffix] != "A "+sum(got[r.Ref]) {
 				t.Errorf("find answered %+v, there are %v", r, got)
 			}
 		case dam.Absent:

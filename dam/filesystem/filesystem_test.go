@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -109,8 +110,8 @@ func files(t testing.TB, root string) map[string]string {
 		}
 		raw, err := os.ReadFile(p)
 		all[rel] = string(raw)
-		var c sidecar
-		if strings.HasSuffix(rel, sidecarSuffix) && json.Unmarshal(raw, &c) == nil && c.AssetID != "" {
+		var c sidecar.Document
+		if strings.HasSuffix(rel, sidecar.Suffix) && json.Unmarshal(raw, &c) == nil && c.AssetID != "" {
 			all[rel] = c.AssetID + " " + c.SHA256
 		}
 		return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -242,7 +243,7 @@ func TestArchivePlaceOfAnotherAsset(t *testing.T) {
 	second := ".archive/" + idName("../B") + "/d/a.png"
 	wantFiles(t, root, map[string]string{
 		".archive/d/a.png": "of A", ".archive/d/a.png.damsync.json": "A " + sum("of A"),
-		second: "of ../B", second + sidecarSuffix: "../B " + sum("of ../B"),
+		second: "of ../B", second + sidecar.Suffix: "../B " + sum("of ../B"),
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // List implements dam.Adapter. It holds no lock between two answers.
@@ -59,7 +60,7 @@ func (l *lister) walk(ctx context.Context) error {
 
 // tell answers for one file. A sidecar is told with its file, or alone.
 func (l *lister) tell(ctx context.Context, p string) error {
-	place := strings.TrimSuffix(p, sidecarSuffix)
+	place := strings.TrimSuffix(p, sidecar.Suffix)
 	at, err := l.look(place)
 	switch {
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // Adapter pushes objects into a directory tree. Make one with New.
@@ -83,7 +84,7 @@ func (a *Adapter) Describe() dam.Capabilities {
 		ConditionalReplace:   true,
 		MetadataWithoutBytes: true,
 		ServerSideMove:       true,
-		MaxMetadataBytes:     maxMetadataBytes,
+		MaxMetadataBytes:     sidecar.MaxMetadataBytes,
 		ReadBack:             true,
 	}
 }

@@ -10,19 +10,19 @@ import (
 	"strings"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 const (
-	sidecarSuffix = ".damsync.json"
-	stateDir      = ".damsync"
-	archiveDir    = ".archive"
-	lockFile      = stateDir + "/lock"
+	stateDir   = ".damsync"
+	archiveDir = ".archive"
+	lockFile   = stateDir + "/lock"
 
-	maxNameBytes = 255 - len(sidecarSuffix) // of a file; NAME_MAX is 255
-	maxPathBytes = 3500                     // PATH_MAX is 4096; root, archive and sidecar need some
+	maxNameBytes = 255 - len(sidecar.Suffix) // of a file; NAME_MAX is 255
+	maxPathBytes = 3500                      // PATH_MAX is 4096; root, archive and sidecar need some
 )
 
-func sidecarPath(place string) string { return place + sidecarSuffix }
+func sidecarPath(place string) string { return place + sidecar.Suffix }
 
 // checkPath refuses what is no path of a file under the root, or would be
 // taken for something of the adapter's own.
@@ -36,7 +36,7 @@ func checkPath(p string) error {
 	for i, name := range strings.Split(p, "/") {
 		// Compared without case, since the file system may do so too.
 		lower := strings.ToLower(name)
-		if i == 0 && (lower == stateDir || lower == archiveDir) || strings.HasSuffix(lower, sidecarSuffix) {
+		if i == 0 && (lower == stateDir || lower == archiveDir) || strings.HasSuffix(lower, sidecar.Suffix) {
 			return fmt.Errorf("path %q: %w: %s is reserved", p, dam.ErrInvalid, name)
 		}
 		if len(name) > maxNameBytes {

@@ -6,14 +6,15 @@ import (
 	"path"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // place is what is at one path under the root: a file, a sidecar, both, none.
 type place struct {
 	path    string
-	file    fs.FileInfo // nil when absent
-	side    fs.FileInfo // nil when absent
-	sidecar sidecar     // when it is of our instance and target
+	file    fs.FileInfo      // nil when absent
+	side    fs.FileInfo      // nil when absent
+	sidecar sidecar.Document // when it is of our instance and target
 	ours    bool
 
 	// unmarked: the file is ours by its record; its sidecar could not be
@@ -33,11 +34,13 @@ func (s *session) look(p string) (place, error) {
 	if at.side == nil {
 		return at, nil
 	}
-	ok, err := s.readJSON(sidecarPath(p), &at.sidecar)
+	raw, err := s.readState(sidecarPath(p))
 	if err != nil {
 		return at, classed("read sidecar of "+p, err)
 	}
-	at.ours = ok && at.sidecar.Instance == s.a.instance && at.sidecar.Target == s.a.target && at.sidecar.AssetID != ""
+	if doc, err := sidecar.Decode(raw); err == nil { // anything else is foreign
+		at.sidecar, at.ours = doc, doc.Instance == s.a.instance && doc.Target == s.a.target
+	}
 	return at, nil
 }
 
@@ -51,7 +54,7 @@ func (p place) whole() bool {
 }
 
 func (p place) remote() dam.Remote {
-	r := dam.Remote{Ref: p.path, Path: p.sidecar.Path, State: dam.Incomplete, Mark: p.sidecar.mark()}
+	r := dam.Remote{Ref: p.path, Path: p.sidecar.Path, State: dam.Incomplete, Mark: p.sidecar.Mark()}
 	if p.file != nil {
 		r.Token = fmt.Sprintf("%d-%d", p.file.Size(), p.file.ModTime().UnixNano())
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // Put implements dam.Adapter. The body is streamed to a file outside the lock;
@@ -23,7 +24,7 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err := checkPath(obj.Path); err != nil {
 		return dam.Remote{}, classed(doing, err)
 	}
-	if _, err := encodeMetadata(obj.Metadata); err != nil {
+	if _, err := sidecar.EncodeMetadata(obj.Title, obj.Metadata); err != nil {
 		return dam.Remote{}, classed(doing, err) // rather than after the body
 	}
 	s, err := a.write(ctx)
@@ -40,7 +41,7 @@ func (s *session) put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if at, ok := f.whole(); ok && !theirs && at.sidecar.holds(obj.Mark) && current.State != dam.Incomplete {
+	if at, ok := f.whole(); ok && !theirs && at.sidecar.SHA256 != "" && at.sidecar.Holds(obj.Mark) && current.State != dam.Incomplete {
 		return s.reuse(f, at, obj)
 	}
 	s.release()
@@ -103,7 +104,8 @@ func (s *session) prepare(obj dam.Object, mark dam.Mark, current dam.Remote) (f 
 func (s *session) install(
 	ctx context.Context, obj dam.Object, sealed dam.Mark, current dam.Remote, temp string,
 ) (dam.Remote, error) {
-	c, err := newSidecar(obj, sealed)
+	obj.Mark = sealed
+	c, err := sidecar.New(obj)
 	if err != nil {
 		return dam.Remote{}, err
 	}
@@ -129,7 +131,7 @@ func (s *session) install(
 
 // transfer renames the file at from, when there is one, to its new place,
 // describes it there with c, and leaves all other places of the asset.
-func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Remote, error) {
+func (s *session) transfer(f found, from *traces, c sidecar.Document, to string) (dam.Remote, error) {
 	rec := record{AssetID: c.AssetID, Generation: c.Generation, Place: to, From: from, To: to, Sidecar: c}
 	for _, at := range f.places {
 		if at.path != to {
@@ -147,7 +149,8 @@ func (s *session) transfer(f found, from *traces, c sidecar, to string) (dam.Rem
 func (s *session) reuse(f found, at place, obj dam.Object) (dam.Remote, error) {
 	sealed := obj.Mark
 	sealed.SHA256, sealed.Size = at.sidecar.SHA256, at.sidecar.Size
-	c, err := newSidecar(obj, sealed)
+	obj.Mark = sealed
+	c, err := sidecar.New(obj)
 	if err != nil {
 		return dam.Remote{}, err
 	}
@@ -158,7 +161,7 @@ func (s *session) reuse(f found, at place, obj dam.Object) (dam.Remote, error) {
 }
 
 // describe replaces the sidecar when it would change.
-func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
+func (s *session) describe(at place, c sidecar.Document) (dam.Remote, error) {
 	if !at.unmarked && same(at.sidecar, c) {
 		return at.remote(), nil
 	}
@@ -170,18 +173,22 @@ func (s *session) describe(at place, c sidecar) (dam.Remote, error) {
 }
 
 // writeSidecar replaces none but the asset's own.
-func (s *session) writeSidecar(p string, c sidecar) error {
+func (s *session) writeSidecar(p string, c sidecar.Document) error {
 	at, err := s.look(p)
 	if err == nil && at.side != nil && !at.of(c.AssetID) {
 		err = dam.ErrForeign
 	}
+	var raw []byte
 	if err == nil {
-		err = s.writeJSON(sidecarPath(p), c)
+		raw, err = c.Encode()
+	}
+	if err == nil {
+		err = s.writeIndented(sidecarPath(p), raw)
 	}
 	return classed("write sidecar of "+p, err)
 }
 
-func same(a, b sidecar) bool {
+func same(a, b sidecar.Document) bool {
 	a.Metadata, b.Metadata = compact(a.Metadata), compact(b.Metadata)
 	return reflect.DeepEqual(a, b)
 }

@@ -1,16 +1,20 @@
 package filesystem
 
-import "io/fs"
+import (
+	"io/fs"
+
+	"damsync/dam/sidecar"
+)
 
 // record is an asset's last step, written before it. See the package comment.
 type record struct {
-	AssetID    string  `json:"asset_id"`
-	Generation int64   `json:"generation"`
-	Place      string  `json:"place"`   // where the step leaves the file; empty when it removes it
-	From       *traces `json:"from"`    // what is renamed; nil when no file moves
-	To         string  `json:"to"`      // the destination: Place, or in tmp
-	Sidecar    sidecar `json:"sidecar"` // for Place
-	Old        []old   `json:"old"`     // places to be left, From among them when it was one
+	AssetID    string           `json:"asset_id"`
+	Generation int64            `json:"generation"`
+	Place      string           `json:"place"`   // where the step leaves the file; empty when it removes it
+	From       *traces          `json:"from"`    // what is renamed; nil when no file moves
+	To         string           `json:"to"`      // the destination: Place, or in tmp
+	Sidecar    sidecar.Document `json:"sidecar"` // for Place
+	Old        []old            `json:"old"`     // places to be left, From among them when it was one
 }
 
 // traces are what a rename keeps of a file.
@@ -23,9 +27,9 @@ type traces struct {
 // old is a place to be left. File is nil when only a sidecar was there, Unmarked
 // is what the sidecar would be when only the record knows the file.
 type old struct {
-	Path     string   `json:"path"`
-	File     *traces  `json:"file"`
-	Unmarked *sidecar `json:"unmarked,omitempty"`
+	Path     string            `json:"path"`
+	File     *traces           `json:"file"`
+	Unmarked *sidecar.Document `json:"unmarked,omitempty"`
 }
 
 func (p place) old() old {

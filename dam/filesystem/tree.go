@@ -14,13 +14,13 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"damsync/dam/sidecar"
 )
 
-// maxStateBytes limits what is read of a sidecar or record.
-const maxStateBytes = 16 << 20
-
-// maxMetadataBytes leaves room in a record for indentation and old places.
-const maxMetadataBytes = 1 << 20
+// maxStateBytes limits what is read of a record or sidecar. A record contains a
+// sidecar.
+const maxStateBytes = sidecar.MaxBytes
 
 // tree does single steps under the root. os.Root keeps every path inside,
 // whatever symbolic links there are. fault, when set, is asked before each step
@@ -47,37 +47,47 @@ func (t *tree) stat(p string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// readJSON reports whether p is there and is JSON that fits v. What is not
-// JSON is no error: it is just not ours.
-func (t *tree) readJSON(p string, v any) (ok bool, err error) {
+// readState returns a sidecar or record whole. It is nil when p does not exist, is
+// no regular file, or is larger than any of ours.
+func (t *tree) readState(p string) ([]byte, error) {
 	info, err := t.stat(p)
-	if info == nil || err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxStateBytes {
-		return false, nil
+	if info == nil || err != nil || !info.Mode().IsRegular() || info.Size() > maxStateBytes {
+		return nil, err
 	}
 	f, err := t.root.Open(p)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxStateBytes))
-	if err != nil {
-		return false, err
-	}
-	return json.Unmarshal(raw, v) == nil, nil
+	return io.ReadAll(io.LimitReader(f, maxStateBytes))
 }
 
-// writeJSON replaces p as a whole and makes that last.
+// readJSON reports whether p exists and is JSON that fits v. A file that is not
+// JSON is no error: it is not ours.
+func (t *tree) readJSON(p string, v any) (ok bool, err error) {
+	raw, err := t.readState(p)
+	return err == nil && json.Unmarshal(raw, v) == nil, err
+}
+
+// writeJSON replaces p as a whole with v and makes that durable.
 func (t *tree) writeJSON(p string, v any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	return t.writeIndented(p, buf.Bytes())
+}
+
+// writeIndented replaces p as a whole with JSON, indented for people who read
+// it, and makes that durable.
+func (t *tree) writeIndented(p string, raw []byte) error {
+	var buf bytes.Buffer
+	if err := json.Indent(&buf, bytes.TrimSpace(raw), "", "  "); err != nil {
+		return err
+	}
+	buf.WriteByte('\n')
 	temp, err := t.writeTemp(&buf)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 func TestOptions(t *testing.T) {
@@ -288,7 +289,7 @@ func TestRenamedByHand(t *testing.T) {
 	root := t.TempDir()
 	a := open(t, root)
 	mustPut(t, a, object("A", "dir/a.png", "one", 1), dam.Remote{})
-	for _, suffix := range []string{"", sidecarSuffix} {
+	for _, suffix := range []string{"", sidecar.Suffix} {
 		if err := os.Rename(filepath.Join(root, "dir/a.png"+suffix), filepath.Join(root, "dir/b.png"+suffix)); err != nil {
 			t.Fatal(err)
 		}

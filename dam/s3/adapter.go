@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -70,7 +71,7 @@ func (a *Adapter) Describe() dam.Capabilities {
 
 		MetadataWithoutBytes: true,
 		ServerSideMove:       true,
-		MaxMetadataBytes:     maxMetadataBytes,
+		MaxMetadataBytes:     sidecar.MaxMetadataBytes,
 
 		ResumableUpload: true,
 		MinPartBytes:    a.minPartBytes(),

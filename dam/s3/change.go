@@ -6,13 +6,14 @@ import (
 	"fmt"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 // SetMetadata implements dam.Adapter: the server copies the object onto itself.
 func (a *Adapter) SetMetadata(
 	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
-	raw, err := encodeMetadata(title, md)
+	raw, err := sidecar.EncodeMetadata(title, md)
 	if err != nil {
 		return dam.Remote{}, classed(ctx, "set metadata of "+mark.AssetID, err)
 	}

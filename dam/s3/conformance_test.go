@@ -16,6 +16,7 @@ import (
 	"damsync/dam"
 	"damsync/dam/damtest"
 	"damsync/dam/s3/s3test"
+	"damsync/dam/sidecar"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -214,7 +215,7 @@ func (b backdoor) Paths(ctx context.Context) ([]string, error) {
 		}
 		for _, o := range page.Contents {
 			path := strings.TrimPrefix(*o.Key, b.prefix)
-			if !strings.HasSuffix(path, sidecarSuffix) && !strings.HasPrefix(path, stateDir) {
+			if !strings.HasSuffix(path, sidecar.Suffix) && !strings.HasPrefix(path, stateDir) {
 				paths = append(paths, path)
 			}
 		}
@@ -225,7 +226,7 @@ func (b backdoor) Paths(ctx context.Context) ([]string, error) {
 // describe takes title and metadata from where the object says they are.
 func (b backdoor) describe(ctx context.Context, seen damtest.Seen, path string, r record) (damtest.Seen, error) {
 	if r.overflow != "" {
-		out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: aws.String(b.prefix + path + sidecarSuffix)})
+		out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: aws.String(b.prefix + path + sidecar.Suffix)})
 		if err != nil {
 			return seen, err
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -30,16 +31,16 @@ func FuzzEncode(f *testing.F) {
 // TestRecordInUserMetadata: what was written is read, and nothing of it is cut.
 func TestRecordInUserMetadata(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := record{
+		want := record{Document: sidecar.Document{
 			Instance: rapid.StringN(1, 20, 40).Draw(t, "instance"), Target: rapid.String().Draw(t, "target"),
 			AssetID: rapid.StringN(1, 40, 80).Draw(t, "asset"), Version: rapid.String().Draw(t, "version"),
 			Size: rapid.Int64Min(-1).Draw(t, "size"), Generation: rapid.Int64().Draw(t, "generation"),
 			MetadataHash: rapid.String().Draw(t, "hash"), Title: rapid.String().Draw(t, "title"),
-			Archived: rapid.Bool().Draw(t, "archived"), from: rapid.String().Draw(t, "from"),
-		}
+			Archived: rapid.Bool().Draw(t, "archived"),
+		}, from: rapid.String().Draw(t, "from")}
 		want.underID = want.Archived && rapid.Bool().Draw(t, "under id")
 		var err error
-		if want.Metadata, err = encodeMetadata("", dam.Metadata{"alt": rapid.String().Draw(t, "alt")}); err != nil {
+		if want.Metadata, err = sidecar.EncodeMetadata("", dam.Metadata{"alt": rapid.String().Draw(t, "alt")}); err != nil {
 			t.Fatal(err)
 		}
 		md, fits := want.userMetadata()
@@ -63,7 +64,7 @@ func TestRecordInUserMetadata(t *testing.T) {
 // Essentials stay, the rest goes to the sidecar, and nothing is cut silently.
 func TestHeadersOverflow(t *testing.T) {
 	a := newAdapter(t, map[string]any{"bucket": "b"})
-	short := record{Instance: "i", Target: "t", AssetID: "a", Title: "x", Metadata: []byte("{}"), Generation: 1}
+	short := record{Document: sidecar.Document{Instance: "i", Target: "t", AssetID: "a", Title: "x", Metadata: []byte("{}"), Generation: 1}}
 	long := short
 	long.Title = strings.Repeat("日", 700)
 	enormous := short
@@ -87,12 +88,12 @@ func TestTags(t *testing.T) {
 		`{"audience":["Consumer","Café 1"],"n":3}`: "audience=Consumer%2FCaf%C3%A9+1&n=3",
 		`{"other":"x"}`: "",
 	} {
-		if got, err := a.tagging(record{Metadata: []byte(metadata)}); err != nil || got != want {
+		if got, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", metadata, got, err, want)
 		}
 	}
 	for _, metadata := range []string{`{"audience":"a<b"}`, `{"audience":"` + strings.Repeat("x", 257) + `"}`} {
-		if _, err := a.tagging(record{Metadata: []byte(metadata)}); dam.Classify(err) != dam.ClassInvalid {
+		if _, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); dam.Classify(err) != dam.ClassInvalid {
 			t.Errorf("%s: %v", metadata, err)
 		}
 	}

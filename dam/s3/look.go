@@ -51,7 +51,7 @@ func (p place) described() bool {
 }
 
 func (p place) remote() dam.Remote {
-	r := dam.Remote{Path: p.record.Path, Mark: p.record.mark(), Token: p.etag, State: dam.Incomplete}
+	r := dam.Remote{Path: p.record.Path, Mark: p.record.Mark(), Token: p.etag, State: dam.Incomplete}
 	if p.sha256 != "" {
 		r.Hash = "sha256:" + p.sha256
 	}

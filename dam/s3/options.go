@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"damsync/dam/sidecar"
+
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
@@ -338,7 +340,7 @@ func (o *options) whereabouts() string {
 // place is the inverse of key.
 func (o *options) place(key string) string { return strings.TrimPrefix(key, o.prefix) }
 
-func (o *options) sidecarKey(place string) string { return o.key(place) + sidecarSuffix }
+func (o *options) sidecarKey(place string) string { return o.key(place) + sidecar.Suffix }
 
 func (o *options) archivePlaces(assetID, p string) []string {
 	return []string{path.Join(o.archive, p), path.Join(o.archive, idName(assetID), p)}

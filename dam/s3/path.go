@@ -10,22 +10,22 @@ import (
 	"unicode/utf8"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
 const (
-	maxKeyBytes   = 1024
-	sidecarSuffix = ".damsync.json"
-	stateDir      = ".damsync/" // under the prefix
-	maxIDName     = 64
+	maxKeyBytes = 1024
+	stateDir    = ".damsync/" // under the prefix
+	maxIDName   = 64
 
 	// maxNameBytes is of a path segment. S3 has no such limit, but servers that
 	// keep objects as files have, and a sidecar needs room beside each.
-	maxNameBytes = 255 - len(sidecarSuffix)
+	maxNameBytes = 255 - len(sidecar.Suffix)
 )
 
 // maxPathBytes leaves room for prefix, archive and sidecar.
 func (o *options) maxPathBytes() int {
-	return maxKeyBytes - len(o.prefix) - len(o.archive) - maxIDName - 1 - len(sidecarSuffix)
+	return maxKeyBytes - len(o.prefix) - len(o.archive) - maxIDName - 1 - len(sidecar.Suffix)
 }
 
 // checkPath refuses what is no path of an object, or would be taken for
@@ -53,7 +53,7 @@ func (o *options) checkPath(p string) error {
 func (o *options) reserved(p string) bool {
 	lower := strings.ToLower(p) + "/"
 	return strings.HasPrefix(lower, stateDir) || strings.HasPrefix(lower, strings.ToLower(o.archive)) ||
-		strings.HasSuffix(lower, sidecarSuffix+"/")
+		strings.HasSuffix(lower, sidecar.Suffix+"/")
 }
 
 // checkSegments refuses what servers on a file system refuse, or clients

@@ -79,7 +79,7 @@ func (a *Adapter) put(ctx context.Context, obj dam.Object, want record, current 
 	if !ours {
 		return a.adopt(ctx, obj, want, dst, f)
 	}
-	if at, ok := f.intact(); ok && current.State != dam.Incomplete && at.record.holds(obj.Mark) {
+	if at, ok := f.intact(); ok && current.State != dam.Incomplete && at.record.Holds(obj.Mark) {
 		a.Abandon(ctx, obj.Upload.Session)
 		return a.reuse(ctx, at, dst, want, f)
 	}

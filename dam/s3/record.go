@@ -8,25 +8,13 @@ import (
 	"strings"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 )
 
-// record is all that is written with an object: in its user metadata as far as
-// that has room, whole in the sidecar. The keys of its JSON are a fixed
-// interface, the same as beside a file of the filesystem adapter.
+// record is what is written with an object: as much as fits in its user metadata,
+// all of it in the sidecar.
 type record struct {
-	Instance     string          `json:"instance"`
-	Target       string          `json:"target"`
-	AssetID      string          `json:"asset_id"`
-	Version      string          `json:"version"`
-	SHA256       string          `json:"sha256"`
-	Size         int64           `json:"size"`
-	Generation   int64           `json:"generation"`
-	Path         string          `json:"path"` // as the core asked, also when archived
-	Archived     bool            `json:"archived,omitempty"`
-	Title        string          `json:"title"`
-	MIMEType     string          `json:"mime_type,omitempty"`
-	MetadataHash string          `json:"metadata_hash"`
-	Metadata     json.RawMessage `json:"metadata,omitempty"`
+	sidecar.Document
 
 	// from is the place that the object left for this one. It may still be
 	// there when the step broke off.
@@ -42,70 +30,11 @@ func newRecord(obj dam.Object) (record, error) {
 	if strings.ContainsFunc(obj.MIMEType, notHeader) {
 		return record{}, fmt.Errorf("type %q: %w: not printable ASCII", obj.MIMEType, dam.ErrInvalid)
 	}
-	r := record{Path: obj.Path, Title: obj.Title, MIMEType: obj.MIMEType}
-	if r.MIMEType == defaultType {
-		r.MIMEType = ""
+	doc, err := sidecar.New(obj)
+	if doc.MIMEType == defaultType {
+		doc.MIMEType = ""
 	}
-	r.setMark(obj.Mark)
-	var err error
-	r.Metadata, err = encodeMetadata(obj.Title, obj.Metadata)
-	return r, err
-}
-
-// encodeMetadata refuses what is more than Capabilities.MaxMetadataBytes together with the title.
-func encodeMetadata(title string, md dam.Metadata) (json.RawMessage, error) {
-	if md == nil {
-		md = dam.Metadata{}
-	}
-	raw, err := encodeJSON(md)
-	if err != nil {
-		return nil, fmt.Errorf("encode metadata: %w: %w", dam.ErrInvalid, err)
-	}
-	rawTitle, err := encodeJSON(title)
-	if err != nil {
-		return nil, fmt.Errorf("encode title: %w: %w", dam.ErrInvalid, err)
-	}
-	if n := len(raw) + len(rawTitle); n > maxMetadataBytes {
-		return nil, fmt.Errorf("metadata of %d bytes: %w: more than %d", n, dam.ErrInvalid, maxMetadataBytes)
-	}
-	return raw, nil
-}
-
-// encodeJSON leaves < and > as they are: what is read back and written again stays
-// the same, byte for byte.
-func encodeJSON(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSpace(buf.Bytes()), err
-}
-
-const (
-	maxMetadataBytes = 1 << 20 // of a sidecar; a limit of ours
-	maxSidecarBytes  = 2 * maxMetadataBytes
-)
-
-func (r *record) setMark(m dam.Mark) {
-	r.Instance, r.Target, r.AssetID, r.Version = m.Instance, m.Target, m.AssetID, m.Version
-	r.SHA256, r.Size, r.MetadataHash, r.Generation = m.SHA256, m.Size, m.MetadataHash, m.Generation
-}
-
-func (r record) mark() dam.Mark {
-	return dam.Mark{
-		Instance: r.Instance, Target: r.Target, AssetID: r.AssetID, Version: r.Version,
-		SHA256: r.SHA256, Size: r.Size, MetadataHash: r.MetadataHash, Generation: r.Generation,
-	}
-}
-
-// holds reports whether r is of the content that mark means. A version
-// without a name tells nothing, a digest tells all.
-func (r record) holds(mark dam.Mark) bool {
-	if mark.SHA256 != "" && r.SHA256 != "" {
-		return r.SHA256 == mark.SHA256
-	}
-	sizeFits := mark.Size < 0 || mark.Size == r.Size
-	return mark.Version != "" && r.Version == mark.Version && sizeFits
+	return record{Document: doc}, err
 }
 
 // description is what the sidecar has and user metadata may have no room for.
@@ -196,10 +125,13 @@ func parseUserMetadata(md map[string]string) (r record, marked, ok bool) {
 		values[name] = text
 	}
 	r = record{
-		Instance: values["instance"], Target: values["target"], AssetID: values["asset"], Version: values["version"],
-		SHA256: values["sha256"], Size: dam.UnknownSize, MetadataHash: values["metadata-hash"],
-		Archived: values["archived"] != "", underID: values["archived"] == archivedAs(true), from: values["from"],
-		Title: values["title"], overflow: values["sidecar"], sidecar: values["kind"] == "sidecar",
+		Document: sidecar.Document{
+			Instance: values["instance"], Target: values["target"], AssetID: values["asset"], Version: values["version"],
+			SHA256: values["sha256"], Size: dam.UnknownSize, MetadataHash: values["metadata-hash"],
+			Archived: values["archived"] != "", Title: values["title"],
+		},
+		underID: values["archived"] == archivedAs(true), from: values["from"],
+		overflow: values["sidecar"], sidecar: values["kind"] == "sidecar",
 	}
 	if raw := values["metadata"]; raw != "" {
 		r.Metadata = json.RawMessage(raw)

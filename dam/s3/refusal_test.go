@@ -15,6 +15,7 @@ import (
 
 	"damsync/dam"
 	"damsync/dam/s3/s3test"
+	"damsync/dam/sidecar"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -94,7 +95,7 @@ func TestRefusedObject(t *testing.T) {
 		if dam.Classify(err) != dam.ClassForeign || dam.Classify(readErr) != dam.ClassForeign {
 			t.Errorf("%d: find: %v; read back: %v", status, err, readErr)
 		}
-		hidden = "C.bin" + sidecarSuffix
+		hidden = "C.bin" + sidecar.Suffix
 		if r, err := a.Find(t.Context(), keyOf("C"), []string{"C.bin"}); err != nil || r.State != dam.Incomplete {
 			t.Errorf("%d: without a view of its sidecar it is %s, %v", status, r.State, err)
 		}

@@ -3,12 +3,12 @@ package s3
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"damsync/dam"
+	"damsync/dam/sidecar"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -79,7 +79,7 @@ func (a *Adapter) removeLoneSidecar(ctx context.Context, f found, mark dam.Mark,
 
 // writeSidecar replaces none but ours.
 func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place, error) {
-	side := place{name: now.name + sidecarSuffix}
+	side := place{name: now.name + sidecar.Suffix}
 	if now.side != nil {
 		side = *now.side
 	}
@@ -107,9 +107,9 @@ func (a *Adapter) writeSidecar(ctx context.Context, now place, r record) (place,
 }
 
 func (a *Adapter) putSidecar(ctx context.Context, side place, r record) error {
-	body, err := encodeJSON(r)
+	body, err := r.Encode()
 	if err != nil {
-		return fmt.Errorf("encode sidecar: %w: %w", dam.ErrInvalid, err)
+		return err
 	}
 	api, err := a.connect(ctx)
 	if err != nil {
@@ -144,13 +144,13 @@ func (a *Adapter) load(ctx context.Context, at place) (record, error) {
 		return r, err
 	}
 	defer body.Close()
-	raw, err := io.ReadAll(io.LimitReader(body, maxSidecarBytes))
+	raw, err := io.ReadAll(io.LimitReader(body, sidecar.MaxBytes+1))
 	if err != nil {
 		return r, fmt.Errorf("read sidecar of %s: %w: %w", at.name, dam.ErrTemporary, err)
 	}
-	var whole record
-	if err := json.Unmarshal(raw, &whole); err != nil {
-		return r, fmt.Errorf("sidecar of %s: %w: %w", at.name, dam.ErrNotFound, err)
+	whole, err := sidecar.Decode(raw)
+	if err != nil {
+		return r, fmt.Errorf("read sidecar of %s: %w: %w", at.name, dam.ErrNotFound, err)
 	}
 	r.Title, r.Metadata = whole.Title, whole.Metadata
 	return r, nil

@@ -9,6 +9,7 @@ import (
 
 	"damsync/dam"
 	"damsync/dam/s3/s3test"
+	"damsync/dam/sidecar"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -142,7 +143,7 @@ func TestSidecarKeepsItsBytes(t *testing.T) {
 	if want := strings.Replace(before, `"generation":1`, `"generation":4`, 1); after != want || !strings.Contains(before, `"title":"<b> & co"`) {
 		t.Errorf("%d bytes became %d: %.300s … %.300s", len(before), len(after), before, after)
 	}
-	obj.Title = strings.Repeat("x", maxMetadataBytes)
+	obj.Title = strings.Repeat("x", sidecar.MaxMetadataBytes)
 	if _, err := a.Put(t.Context(), obj, r); !errors.Is(err, dam.ErrInvalid) {
 		t.Errorf("a title over the limit: %v", err)
 	}
