@@ -16,7 +16,7 @@ import (
 
 // Whatever pieces a body comes in, it is passed on whole, its last byte only
 // after the Source said that all is right.
-func TestSealing(t *testing.T) {
+func TestVerifiedReader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "body")
 		promised := int64(len(body) + rapid.IntRange(-1, 1).Draw(t, "lie"))
@@ -31,7 +31,7 @@ func TestSealing(t *testing.T) {
 		}
 		asked := false
 		source := dam.NewSource(r, promised, "")
-		s := newSealing(source, promised, func() error { asked = true; return nil })
+		s := newVerifiedReader(source, promised, func() error { asked = true; return nil })
 		got, err := io.ReadAll(iotest.HalfReader(s))
 		if promised == int64(len(body)) {
 			if err != nil || !bytes.Equal(got, body) || !asked {
@@ -46,15 +46,15 @@ func TestSealing(t *testing.T) {
 }
 
 func TestTrailed(t *testing.T) {
-	framed := newTrailed(strings.NewReader("hello"), 5, trailer{
-		"x-amz-checksum-crc32c", 4, func() ([]byte, error) { return []byte{0, 1, 2, 3}, nil },
+	framed := newTrailed(strings.NewReader("hello"), 5, &trailer{
+		"x-amz-checksum-crc32c", 4, nil, func() ([]byte, error) { return []byte{0, 1, 2, 3}, nil },
 	})
 	got, err := io.ReadAll(framed)
 	want := "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:AAECAw==\r\n\r\n"
 	if err != nil || string(got) != want || framed.length != int64(len(want)) {
 		t.Errorf("%q of %d bytes, %v; want %q", got, framed.length, err, want)
 	}
-	broken := newTrailed(strings.NewReader("hello"), 5, trailer{"x", 4, func() ([]byte, error) { return nil, dam.ErrSource }})
+	broken := newTrailed(strings.NewReader("hello"), 5, &trailer{"x", 4, nil, func() ([]byte, error) { return nil, dam.ErrSource }})
 	if got, err := io.ReadAll(broken); !errors.Is(err, dam.ErrSource) || strings.Contains(string(got), "0\r\nx") {
 		t.Errorf("a broken body ends with %q, %v", got, fmt.Sprint(err))
 	}

@@ -60,11 +60,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	}{
 		"wrong key":    {map[string]any{"access_key_id": "nobody"}, dam.NeedCredentials, "access_key_id"},
 		"wrong secret": {map[string]any{"secret_access_key": "guess"}, dam.NeedCredentials, "secret_access_key"},
-		"no bucket":    {map[string]any{"bucket": "nowhere"}, dam.NeedContainer, "make bucket nowhere"},
+		"no bucket":    {map[string]any{"bucket": "nowhere"}, dam.NeedContainer, "create bucket nowhere"},
 		"wrong region": {map[string]any{"region": "eu-north-1"}, dam.NeedRegion, "set region"},
 		"no TLS":       {map[string]any{"endpoint": strings.Replace(server.Endpoint, "http:", "https:", 1)}, dam.NeedRegion, "http://"},
-		"no S3 (404)":  {map[string]any{"endpoint": elsewhere(t, http.StatusNotFound)}, dam.NeedRegion, "no S3"},
-		"no S3 (200)":  {map[string]any{"endpoint": elsewhere(t, http.StatusOK)}, dam.NeedRegion, "no S3"},
+		"no S3 (404)":  {map[string]any{"endpoint": elsewhere(t, http.StatusNotFound)}, dam.NeedRegion, "no S3 server"},
+		"no S3 (200)":  {map[string]any{"endpoint": elsewhere(t, http.StatusOK)}, dam.NeedRegion, "no S3 server"},
 		"no secret file": {
 			map[string]any{"secret_access_key": nil, "secret_access_key_file": "/nonexistent/secret"}, dam.NeedCredentials, "secret_access_key_file",
 		},

@@ -70,7 +70,7 @@ func openAt(given map[string]any, instance string, at *interception) (*Adapter, 
 		return nil, err
 	}
 	if at != nil {
-		a.intercept = at.around
+		a.client.conn.intercept = at.around
 	}
 	return a, nil
 }
@@ -128,7 +128,7 @@ func (i *interception) step(req *http.Request) error {
 	before := i.before
 	i.mu.Unlock()
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
-	if before == nil || reads || strings.HasSuffix(req.URL.Path, checkName) || i.inTheWay(req) {
+	if before == nil || reads || strings.HasSuffix(req.URL.Path, unusedName) || i.inTheWay(req) {
 		return nil
 	}
 	return before(req.Method + " " + req.URL.Path)

@@ -70,14 +70,14 @@ func TestHeadersOverflow(t *testing.T) {
 	enormous := short
 	enormous.AssetID = strings.Repeat("日", 700)
 
-	if h, r, err := a.headers(short, false); err != nil || r.overflow != "" || h.metadata["damsync-title"] != "x" {
+	if h, r, err := newHeaders(a.options, short, false); err != nil || r.overflow != "" || h.metadata["damsync-title"] != "x" {
 		t.Errorf("a short record: %v, %v, %v", h.metadata, r.overflow, err)
 	}
-	h, r, err := a.headers(long, false)
+	h, r, err := newHeaders(a.options, long, false)
 	if err != nil || r.overflow == "" || h.metadata["damsync-title"] != "" || h.metadata["damsync-asset"] != "a" {
 		t.Errorf("a long record: %v, %v, %v", h.metadata, r.overflow, err)
 	}
-	if _, _, err := a.headers(enormous, false); dam.Classify(err) != dam.ClassInvalid {
+	if _, _, err := newHeaders(a.options, enormous, false); dam.Classify(err) != dam.ClassInvalid {
 		t.Errorf("a mark without room: %v", err)
 	}
 }
@@ -88,12 +88,12 @@ func TestTags(t *testing.T) {
 		`{"audience":["Consumer","Café 1"],"n":3}`: "audience=Consumer%2FCaf%C3%A9+1&n=3",
 		`{"other":"x"}`: "",
 	} {
-		if got, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); err != nil || got != want {
+		if got, err := tagging(a.options.tags, record{Document: sidecar.Document{Metadata: []byte(metadata)}}); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", metadata, got, err, want)
 		}
 	}
 	for _, metadata := range []string{`{"audience":"a<b"}`, `{"audience":"` + strings.Repeat("x", 257) + `"}`} {
-		if _, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); dam.Classify(err) != dam.ClassInvalid {
+		if _, err := tagging(a.options.tags, record{Document: sidecar.Document{Metadata: []byte(metadata)}}); dam.Classify(err) != dam.ClassInvalid {
 			t.Errorf("%s: %v", metadata, err)
 		}
 	}

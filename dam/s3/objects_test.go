@@ -26,7 +26,7 @@ func metered(t *testing.T, given map[string]any) (*Adapter, *meter) {
 	t.Helper()
 	m := &meter{}
 	a := newAdapter(t, given)
-	a.intercept = func(next s3.HTTPClient) s3.HTTPClient {
+	a.client.conn.intercept = func(next s3.HTTPClient) s3.HTTPClient {
 		return doer(func(r *http.Request) (*http.Response, error) {
 			m.requests.Add(1)
 			m.sent.Add(max(r.ContentLength, 0))
@@ -114,7 +114,7 @@ func TestLargeCopy(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "large")
 	a := newAdapter(t, streamed(server, bucket))
-	a.copyLimit, a.copyPartSize = 6*mib, 5*mib
+	a.putter.writer.copier.limit, a.putter.writer.copier.partSize = 6*mib, 5*mib
 	body := string(bytes.Repeat([]byte("0123456789abcdef"), 12*mib/16)) + "tail"
 	r, err := a.Put(t.Context(), object("A", "a.bin", body, 1), dam.Remote{})
 	if err != nil {

@@ -17,7 +17,7 @@ func TestNewRefusesOptions(t *testing.T) {
 		"two secrets":    {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "secret_access_key_file": "f"}, []string{"exclude each other"}},
 		"no URL":         {map[string]any{"bucket": "b", "endpoint": "s3.example.com"}, []string{"option endpoint"}},
 		"two tokens":     {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "session_token": "t", "session_token_file": "f"}, []string{"session_token and session_token_file exclude"}},
-		"token alone":    {map[string]any{"bucket": "b", "session_token_file": "f"}, []string{"option session_token_file: wants"}},
+		"token alone":    {map[string]any{"bucket": "b", "session_token_file": "f"}, []string{"option session_token_file: set"}},
 		"not at once":    {map[string]any{"bucket": "b", "storage_class": "GLACIER"}, []string{"option storage_class"}},
 		"climbing":       {map[string]any{"bucket": "b", "prefix": "a/../b"}, []string{"option prefix"}},
 		"no archive":     {map[string]any{"bucket": "b", "archive_prefix": ""}, []string{"option archive_prefix"}},

@@ -120,7 +120,7 @@ func TestBlackHole(t *testing.T) {
 	a := newAdapter(t, map[string]any{
 		"bucket": "b", "endpoint": "http://127.0.0.1:9", "path_style": true, "access_key_id": "a", "secret_access_key": "s", "sign_payload": false,
 	})
-	a.intercept = func(s3.HTTPClient) s3.HTTPClient {
+	a.client.conn.intercept = func(s3.HTTPClient) s3.HTTPClient {
 		return doer(func(req *http.Request) (*http.Response, error) {
 			dialer := net.Dialer{Timeout: 1}
 			c, err := dialer.DialContext(req.Context(), "tcp", "127.0.0.1:9")
@@ -184,7 +184,7 @@ func TestRotatedCredentials(t *testing.T) {
 	given["session_token_file"] = tokens
 	a = newAdapter(t, given)
 	var sent atomic.Value // requests go out together
-	a.intercept = func(s3.HTTPClient) s3.HTTPClient {
+	a.client.conn.intercept = func(s3.HTTPClient) s3.HTTPClient {
 		return doer(func(req *http.Request) (*http.Response, error) {
 			sent.Store(req.Header.Get("X-Amz-Security-Token"))
 			return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, closeBody(req)

@@ -189,7 +189,7 @@ func through(t *testing.T, server *s3test.Server, bucket string, options map[str
 	transport := &http.Transport{}
 	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = store.Scheme, store.Host, r.In.Host
-	}}
+	}, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if interfere(w, r) {
 			proxy.ServeHTTP(w, r)
@@ -377,7 +377,6 @@ func TestOvertakenByMetadata(t *testing.T) {
 		}
 		return open(ctx, from)
 	}
-	a.patience = 0
 	if _, err := a.Put(t.Context(), late, r); !errors.Is(err, dam.ErrStale) {
 		t.Errorf("want stale: %v", err)
 	}
