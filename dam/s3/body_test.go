@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever pieces a body comes in, it is passed on whole, its last byte only
-// after the Source said that all is right.
+// A body is passed on whole in whatever pieces it arrives, and its last byte only after the Source
+// has verified it.
 func TestVerifiedReader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "body")
@@ -29,17 +29,17 @@ func TestVerifiedReader(t *testing.T) {
 		case 3:
 			r = iotest.HalfReader(r)
 		}
-		asked := false
+		verified := false
 		source := dam.NewSource(r, promised, "")
-		s := newVerifiedReader(source, promised, func() error { asked = true; return nil })
+		s := newVerifiedReader(source, promised, func() error { verified = true; return nil })
 		got, err := io.ReadAll(iotest.HalfReader(s))
 		if promised == int64(len(body)) {
-			if err != nil || !bytes.Equal(got, body) || !asked {
+			if err != nil || !bytes.Equal(got, body) || !verified {
 				t.Fatalf("%q passed on as %q, %v", body, got, err)
 			}
 			return
 		}
-		if promised > 0 && int64(len(got)) >= promised || asked || promised > 0 && !errors.Is(err, dam.ErrSource) {
+		if promised > 0 && int64(len(got)) >= promised || verified || promised > 0 && !errors.Is(err, dam.ErrSource) {
 			t.Fatalf("%d bytes promised, %q passed on as %q, %v", promised, body, got, err)
 		}
 	})

@@ -107,7 +107,7 @@ func (c *changer) retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode 
 	})
 }
 
-// archive moves the best object to the archive, also when somebody edited it.
+// archive moves the best object to the archive, even if another program has edited it.
 func (c *changer) archive(ctx context.Context, f findings, mark dam.Mark) (dam.Remote, error) {
 	at := f.own[0]
 	want, err := c.sidecars.load(ctx, at)

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// client sends requests about one bucket and gives their errors a class. It
-// repeats none of them, except for listings.
+// client sends the requests about single objects of one bucket, and adds a class to
+// their errors. It does not retry, except for listings.
 type client struct {
 	conn    *connection
 	options *options

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// FuzzEncode: any text comes back from a header, which has nothing in it that a
-// server or proxy changes.
+// FuzzEncode proves that any text survives as a header, and that the header contains nothing that
+// a server or proxy changes.
 func FuzzEncode(f *testing.F) {
 	for _, s := range []string{"", " ", "a  b ", "100%", "Ünï 日本", "\x00\xff\r\n", "=?UTF-8?q?x?=", "%41+"} {
 		f.Add(s)
@@ -28,7 +28,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// TestRecordInUserMetadata: what was written is read, and nothing of it is cut.
+// A record is read from user metadata as it was written, and the limit is computed right.
 func TestRecordInUserMetadata(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := record{Document: sidecar.Document{
@@ -61,7 +61,8 @@ func TestRecordInUserMetadata(t *testing.T) {
 	})
 }
 
-// Essentials stay, the rest goes to the sidecar, and nothing is cut silently.
+// Where user metadata has no room, the description goes to the sidecar and the mark stays. A mark
+// without room is an error; nothing is cut.
 func TestHeadersOverflow(t *testing.T) {
 	a := newAdapter(t, map[string]any{"bucket": "b"})
 	short := record{Document: sidecar.Document{Instance: "i", Target: "t", AssetID: "a", Title: "x", Metadata: []byte("{}"), Generation: 1}}

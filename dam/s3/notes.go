@@ -15,8 +15,8 @@ import (
 const maxNoteBytes = 16 << 10
 
 // notes keeps a small object for each open multipart upload of one target. The server
-// stores no metadata with an upload, so without its note an upload could not be told
-// from those of other programs, which must not be aborted.
+// stores no owner with an upload, so only its note distinguishes it from the uploads of
+// other programs, which must not be aborted.
 type notes struct {
 	client *client
 	dir    string // a name that ends with a slash
@@ -30,7 +30,7 @@ func (n *notes) name(up openUpload) string {
 	return n.dir + digest(up.Name, up.UploadID)[:32] + ".json"
 }
 
-// write writes the note of an upload. Writing it again makes it young.
+// write writes the note of an upload. Writing it again resets its age.
 func (n *notes) write(ctx context.Context, up openUpload) error {
 	body, err := json.Marshal(up)
 	if err != nil {

@@ -92,11 +92,16 @@ func (p *partSender) resume(ctx context.Context) error {
 // send sends source to its end and returns all parts. first is the first part when it has been
 // read already, otherwise nil.
 func (p *partSender) send(ctx context.Context, source *dam.Source, first []byte) ([]types.CompletedPart, error) {
-	group, ctx := errgroup.WithContext(ctx)
-	p.group = group
-	group.Go(func() error { return p.read(ctx, source, first) })
-	if err := group.Wait(); err != nil {
+	var partsCtx context.Context
+	p.group, partsCtx = errgroup.WithContext(ctx)
+	readErr := p.read(partsCtx, source, first)
+	// The parts under way are worth waiting for when the source fails. When a part fails, it
+	// ends the reading, so its error is the cause.
+	if err := p.group.Wait(); err != nil {
 		return nil, err
+	}
+	if readErr != nil {
+		return nil, readErr
 	}
 	parts := make([]types.CompletedPart, 0, len(p.done))
 	for _, part := range p.done {

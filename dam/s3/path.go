@@ -96,7 +96,7 @@ func checkSegments(p string) error {
 	}
 	for name := range strings.SplitSeq(p, "/") {
 		if name == "" || name == "." || name == ".." {
-			return errors.New("must be a relative path without empty segments, . or ..")
+			return errors.New("must be a relative path without . or .. or empty segments")
 		}
 	}
 	return nil

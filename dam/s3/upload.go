@@ -30,13 +30,13 @@ type uploader struct {
 type upload struct {
 	shared *uploader
 	obj    dam.Object
-	want   record // run completes it with what only the body tells
+	want   record // run adds size and digest of the body
 	dst    place
 	own    []place // the asset's objects as they were looked at
 }
 
-// run chooses the way: one streamed PUT, or parts when the body is too large for it, has no
-// known length, or has to be signed.
+// run sends the body in one streamed PUT, or in parts when it is too large for one, has no known
+// length, or must be signed.
 func (u *upload) run(ctx context.Context) (written, error) {
 	if s, ok := parseSession(u.obj.Upload.Session); ok {
 		stored, err := u.resume(ctx, s)
@@ -230,7 +230,7 @@ func (u *upload) description() string {
 	return digest(u.want.description(), u.want.MetadataHash, fmt.Sprint(u.want.Generation), u.want.from)
 }
 
-// resume goes on with the multipart upload of a session. errNoUpload: it cannot go on.
+// resume continues the multipart upload of a session. errNoUpload: it cannot be continued.
 func (u *upload) resume(ctx context.Context, s session) (written, error) {
 	if !s.fits(u.dst.name, u.obj.Mark, u.options().partSize) {
 		return written{}, errNoUpload
@@ -277,11 +277,11 @@ func (u *upload) finishParts(ctx context.Context, p *partSender, source *dam.Sou
 	if p.session.Description == u.description() {
 		return stored, nil
 	}
-	return u.describeAnew(ctx, stored)
+	return u.replaceHeaders(ctx, stored)
 }
 
-// describeAnew replaces the headers of an upload that began with older ones.
-func (u *upload) describeAnew(ctx context.Context, stored written) (written, error) {
+// replaceHeaders replaces the headers of an upload that began with older ones.
+func (u *upload) replaceHeaders(ctx context.Context, stored written) (written, error) {
 	h, want, err := newHeaders(u.options(), u.want, true)
 	u.want = want
 	if err != nil {

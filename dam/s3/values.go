@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// The functions below return setters: each checks one configured value and stores it.
+// Each of the functions below returns a setter, which checks one configured value and stores it.
 
-func text(into *string) func(any) error {
+func asText(into *string) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
 		if !ok || s == "" || strings.ContainsFunc(s, notHeader) {
@@ -27,7 +27,7 @@ func text(into *string) func(any) error {
 // notHeader reports whether r cannot be part of a header.
 func notHeader(r rune) bool { return r < ' ' || r > '~' }
 
-func flag(into *bool) func(any) error {
+func asFlag(into *bool) func(any) error {
 	return func(v any) error {
 		b, ok := v.(bool)
 		if !ok {
@@ -38,14 +38,14 @@ func flag(into *bool) func(any) error {
 	}
 }
 
-func optionalFlag(into **bool) func(any) error {
+func asOptionalFlag(into **bool) func(any) error {
 	return func(v any) error {
 		*into = new(bool)
-		return flag(*into)(v)
+		return asFlag(*into)(v)
 	}
 }
 
-func oneOf[T ~string](into *T, values []T) func(any) error {
+func asOneOf[T ~string](into *T, values []T) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
 		if !ok || !slices.Contains(values, T(s)) {
@@ -56,7 +56,7 @@ func oneOf[T ~string](into *T, values []T) func(any) error {
 	}
 }
 
-func number(into *int, least, most int) func(any) error {
+func asNumber(into *int, least, most int) func(any) error {
 	return func(v any) error {
 		n, ok := v.(int)
 		if !ok || n < least || n > most {
@@ -67,8 +67,8 @@ func number(into *int, least, most int) func(any) error {
 	}
 }
 
-// directory accepts a clean relative path, with or without slashes at its ends.
-func directory(into *string, mayBeEmpty bool) func(any) error {
+// asDirectory accepts a clean relative path, with or without slashes at its ends.
+func asDirectory(into *string, mayBeEmpty bool) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
 		dir := strings.Trim(s, "/")
@@ -85,7 +85,7 @@ func directory(into *string, mayBeEmpty bool) func(any) error {
 	}
 }
 
-func endpoint(into *string) func(any) error {
+func asEndpoint(into *string) func(any) error {
 	return func(v any) error {
 		s, _ := v.(string)
 		u, err := url.Parse(s)
@@ -97,7 +97,7 @@ func endpoint(into *string) func(any) error {
 	}
 }
 
-func tagNames(into *[]string) func(any) error {
+func asTagNames(into *[]string) func(any) error {
 	return func(v any) error {
 		list, ok := v.([]any)
 		if !ok || len(list) > maxTags {
@@ -115,25 +115,23 @@ func tagNames(into *[]string) func(any) error {
 	}
 }
 
-func secret(into *func() (string, error)) func(any) error {
+// asSecret accepts a secret, or with fromFile the name of a file that is read each time the secret
+// is needed.
+func asSecret(into *func() (string, error), fromFile bool) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
-		if !ok || s == "" {
+		switch {
+		case (!ok || s == "") && fromFile:
+			return errors.New("must be the path of a file")
+		case !ok || s == "":
 			return errors.New("must be text")
 		}
-		*into = func() (string, error) { return s, nil }
-		return nil
-	}
-}
-
-// secretFile accepts the name of a file, which is read each time the secret is needed.
-func secretFile(into *func() (string, error)) func(any) error {
-	return func(v any) error {
-		name, ok := v.(string)
-		if !ok || name == "" {
-			return errors.New("must be the path of a file")
+		*into = func() (string, error) {
+			if fromFile {
+				return readSecret(s)
+			}
+			return s, nil
 		}
-		*into = func() (string, error) { return readSecret(name) }
 		return nil
 	}
 }
@@ -158,8 +156,8 @@ func readSecret(name string) (string, error) {
 	return s, nil
 }
 
-// size accepts bytes, as a number or as text such as 16MiB or 5GB.
-func size(into *int64, least, most int64) func(any) error {
+// asSize accepts bytes, as a number or as text such as 16MiB or 5GB.
+func asSize(into *int64, least, most int64) func(any) error {
 	return func(v any) error {
 		n, ok := bytesOf(v)
 		if !ok {

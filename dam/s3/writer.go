@@ -17,7 +17,7 @@ type writer struct {
 	uploader *uploader
 }
 
-// attempts is how often a write starts anew because another program changes the object.
+// attempts limits how often a write starts again because another program changed the object.
 const attempts = 3
 
 // retryChanged repeats step while it returns errChanged.

@@ -28,10 +28,6 @@ func openUploads(t *testing.T, server *s3test.Server, bucket string) map[string]
 	return ids
 }
 
-func inParts(server *s3test.Server, bucket string) map[string]any {
-	return with(streamed(server, bucket), map[string]any{"multipart_threshold": "5MiB", "part_size": "5MiB"})
-}
-
 // beginElsewhere begins an upload as another program would.
 func beginElsewhere(t *testing.T, server *s3test.Server, bucket, key string) string {
 	t.Helper()
@@ -42,8 +38,8 @@ func beginElsewhere(t *testing.T, server *s3test.Server, bucket, key string) str
 	return *out.UploadId
 }
 
-// leave begins an upload and goes on no further.
-func leave(t *testing.T, a *Adapter, name string) openUpload {
+// abandonUpload begins an upload and does nothing more.
+func abandonUpload(t *testing.T, a *Adapter, name string) openUpload {
 	t.Helper()
 	up, err := a.uploads.begin(t.Context(), name, headers{}.uploadInput(""))
 	if err != nil {
@@ -68,7 +64,7 @@ func TestAbandonedUploads(t *testing.T) {
 	} {
 		for age, want := range map[time.Duration]string{time.Hour: "keeps a young one", 0: "aborts an old one"} {
 			t.Run(name+" "+want, func(t *testing.T) {
-				left := leave(t, a, "left.bin")
+				left := abandonUpload(t, a, "left.bin")
 				a.uploads.maxAge = age
 				if err := call(t); err != nil {
 					t.Fatal(err)
@@ -89,7 +85,7 @@ func TestAbandonedUploads(t *testing.T) {
 	}
 }
 
-// An upload that cannot be aborted fails neither the call at hand nor the abortion of others, and
+// An upload that cannot be aborted neither fails the call nor prevents others from being aborted, and
 // the next call tries again.
 func TestAbortFails(t *testing.T) {
 	server := s3test.Start(t)
@@ -103,7 +99,7 @@ func TestAbortFails(t *testing.T) {
 		return true
 	})
 	for _, name := range []string{"one.bin", "two.bin"} {
-		leave(t, a, name)
+		abandonUpload(t, a, name)
 	}
 	a.uploads.maxAge, refused = 0, "one.bin"
 	if err := a.Check(t.Context(), false); err != nil {
@@ -179,4 +175,3 @@ func TestResumedUploadIsNotAbandoned(t *testing.T) {
 		t.Error(err)
 	}
 }
-
