@@ -67,8 +67,7 @@ type partSender struct {
 	noted       time.Time                // when the note of the upload was last written
 }
 
-// resume makes the sender go on after the parts of the session. errNoUpload: the server does
-// not have them.
+// resume skips the parts that the session covers. errNoUpload: the server does not have them.
 func (p *partSender) resume(ctx context.Context) error {
 	count := int32(p.session.Checkpoint.Offset / p.session.PartSize)
 	parts, err := p.uploads.list(ctx, p.session.Upload)
@@ -111,7 +110,7 @@ func (p *partSender) send(ctx context.Context, source *dam.Source, first []byte)
 	return parts, nil
 }
 
-// read cuts the source into parts and sends each beside the reading.
+// read cuts the source into parts and sends each while it reads the next.
 func (p *partSender) read(ctx context.Context, source *dam.Source, first []byte) error {
 	body, end := first, false
 	for number := p.saved + 1; !end; number++ {
@@ -129,7 +128,7 @@ func (p *partSender) read(ctx context.Context, source *dam.Source, first []byte)
 			p.buffers.give(body)
 			return err
 		}
-		p.sendBeside(ctx, number, body)
+		p.sendAsync(ctx, number, body)
 		body = nil
 	}
 	return nil
@@ -165,7 +164,7 @@ func (p *partSender) keepCheckpoint(source *dam.Source, number int32) error {
 	return nil
 }
 
-func (p *partSender) sendBeside(ctx context.Context, number int32, body []byte) {
+func (p *partSender) sendAsync(ctx context.Context, number int32, body []byte) {
 	p.group.Go(func() error {
 		defer p.buffers.give(body)
 		in := &s3.UploadPartInput{

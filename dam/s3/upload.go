@@ -45,7 +45,6 @@ func (u *upload) run(ctx context.Context) (written, error) {
 		}
 		u.shared.uploads.abandon(ctx, s.Upload)
 	}
-	// Cancelled before the source is closed, so that a pending read of it returns.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	source, err := u.obj.Open(ctx, dam.Checkpoint{})
@@ -104,8 +103,8 @@ func (u *upload) putStream(ctx context.Context, cancel func(), source *dam.Sourc
 		with = trailing(size, sum.header)
 	}
 	stored, err := u.shared.client.put(ctx, u.dst.name, in, with)
-	cancel()
-	body.stop() // the connection may still be reading
+	cancel() // ends a read of the source: the connection may still be reading
+	body.stop()
 	defer source.Close()
 	switch {
 	case content.err != nil:
@@ -255,27 +254,30 @@ func (u *upload) resume(ctx context.Context, s session) (written, error) {
 	return u.finishParts(ctx, p, source, nil)
 }
 
-// finishParts sends what is left of the body and publishes the object.
+// finishParts sends what is left of the body and publishes the object. It abandons an upload
+// that cannot be resumed.
 func (u *upload) finishParts(ctx context.Context, p *partSender, source *dam.Source, first []byte) (written, error) {
+	stored, err := u.publishParts(ctx, p, source, first)
+	if err != nil && (u.obj.Upload.Save == nil || errors.Is(err, errChanged)) {
+		u.shared.uploads.abandon(ctx, p.session.Upload)
+	}
+	return stored, err
+}
+
+func (u *upload) publishParts(ctx context.Context, p *partSender, source *dam.Source, first []byte) (written, error) {
 	parts, err := p.send(ctx, source, first)
-	if err == nil {
-		err = u.checkLatest(ctx)
-	}
-	if err == nil {
-		err = u.seal(source)
-	}
-	var stored written
-	if err == nil {
-		stored, err = u.shared.uploads.complete(ctx, p.session.Upload, parts, u.want.Size, u.options().condition(u.dst))
-	}
 	if err != nil {
-		if u.obj.Upload.Save == nil || errors.Is(err, errChanged) {
-			u.shared.uploads.abandon(ctx, p.session.Upload)
-		}
 		return written{}, err
 	}
-	if p.session.Description == u.description() {
-		return stored, nil
+	if err := u.checkLatest(ctx); err != nil {
+		return written{}, err
+	}
+	if err := u.seal(source); err != nil {
+		return written{}, err
+	}
+	stored, err := u.shared.uploads.complete(ctx, p.session.Upload, parts, u.want.Size, u.options().condition(u.dst))
+	if err != nil || p.session.Description == u.description() {
+		return stored, err
 	}
 	return u.replaceHeaders(ctx, stored)
 }
