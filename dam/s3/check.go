@@ -15,30 +15,31 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Check implements dam.Adapter by trying: a listing of one, a look at an object
-// that is not there, an upload that is begun and aborted, the removal of an
-// object that is not there. In a bucket with versions, or where the server does
-// not tell, the last is not tried, as it would leave a delete marker.
-func (a *Adapter) Check(ctx context.Context, populated bool) error {
-	api, err := a.connect(ctx)
-	if err != nil {
-		return fmt.Errorf("check target: %w", err)
-	}
-	empty, listErr := a.checkList(ctx, api)
+// checker tries whether the bucket can be used.
+type checker struct {
+	client  *client
+	options *options
+}
+
+// check tries a listing of one object, a look at an object that does not exist, a multipart
+// upload that it begins and aborts, and the removal of an object that does not exist. It omits
+// the last in a bucket with versions, and where the server does not say whether it has versions,
+// because it would leave a delete marker.
+func (c *checker) check(ctx context.Context, populated bool) error {
+	empty, listErr := c.list(ctx)
 	if listErr != nil && !isDenied(listErr, dam.NeedList) {
-		return fmt.Errorf("check target: %w", listErr) // nothing else could go well
+		return fmt.Errorf("check target: %w", listErr) // nothing else can succeed
 	}
 	if listErr == nil {
-		listErr = a.checkRead(ctx) // without it, absence looks like a refusal
+		listErr = c.read(ctx) // without permission to list, absence looks like a refusal
 	}
-	if err := errors.Join(listErr, a.checkWrite(ctx, api), a.checkRemove(ctx, api)); err != nil {
+	if err := errors.Join(listErr, c.write(ctx), c.remove(ctx)); err != nil {
 		return fmt.Errorf("check target: %w", err)
 	}
-	a.tryToClean(ctx)
 	if empty && populated {
-		return fmt.Errorf("check target: %w: damsync has put objects under %q of bucket %s, but nothing is there: "+
-			"is it the right bucket? If it was emptied on purpose, put any object below %s and all assets are pushed anew",
-			dam.ErrUnavailable, a.prefix, a.bucket, a.key(stateDir))
+		return fmt.Errorf("check target: %w: damsync has put objects under prefix %q of bucket %s, but there are none. "+
+			"Correct option bucket or prefix; if the bucket was emptied on purpose, put any object under %s, and damsync pushes all assets again",
+			dam.ErrUnavailable, c.options.layout.prefix, c.options.bucket, c.options.layout.key(stateDir))
 	}
 	return nil
 }
@@ -48,7 +49,7 @@ func isDenied(err error, need dam.Need) bool {
 	return errors.As(err, &denied) && denied.Need == need
 }
 
-// deny names what is missing when the server refuses without a better reason.
+// deny returns err with the missing permission, when the server refuses without a better reason.
 func deny(ctx context.Context, doing string, need dam.Need, advice string, err error) error {
 	err = classedRead(ctx, doing, err)
 	var denied *dam.Denied
@@ -58,91 +59,92 @@ func deny(ctx context.Context, doing string, need dam.Need, advice string, err e
 	return err
 }
 
-func (a *Adapter) checkList(ctx context.Context, api *s3.Client) (empty bool, err error) {
-	out, err := api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &a.bucket, Prefix: &a.prefix, MaxKeys: aws.Int32(1)})
+func (c *checker) list(ctx context.Context) (empty bool, err error) {
+	o := c.options
+	out, err := c.client.conn.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &o.bucket, Prefix: &o.layout.prefix, MaxKeys: aws.Int32(1),
+	})
 	if err != nil {
-		if denied := a.nothingToList(err); denied != nil {
+		if denied := c.explainList(err); denied != nil {
 			return false, denied
 		}
-		return false, deny(ctx, "list bucket "+a.bucket, dam.NeedList, "allow s3:ListBucket on bucket "+a.bucket, err)
+		return false, deny(ctx, "list bucket "+o.bucket, dam.NeedList, "allow s3:ListBucket on bucket "+o.bucket, err)
 	}
 	return len(out.Contents) == 0, nil
 }
 
-// nothingToList tells a bucket that is not there from an endpoint where no S3
-// answers. nil: it is neither.
-func (a *Adapter) nothingToList(err error) error {
+// explainList adds advice when the bucket does not exist or the endpoint is no S3 server.
+// Otherwise it returns nil.
+func (c *checker) explainList(err error) error {
 	if errorCode(err) == "NoSuchBucket" {
 		return &dam.Denied{
-			Need: dam.NeedContainer, Advice: "make bucket " + a.bucket + ", or correct option bucket", Err: err,
+			Need: dam.NeedContainer, Advice: "create bucket " + c.options.bucket + " or correct option bucket", Err: err,
 		}
 	}
 	var plain tls.RecordHeaderError
 	var unreadable *smithy.DeserializationError
-	status, _ := answered(err)
+	status, _ := answer(err)
 	switch {
-	case a.endpoint == "" || status >= http.StatusInternalServerError: // it is AWS, or may be a proxy's answer
+	case c.options.endpoint == "" || status >= http.StatusInternalServerError: // AWS, or perhaps a proxy's answer
 		return nil
 	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return &dam.Denied{Need: dam.NeedRegion, Advice: "no TLS is spoken at option endpoint; does it begin with http://?", Err: err}
+		return &dam.Denied{
+			Need: dam.NeedRegion, Advice: "the server at option endpoint does not speak TLS; begin the URL with http://", Err: err,
+		}
 	case status == http.StatusNotFound, errors.As(err, &unreadable):
 		return &dam.Denied{
-			Need: dam.NeedRegion, Advice: "what answers at option endpoint is no S3; correct its host, port or path, or try path_style: true", Err: err,
+			Need: dam.NeedRegion, Err: err,
+			Advice: "the server at option endpoint is no S3 server; correct host, port or path, or try path_style: true",
 		}
 	}
 	return nil
 }
 
-const checkName = stateDir + "check" // where nothing ever is
-
-func (a *Adapter) checkRead(ctx context.Context) error {
-	_, err := a.ask(ctx, a.key(checkName))
+func (c *checker) read(ctx context.Context) error {
+	_, err := c.client.rawHead(ctx, unusedName)
 	switch {
 	case isMissing(err):
 		return nil
 	case isRefusal(err):
-		err = a.refusal(ctx, "look at what is not there", err)
+		err = c.client.refusedAlways(ctx, "look at "+unusedName, err)
 	}
-	return deny(ctx, "look at an object", dam.NeedRead, "allow s3:GetObject on "+a.objects(), err)
+	return deny(ctx, "read objects", dam.NeedRead, "allow s3:GetObject on "+c.options.objectsARN(), err)
 }
 
-func (a *Adapter) objects() string { return a.bucket + "/" + a.prefix + "*" }
-
-func (a *Adapter) checkWrite(ctx context.Context, api *s3.Client) error {
-	err := a.tryUpload(ctx, api, "")
-	if err != nil {
-		return deny(ctx, "begin an upload", dam.NeedWrite,
-			"allow s3:PutObject and s3:AbortMultipartUpload on "+a.objects(), err)
+func (c *checker) write(ctx context.Context) error {
+	on := c.options.objectsARN()
+	if err := c.tryUpload(ctx, ""); err != nil {
+		return deny(ctx, "begin an upload", dam.NeedWrite, "allow s3:PutObject and s3:AbortMultipartUpload on "+on, err)
 	}
-	if len(a.tags) == 0 {
+	if len(c.options.tags) == 0 {
 		return nil
 	}
 	return deny(ctx, "begin an upload with a tag", dam.NeedTag,
-		"allow s3:PutObjectTagging on "+a.objects()+", or leave out option tags", a.tryUpload(ctx, api, "damsync=check"))
+		"allow s3:PutObjectTagging on "+on+", or remove option tags", c.tryUpload(ctx, "damsync=check"))
 }
 
-// tryUpload begins an upload in parts and aborts it.
-func (a *Adapter) tryUpload(ctx context.Context, api *s3.Client, tagging string) error {
-	key := aws.String(a.key(checkName))
-	out, err := api.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &a.bucket, Key: key, Tagging: optional(tagging), StorageClass: a.storageClass,
-		ServerSideEncryption: a.sse, SSEKMSKeyId: optional(a.kmsKeyID),
+// tryUpload begins a multipart upload and aborts it.
+func (c *checker) tryUpload(ctx context.Context, tagging string) error {
+	o, key := c.options, c.client.key(unusedName)
+	out, err := call(ctx, c.client.conn, (*s3.Client).CreateMultipartUpload, &s3.CreateMultipartUploadInput{
+		Bucket: &o.bucket, Key: key, Tagging: optional(tagging), StorageClass: o.storageClass,
+		ServerSideEncryption: o.sse, SSEKMSKeyId: optional(o.kmsKeyID),
 	})
 	if err != nil {
 		return err
 	}
-	_, err = api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &a.bucket, Key: key, UploadId: out.UploadId})
+	_, err = call(ctx, c.client.conn, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
+		Bucket: &o.bucket, Key: key, UploadId: out.UploadId,
+	})
 	return err
 }
 
-func (a *Adapter) checkRemove(ctx context.Context, api *s3.Client) error {
-	versions, err := api.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &a.bucket})
+func (c *checker) remove(ctx context.Context) error {
+	o := c.options
+	versions, err := call(ctx, c.client.conn, (*s3.Client).GetBucketVersioning, &s3.GetBucketVersioningInput{Bucket: &o.bucket})
 	if err != nil || versions.Status != "" {
-		return nil //nolint:nilerr // nobody needs that permission otherwise
+		return nil //nolint:nilerr // nothing else needs that permission
 	}
-	_, err = api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: aws.String(a.key(checkName))})
-	if isMissing(err) {
-		return nil
-	}
-	return deny(ctx, "remove an object", dam.NeedDelete, "allow s3:DeleteObject on "+a.objects(), err)
+	return deny(ctx, "remove an object", dam.NeedDelete, "allow s3:DeleteObject on "+o.objectsARN(),
+		c.client.remove(ctx, unusedName, ""))
 }

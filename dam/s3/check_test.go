@@ -16,16 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-func newAdapter(t *testing.T, given map[string]any) *Adapter {
-	t.Helper()
-	a, err := New(given, "bucket", "tester")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// needs gives what an error says is missing.
+// needs returns what an error says is missing.
 func needs(err error) []dam.Need {
 	var all []dam.Need
 	var walk func(error)
@@ -49,7 +40,7 @@ func needs(err error) []dam.Need {
 	return all
 }
 
-// What a person gets wrong is named, and what to change.
+// Check names what is wrong with the configuration, and what to change.
 func TestCheckNamesWhatIsWrong(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "here")
@@ -60,11 +51,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	}{
 		"wrong key":    {map[string]any{"access_key_id": "nobody"}, dam.NeedCredentials, "access_key_id"},
 		"wrong secret": {map[string]any{"secret_access_key": "guess"}, dam.NeedCredentials, "secret_access_key"},
-		"no bucket":    {map[string]any{"bucket": "nowhere"}, dam.NeedContainer, "make bucket nowhere"},
+		"no bucket":    {map[string]any{"bucket": "nowhere"}, dam.NeedContainer, "create bucket nowhere"},
 		"wrong region": {map[string]any{"region": "eu-north-1"}, dam.NeedRegion, "set region"},
 		"no TLS":       {map[string]any{"endpoint": strings.Replace(server.Endpoint, "http:", "https:", 1)}, dam.NeedRegion, "http://"},
-		"no S3 (404)":  {map[string]any{"endpoint": elsewhere(t, http.StatusNotFound)}, dam.NeedRegion, "no S3"},
-		"no S3 (200)":  {map[string]any{"endpoint": elsewhere(t, http.StatusOK)}, dam.NeedRegion, "no S3"},
+		"no S3 (404)":  {map[string]any{"endpoint": noS3(t, http.StatusNotFound)}, dam.NeedRegion, "no S3 server"},
+		"no S3 (200)":  {map[string]any{"endpoint": noS3(t, http.StatusOK)}, dam.NeedRegion, "no S3 server"},
 		"no secret file": {
 			map[string]any{"secret_access_key": nil, "secret_access_key_file": "/nonexistent/secret"}, dam.NeedCredentials, "secret_access_key_file",
 		},
@@ -84,14 +75,14 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("class %q", dam.Classify(err))
 			}
 			if strings.Contains(fmt.Sprint(err), s3test.SecretKey) {
-				t.Errorf("the secret is told: %v", err)
+				t.Errorf("the secret is in the error: %v", err)
 			}
 		})
 	}
 }
 
-// elsewhere is a web server that knows nothing of S3.
-func elsewhere(t *testing.T, status int) string {
+// noS3 starts a web server that does not speak S3.
+func noS3(t *testing.T, status int) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -101,7 +92,7 @@ func elsewhere(t *testing.T, status int) string {
 	return server.URL
 }
 
-// Each permission that a policy withholds is named, several at once.
+// Check names every permission that a policy does not give.
 func TestCheckNamesPermissions(t *testing.T) {
 	server := s3test.Start(t)
 	server.Account(t, "worker", "worker-secret")
@@ -118,7 +109,7 @@ func TestCheckNamesPermissions(t *testing.T) {
 		{[]string{"s3:GetObject", "s3:PutObject"}, []dam.Need{dam.NeedRead, dam.NeedWrite}},
 		{[]string{"s3:ListBucket", "s3:PutObject"}, []dam.Need{dam.NeedList, dam.NeedWrite}},
 	} {
-		t.Run(fmt.Sprint("without ", c.without), func(t *testing.T) {
+		t.Run(fmt.Sprintf("without %v it needs %v", c.without, c.want), func(t *testing.T) {
 			bucket := server.Bucket(t, fmt.Sprintf("bucket-%d", i))
 			allow(t, server, bucket, "worker", all, c.without)
 			a := newAdapter(t, with(server.Options(bucket), map[string]any{
@@ -132,8 +123,8 @@ func TestCheckNamesPermissions(t *testing.T) {
 	}
 }
 
-// Tags need a permission of their own, which is named apart from that to write: a
-// server that refuses uploads with tags is told from one that refuses all.
+// Tags need a permission of their own. Check distinguishes a server that rejects uploads with tags
+// from one that rejects all uploads.
 func TestCheckNamesPermissionToTag(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "tagged")
@@ -152,10 +143,10 @@ func TestCheckNamesPermissionToTag(t *testing.T) {
 		interfere func(http.ResponseWriter, *http.Request) bool
 		want      []dam.Need
 	}{
-		"no permission to tag":             {[]any{"alt"}, refused(true), []dam.Need{dam.NeedTag}},
-		"none is needed":                   {nil, refused(true), nil},
-		"no permission to write":           {[]any{"alt"}, refused(false), []dam.Need{dam.NeedWrite}},
-		"all permissions that are of need": {[]any{"alt"}, func(http.ResponseWriter, *http.Request) bool { return true }, nil},
+		"names the permission to tag":   {[]any{"alt"}, refused(true), []dam.Need{dam.NeedTag}},
+		"needs none without tags":       {nil, refused(true), nil},
+		"names the permission to write": {[]any{"alt"}, refused(false), []dam.Need{dam.NeedWrite}},
+		"succeeds with all permissions": {[]any{"alt"}, func(http.ResponseWriter, *http.Request) bool { return true }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := map[string]any{}
@@ -173,7 +164,7 @@ func TestCheckNamesPermissionToTag(t *testing.T) {
 	}
 }
 
-// allow gives an account the actions of all that are not in without.
+// allow lets an account do all actions that are not in without.
 func allow(t *testing.T, server *s3test.Server, bucket, account string, all, without []string) {
 	t.Helper()
 	var actions []string
@@ -189,7 +180,7 @@ func allow(t *testing.T, server *s3test.Server, bucket, account string, all, wit
 	}
 }
 
-// Check finds an emptied bucket, and leaves nothing behind in a new one.
+// Check notices an emptied bucket, and leaves nothing in a new one.
 func TestCheckOfAnEmptyBucket(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "empty")
@@ -210,7 +201,7 @@ func TestCheckOfAnEmptyBucket(t *testing.T) {
 	}
 }
 
-func TestCheckOfWhatIsNotThere(t *testing.T) {
+func TestCheckWithoutAServer(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -221,14 +212,16 @@ func TestCheckOfWhatIsNotThere(t *testing.T) {
 		endpoint string
 		class    dam.Class
 	}{
-		"nobody listens": {gone.URL, dam.ClassUnavailable},
-		"no S3":          {page.URL, dam.ClassTemporary},
+		"a closed port is unavailable":      {gone.URL, dam.ClassUnavailable},
+		"a page that is no S3 is temporary": {page.URL, dam.ClassTemporary},
 	} {
-		a := newAdapter(t, map[string]any{
-			"bucket": "b", "endpoint": c.endpoint, "path_style": true, "access_key_id": "a", "secret_access_key": "s",
+		t.Run(name, func(t *testing.T) {
+			a := newAdapter(t, map[string]any{
+				"bucket": "b", "endpoint": c.endpoint, "path_style": true, "access_key_id": "a", "secret_access_key": "s",
+			})
+			if err := a.Check(t.Context(), false); dam.Classify(err) != c.class {
+				t.Errorf("class %q, want %q; error: %v", dam.Classify(err), c.class, err)
+			}
 		})
-		if err := a.Check(t.Context(), false); dam.Classify(err) != c.class {
-			t.Errorf("%s: class %q, want %q; error: %v", name, dam.Classify(err), c.class, err)
-		}
 	}
 }

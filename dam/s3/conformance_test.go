@@ -53,29 +53,19 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func with(maps ...map[string]any) map[string]any {
-	all := map[string]any{}
-	for _, m := range maps {
-		for k, v := range m {
-			all[k] = v
-		}
-	}
-	return all
-}
-
-// openAt makes an adapter whose requests pass through at.
+// openAt returns an adapter whose requests pass through at.
 func openAt(given map[string]any, instance string, at *interception) (*Adapter, error) {
 	a, err := New(given, "bucket", instance)
 	if err != nil {
 		return nil, err
 	}
 	if at != nil {
-		a.intercept = at.around
+		a.client.conn.intercept = at.around
 	}
 	return a, nil
 }
 
-// interception stands between an adapter and the network.
+// interception is between an adapter and the network.
 type interception struct {
 	api *s3.Client
 
@@ -97,7 +87,7 @@ func (i *interception) refuse(how damtest.Refusal, n int) {
 	i.refusal, i.refusals = how, n
 }
 
-// around gives a client whose requests pass through i.
+// around returns a client whose requests pass through i.
 func (i *interception) around(next s3.HTTPClient) s3.HTTPClient {
 	return doer(func(req *http.Request) (*http.Response, error) {
 		if err := i.step(req); err != nil {
@@ -121,20 +111,21 @@ func closeBody(req *http.Request) error {
 	return req.Body.Close()
 }
 
-// step calls for a request that will change something: not for one that the
-// server refuses because something is there, nor for what only Check tries.
+// step calls before for each request that will change something: not for one that the server will
+// reject because an object exists, nor for those of Check.
 func (i *interception) step(req *http.Request) error {
 	i.mu.Lock()
 	before := i.before
 	i.mu.Unlock()
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
-	if before == nil || reads || strings.HasSuffix(req.URL.Path, checkName) || i.inTheWay(req) {
+	if before == nil || reads || strings.HasSuffix(req.URL.Path, unusedName) || i.exists(req) {
 		return nil
 	}
 	return before(req.Method + " " + req.URL.Path)
 }
 
-func (i *interception) inTheWay(req *http.Request) bool {
+// exists reports whether there is an object that a request requires to be absent.
+func (i *interception) exists(req *http.Request) bool {
 	if req.Header.Get("If-None-Match") == "" || i.api == nil {
 		return false
 	}
@@ -165,7 +156,7 @@ func (i *interception) refused(req *http.Request) *http.Response {
 	}
 }
 
-// backdoor is another client of the bucket.
+// backdoor reads and writes the bucket as another program.
 type backdoor struct {
 	api    *s3.Client
 	bucket string
@@ -223,7 +214,7 @@ func (b backdoor) Paths(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// describe takes title and metadata from where the object says they are.
+// describe reads title and metadata from where the object says they are.
 func (b backdoor) describe(ctx context.Context, seen damtest.Seen, path string, r record) (damtest.Seen, error) {
 	if r.overflow != "" {
 		out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: aws.String(b.prefix + path + sidecar.Suffix)})

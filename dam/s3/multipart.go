@@ -2,9 +2,8 @@ package s3
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"damsync/dam"
@@ -14,97 +13,165 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// openUpload is an upload in parts that was begun and not yet completed.
-type openUpload struct {
-	Place    string `json:"place"`
-	UploadID string `json:"upload_id"` // empty in the note of one that is about to begin
-	Nonce    string `json:"nonce"`     // tells its note from those of others to the same place
+// multiparts begins, completes and aborts multipart uploads.
+type multiparts struct {
+	client *client
+	notes  *notes
+	maxAge time.Duration // of the note of an upload that is not abandoned
 }
 
-// beginUpload begins an upload in parts. The note of it comes first, so that none is left
-// without when the process dies in between.
-func (a *Adapter) beginUpload(ctx context.Context, name string, h headers, checksum types.ChecksumAlgorithm) (openUpload, error) {
-	api, err := a.connect(ctx)
+const defaultMaxAge = 24 * time.Hour
+
+// openUpload is a multipart upload that is neither completed nor aborted.
+type openUpload struct {
+	Name     string `json:"name"`
+	UploadID string `json:"upload_id"`
+}
+
+// begin begins an upload and writes its note before any part is sent: an open upload
+// without parts takes no room. It also aborts abandoned uploads; where that fails, the
+// next call tries again.
+func (m *multiparts) begin(ctx context.Context, name string, in *s3.CreateMultipartUploadInput) (openUpload, error) {
+	_ = m.clean(ctx)
+	o := m.client.options
+	in.Bucket, in.Key = &o.bucket, m.client.key(name)
+	out, err := call(ctx, m.client.conn, (*s3.Client).CreateMultipartUpload, in)
 	if err != nil {
-		return openUpload{}, err
+		return openUpload{}, classed(ctx, "begin upload of "+name, err)
 	}
-	up := openUpload{Place: name, Nonce: rand.Text()}
-	if err := a.noteUpload(ctx, up); err != nil {
-		return up, err
-	}
-	out, err := api.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(name)), ChecksumAlgorithm: checksum,
-		Metadata: h.metadata, ContentType: h.contentType, CacheControl: h.cacheControl, ContentDisposition: h.disposition,
-		Tagging: h.tagging, StorageClass: h.storageClass, ServerSideEncryption: h.sse, SSEKMSKeyId: h.kmsKeyID,
-	})
-	if err != nil {
-		if status, _ := answered(err); status >= http.StatusBadRequest && status < http.StatusInternalServerError {
-			a.forgetUpload(ctx, up) // otherwise it may have begun
-		}
-		return up, classed(ctx, "begin upload of "+name, err)
-	}
-	up.UploadID = aws.ToString(out.UploadId)
-	if err := a.noteUpload(ctx, up); err != nil {
-		a.abortUpload(ctx, up)
+	up := openUpload{Name: name, UploadID: aws.ToString(out.UploadId)}
+	if err := m.notes.write(ctx, up); err != nil {
+		m.abandon(ctx, up)
 		return up, err
 	}
 	return up, nil
 }
 
-// completeUpload publishes an upload of size bytes, and looks whether they are there.
-func (a *Adapter) completeUpload(
-	ctx context.Context, up openUpload, parts []types.CompletedPart, size int64, c condition,
-) (place, error) {
-	api, err := a.connect(ctx)
+// put sends a part. errNoUpload: the server does not know the upload.
+func (m *multiparts) put(
+	ctx context.Context, up openUpload, in *s3.UploadPartInput, with ...func(*s3.Options),
+) (types.CompletedPart, error) {
+	in.Bucket, in.Key, in.UploadId = &m.client.options.bucket, m.client.key(up.Name), &up.UploadID
+	out, err := call(ctx, m.client.conn, (*s3.Client).UploadPart, in, with...)
 	if err != nil {
-		return place{}, err
+		return types.CompletedPart{}, classed(ctx, fmt.Sprintf("send part %d", *in.PartNumber), goneUpload(err))
 	}
-	out, err := api.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(up.Place)), UploadId: &up.UploadID,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, IfMatch: c.ifMatch, IfNoneMatch: c.ifNoneMatch,
-	})
-	if err != nil {
-		return place{}, afterWrite(ctx, "complete upload of "+up.Place, goneUpload(err))
-	}
-	a.forgetUpload(ctx, up)
-	now := place{etag: aws.ToString(out.ETag)}
-	return now, a.confirmSize(ctx, up.Place, size)
+	return types.CompletedPart{PartNumber: in.PartNumber, ETag: out.ETag, ChecksumCRC32C: in.ChecksumCRC32C}, nil
 }
 
-// confirmSize looks once more: no checksum is of the whole.
-func (a *Adapter) confirmSize(ctx context.Context, name string, size int64) error {
-	return dam.Repeat(ctx, func() error {
-		at, err := a.head(ctx, a.key(name))
-		if err == nil && (!at.exists || at.size != size) {
-			err = fmt.Errorf("upload of %s: %w: %d bytes are there, %d were sent", name, dam.ErrTemporary, at.size, size)
+// copy has the server copy a range of from into a part.
+func (m *multiparts) copy(
+	ctx context.Context, up openUpload, from place, in *s3.UploadPartCopyInput,
+) (types.CompletedPart, error) {
+	in.Bucket, in.Key, in.UploadId = &m.client.options.bucket, m.client.key(up.Name), &up.UploadID
+	in.CopySource, in.CopySourceIfMatch = m.client.copySource(from.name), optional(from.etag)
+	out, err := call(ctx, m.client.conn, (*s3.Client).UploadPartCopy, in)
+	if err != nil {
+		return types.CompletedPart{}, classedWrite(ctx, "copy part of "+from.name, err)
+	}
+	return types.CompletedPart{PartNumber: in.PartNumber, ETag: out.CopyPartResult.ETag}, nil
+}
+
+// list returns the parts that the server has. errNoUpload: it does not know the upload.
+func (m *multiparts) list(ctx context.Context, up openUpload) ([]types.Part, error) {
+	pages := s3.NewListPartsPaginator(m.client.conn, &s3.ListPartsInput{
+		Bucket: &m.client.options.bucket, Key: m.client.key(up.Name), UploadId: &up.UploadID,
+	})
+	var parts []types.Part
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, classedRead(ctx, "list parts", goneUpload(err))
 		}
-		return err
+		parts = append(parts, page.Parts...)
+	}
+	return parts, nil
+}
+
+// complete publishes the object that the parts make, and confirms its size, since no
+// checksum covers the whole.
+func (m *multiparts) complete(
+	ctx context.Context, up openUpload, parts []types.CompletedPart, size int64, on condition,
+) (written, error) {
+	out, err := call(ctx, m.client.conn, (*s3.Client).CompleteMultipartUpload, &s3.CompleteMultipartUploadInput{
+		Bucket: &m.client.options.bucket, Key: m.client.key(up.Name), UploadId: &up.UploadID,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, IfMatch: on.ifMatch, IfNoneMatch: on.ifNoneMatch,
+	})
+	if err != nil {
+		return written{}, classedWrite(ctx, "complete upload of "+up.Name, goneUpload(err))
+	}
+	m.notes.remove(ctx, up)
+	return written{etag: aws.ToString(out.ETag)}, m.confirmSize(ctx, up.Name, size)
+}
+
+func (m *multiparts) confirmSize(ctx context.Context, name string, size int64) error {
+	return dam.Repeat(ctx, func() error {
+		var stored int64
+		head, err := m.client.head(ctx, name)
+		switch {
+		case err == nil:
+			stored = aws.ToInt64(head.ContentLength)
+		case !errors.Is(err, dam.ErrNotFound):
+			return err
+		}
+		if stored != size {
+			return fmt.Errorf("upload of %s: %w: %d bytes are stored, %d were sent", name, dam.ErrTemporary, stored, size)
+		}
+		return nil
 	})
 }
 
-const abortTimeout = 15 * time.Second
+const abandonTimeout = 15 * time.Second
 
-// abortUpload frees what an upload holds, also when ctx has ended. What fails
-// here is left to clean.
-func (a *Adapter) abortUpload(ctx context.Context, up openUpload) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+// abandon aborts an upload, also after ctx has ended. Where that fails, clean aborts it later.
+func (m *multiparts) abandon(ctx context.Context, up openUpload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
-	if a.abort(ctx, up) == nil {
-		a.forgetUpload(ctx, up)
+	if m.abort(ctx, up) == nil {
+		m.notes.remove(ctx, up)
 	}
 }
 
-// abort is repeatable: an upload that is not there is success.
-func (a *Adapter) abort(ctx context.Context, up openUpload) error {
-	api, err := a.connect(ctx)
-	if err != nil {
-		return err
+// abandonSession is abandon for the upload of a session, which may be any bytes.
+func (m *multiparts) abandonSession(ctx context.Context, raw []byte) {
+	if s, ok := parseSession(raw); ok {
+		m.abandon(ctx, s.Upload)
 	}
-	_, err = api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: &a.bucket, Key: aws.String(a.key(up.Place)), UploadId: &up.UploadID,
+}
+
+// abort discards the parts of an upload. An upload that does not exist is success.
+func (m *multiparts) abort(ctx context.Context, up openUpload) error {
+	_, err := call(ctx, m.client.conn, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
+		Bucket: &m.client.options.bucket, Key: m.client.key(up.Name), UploadId: &up.UploadID,
 	})
 	if isMissing(err) {
 		return nil
 	}
-	return classed(ctx, "abort upload of "+up.Place, err)
+	return classed(ctx, "abort upload of "+up.Name, err)
+}
+
+// clean aborts the uploads whose notes have reached maxAge. One that cannot be aborted
+// keeps its note and does not prevent the others from being aborted.
+func (m *multiparts) clean(ctx context.Context) error {
+	var failed []error
+	for note, err := range m.notes.list(ctx) {
+		if err != nil {
+			return err
+		}
+		if time.Since(note.modified) < m.maxAge {
+			continue
+		}
+		up, err := m.notes.read(ctx, note.name)
+		if errors.Is(err, dam.ErrNotFound) {
+			continue // the upload has ended meanwhile
+		}
+		if err == nil {
+			err = m.abort(ctx, up)
+		}
+		if err == nil {
+			m.notes.remove(ctx, up)
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
 }

@@ -2,9 +2,7 @@ package s3
 
 import (
 	"bytes"
-	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"damsync/dam"
@@ -16,28 +14,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// meter counts what an adapter asks of the store.
-type meter struct {
-	requests atomic.Int64
-	sent     atomic.Int64 // bytes of bodies
-}
-
-func metered(t *testing.T, given map[string]any) (*Adapter, *meter) {
-	t.Helper()
-	m := &meter{}
-	a := newAdapter(t, given)
-	a.intercept = func(next s3.HTTPClient) s3.HTTPClient {
-		return doer(func(r *http.Request) (*http.Response, error) {
-			m.requests.Add(1)
-			m.sent.Add(max(r.ContentLength, 0))
-			return next.Do(r)
-		})
-	}
-	return a, m
-}
-
-// One PUT an object, and metadata alone moves no bytes.
-func TestRequestsOfAPlacement(t *testing.T) {
+// A new object takes one PUT, and changed metadata or a move sends no bytes.
+func TestRequestsOfAnObject(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "counted")
 	a, m := metered(t, streamed(server, bucket))
@@ -63,9 +41,8 @@ func TestRequestsOfAPlacement(t *testing.T) {
 	}
 }
 
-// What the configuration says of objects is there, and stays when they are
-// described anew or moved.
-func TestHeadersAtTheServer(t *testing.T) {
+// The server has the configured headers, also after new metadata and a move.
+func TestConfiguredHeaders(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "headers")
 	a := newAdapter(t, with(streamed(server, bucket), map[string]any{
@@ -109,12 +86,12 @@ func wantHeaders(t *testing.T, server *s3test.Server, bucket, key, alt string) {
 	}
 }
 
-// What is too large for one copy is copied in parts, bytes and mark alike.
+// An object that is too large for one copy is copied in parts, bytes and mark.
 func TestLargeCopy(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "large")
 	a := newAdapter(t, streamed(server, bucket))
-	a.copyLimit, a.copyPartSize = 6*mib, 5*mib
+	a.putter.writer.copier.limit, a.putter.writer.copier.partSize = 6*mib, 5*mib
 	body := string(bytes.Repeat([]byte("0123456789abcdef"), 12*mib/16)) + "tail"
 	r, err := a.Put(t.Context(), object("A", "a.bin", body, 1), dam.Remote{})
 	if err != nil {
@@ -131,14 +108,14 @@ func TestLargeCopy(t *testing.T) {
 	}
 	found, err := a.Find(t.Context(), keyOf("A"), []string{"dir/b.bin", "a.bin"})
 	if err != nil || found.State != dam.Present || found.Mark.SHA256 != r.Mark.SHA256 || found.Token != moved.Token {
-		t.Errorf("find gives %+v, %v", found, err)
+		t.Errorf("find returns %+v, %v", found, err)
 	}
 	if there := keys(t, server, bucket, ""); stored(t, server, bucket, "dir/b.bin") != body || len(there) != 1 {
-		t.Errorf("other bytes, or more than one: %q", there)
+		t.Errorf("other bytes, or more than one object: %q", there)
 	}
 }
 
-// In a bucket with versions a removed object can be had back.
+// In a bucket with versions a removed object can be restored.
 func TestDeleteMarker(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "versions")
@@ -162,24 +139,26 @@ func TestDeleteMarker(t *testing.T) {
 	}
 }
 
-// A body of unknown length, short or long, is put whole.
-func TestUnknownSize(t *testing.T) {
+func TestBodyOfUnknownSizeIsPutWhole(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "unknown")
 	a := newAdapter(t, with(streamed(server, bucket), map[string]any{"part_size": "5MiB"}))
-	for name, n := range map[string]int{"empty": 0, "short": 10, "part": 5 * mib, "parts": 10 * mib, "odd": 11*mib + 7} {
-		body := strings.Repeat("x", n)
-		obj := object(name, name, body, 1)
-		obj.Mark.Size = dam.UnknownSize
-		obj.Open = dam.Opener(dam.UnknownSize, "", reader(body))
-		r, err := a.Put(t.Context(), obj, dam.Remote{})
-		if err != nil || r.Mark.Size != int64(n) || stored(t, server, bucket, name) != body {
-			t.Errorf("%s: %+v, %v", name, r, err)
-			continue
-		}
-		found, err := a.Find(t.Context(), keyOf(name), []string{name})
-		if err != nil || found.State != dam.Present || found.Mark != r.Mark {
-			t.Errorf("%s: find gives %+v, %v; want the mark of %+v", name, found, err, r)
-		}
+	for name, n := range map[string]int{
+		"empty": 0, "less than a part": 10, "one part": 5 * mib, "two parts": 10 * mib, "two parts and a bit": 10*mib + 7,
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := strings.Repeat("x", n)
+			obj := object(name, name, body, 1)
+			obj.Mark.Size = dam.UnknownSize
+			obj.Open = dam.Opener(dam.UnknownSize, "", reader(body))
+			r, err := a.Put(t.Context(), obj, dam.Remote{})
+			if err != nil || r.Mark.Size != int64(n) || stored(t, server, bucket, name) != body {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			found, err := a.Find(t.Context(), keyOf(name), []string{name})
+			if err != nil || found.State != dam.Present || found.Mark != r.Mark {
+				t.Errorf("find returns %+v, %v; want the mark of %+v", found, err, r)
+			}
+		})
 	}
 }

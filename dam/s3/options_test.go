@@ -6,30 +6,31 @@ import (
 	"testing"
 )
 
-func TestNewRefusesOptions(t *testing.T) {
+// New names every problem with the options.
+func TestNewRejectsOptions(t *testing.T) {
 	for name, c := range map[string]struct {
 		given map[string]any
 		want  []string
 	}{
-		"nothing":        {nil, []string{"option bucket is missing"}},
-		"all at once":    {map[string]any{"bukket": "b", "region": 7}, []string{"unknown option bukket", "option region", "bucket is missing"}},
-		"half a key":     {map[string]any{"bucket": "b", "access_key_id": "a"}, []string{"belong together"}},
-		"two secrets":    {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "secret_access_key_file": "f"}, []string{"exclude each other"}},
-		"no URL":         {map[string]any{"bucket": "b", "endpoint": "s3.example.com"}, []string{"option endpoint"}},
-		"two tokens":     {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "session_token": "t", "session_token_file": "f"}, []string{"session_token and session_token_file exclude"}},
-		"token alone":    {map[string]any{"bucket": "b", "session_token_file": "f"}, []string{"option session_token_file: wants"}},
-		"not at once":    {map[string]any{"bucket": "b", "storage_class": "GLACIER"}, []string{"option storage_class"}},
-		"climbing":       {map[string]any{"bucket": "b", "prefix": "a/../b"}, []string{"option prefix"}},
-		"no archive":     {map[string]any{"bucket": "b", "archive_prefix": ""}, []string{"option archive_prefix"}},
-		"small parts":    {map[string]any{"bucket": "b", "part_size": "1MiB"}, []string{"option part_size"}},
-		"over 5 GiB":     {map[string]any{"bucket": "b", "multipart_threshold": "6GiB"}, []string{"option multipart_threshold"}},
-		"odd size":       {map[string]any{"bucket": "b", "part_size": "many"}, []string{"option part_size"}},
-		"11 tags":        {map[string]any{"bucket": "b", "tags": make([]any, 11)}, []string{"option tags"}},
-		"odd tag":        {map[string]any{"bucket": "b", "tags": []any{"a<b"}}, []string{"option tags"}},
-		"other class":    {map[string]any{"bucket": "b", "storage_class": "COLD"}, []string{"option storage_class"}},
-		"key, no KMS":    {map[string]any{"bucket": "b", "kms_key_id": "k", "sse": "AES256"}, []string{"option kms_key_id"}},
-		"split header":   {map[string]any{"bucket": "b", "cache_control": "a\r\nb: c"}, []string{"option cache_control"}},
-		"no disposition": {map[string]any{"bucket": "b", "content_disposition": "below"}, []string{"option content_disposition"}},
+		"no bucket":           {nil, []string{"option bucket is missing"}},
+		"all at once":         {map[string]any{"bukket": "b", "region": 7}, []string{"unknown option bukket", "option region", "bucket is missing"}},
+		"half a key":          {map[string]any{"bucket": "b", "access_key_id": "a"}, []string{"belong together"}},
+		"two secrets":         {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "secret_access_key_file": "f"}, []string{"exclude each other"}},
+		"no URL":              {map[string]any{"bucket": "b", "endpoint": "s3.example.com"}, []string{"option endpoint"}},
+		"two tokens":          {map[string]any{"bucket": "b", "access_key_id": "a", "secret_access_key": "s", "session_token": "t", "session_token_file": "f"}, []string{"session_token and session_token_file exclude"}},
+		"token alone":         {map[string]any{"bucket": "b", "session_token_file": "f"}, []string{"option session_token_file: set"}},
+		"slow class":          {map[string]any{"bucket": "b", "storage_class": "GLACIER"}, []string{"option storage_class"}},
+		"parent segment":      {map[string]any{"bucket": "b", "prefix": "a/../b"}, []string{"option prefix"}},
+		"no archive":          {map[string]any{"bucket": "b", "archive_prefix": ""}, []string{"option archive_prefix"}},
+		"small parts":         {map[string]any{"bucket": "b", "part_size": "1MiB"}, []string{"option part_size"}},
+		"over 5 GiB":          {map[string]any{"bucket": "b", "multipart_threshold": "6GiB"}, []string{"option multipart_threshold"}},
+		"size in words":       {map[string]any{"bucket": "b", "part_size": "many"}, []string{"option part_size"}},
+		"11 tags":             {map[string]any{"bucket": "b", "tags": make([]any, 11)}, []string{"option tags"}},
+		"tag with <":          {map[string]any{"bucket": "b", "tags": []any{"a<b"}}, []string{"option tags"}},
+		"unknown class":       {map[string]any{"bucket": "b", "storage_class": "COLD"}, []string{"option storage_class"}},
+		"key without KMS":     {map[string]any{"bucket": "b", "kms_key_id": "k", "sse": "AES256"}, []string{"option kms_key_id"}},
+		"split header":        {map[string]any{"bucket": "b", "cache_control": "a\r\nb: c"}, []string{"option cache_control"}},
+		"unknown disposition": {map[string]any{"bucket": "b", "content_disposition": "below"}, []string{"option content_disposition"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(c.given, "t", "i")
@@ -57,7 +58,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// Sessions are saved from where on bodies go in parts for sure.
+// The capability names the size above which bodies always go in parts.
 func TestMinPartBytes(t *testing.T) {
 	for name, c := range map[string]struct {
 		given map[string]any
@@ -67,9 +68,11 @@ func TestMinPartBytes(t *testing.T) {
 		"signed":      {map[string]any{"endpoint": "http://127.0.0.1:1"}, 16 * mib},
 		"large parts": {map[string]any{"multipart_threshold": "5MiB", "part_size": "8MiB"}, 8 * mib},
 	} {
-		a := newAdapter(t, with(c.given, map[string]any{"bucket": "b"}))
-		if got := a.Describe().MinPartBytes; got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			a := newAdapter(t, with(c.given, map[string]any{"bucket": "b"}))
+			if got := a.Describe().MinPartBytes; got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
 	}
 }

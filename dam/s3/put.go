@@ -2,46 +2,48 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"damsync/dam"
 )
 
-// errChanged: the place is no longer as it was when looked at. Nothing was
-// written.
-var errChanged = errors.New("the place changed meanwhile")
+// putter puts an object whose bytes may be at the target already.
+type putter struct {
+	options *options
+	objects *objects
+	uploads *multiparts
+	writer  *writer
+}
 
-// attempts is how often a step is begun anew when somebody else changes the place.
-const attempts = 3
-
-// Put implements dam.Adapter. An object that is not there yet takes one request.
-func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
+// put is Adapter.Put. When the core knows of no object, the first attempt does not look: the
+// condition of the write shows whether something is there.
+func (p *putter) put(ctx context.Context, obj dam.Object, current dam.Remote) (dam.Remote, error) {
 	doing := "put " + obj.Mark.AssetID
-	want, err := a.admit(obj)
+	want, err := p.check(obj)
 	if err != nil {
 		return dam.Remote{}, classed(ctx, doing, err)
 	}
-	a.cleanWhenDue(ctx)
-	seen := current.State != dam.Absent && current.State != ""
-	for range attempts {
-		var r dam.Remote
-		r, err = a.put(ctx, obj, want, current, seen || !a.conditional)
-		if !errors.Is(err, errChanged) {
-			return r, classed(ctx, doing, err)
+	look := current.State != dam.Absent && current.State != "" || !p.options.conditional
+	return retryChanged(ctx, doing, func() (dam.Remote, error) {
+		var f findings
+		if look {
+			var err error
+			if f, err = p.objects.locate(ctx, want.AssetID, p.namesOf(obj, current)); err != nil {
+				return dam.Remote{}, err
+			}
 		}
-		seen = true
-	}
-	return dam.Remote{}, classed(ctx, doing, fmt.Errorf("%w: %w", dam.ErrTemporary, err))
+		look = true
+		return p.putOnce(ctx, obj, want, current, f)
+	})
 }
 
-// admit refuses what the target will never accept, before the body is opened.
-func (a *Adapter) admit(obj dam.Object) (record, error) {
-	if err := a.checkMark(obj.Mark); err != nil {
+// check returns an error for an object that the target will never accept.
+func (p *putter) check(obj dam.Object) (record, error) {
+	if err := p.objects.owner.checkMark(obj.Mark); err != nil {
 		return record{}, err
 	}
-	if err := a.checkPath(obj.Path); err != nil {
+	if err := p.options.layout.checkPath(obj.Path); err != nil {
 		return record{}, err
 	}
 	if obj.Open == nil {
@@ -49,63 +51,43 @@ func (a *Adapter) admit(obj dam.Object) (record, error) {
 	}
 	want, err := newRecord(obj)
 	if err == nil {
-		_, _, err = a.headers(want, false)
+		_, _, err = newHeaders(p.options, want, false)
 	}
 	return want, err
 }
 
-// put is one attempt. Without look the place is taken to be empty, and the
-// server has to say otherwise.
-func (a *Adapter) put(ctx context.Context, obj dam.Object, want record, current dam.Remote, look bool) (dam.Remote, error) {
-	var f found
-	if look {
-		names := []string{obj.Path, placeOf(current)}
-		if current.State == dam.Incomplete || current.State == dam.Archived {
-			names = append(names, a.archivePlaces(want.AssetID, current.Path)...)
-			names = append(names, current.Path)
-		}
-		var err error
-		if f, err = a.locate(ctx, want.AssetID, names); err != nil {
-			return dam.Remote{}, err
-		}
+// namesOf returns where an asset may be that is to be at obj.Path.
+func (p *putter) namesOf(obj dam.Object, current dam.Remote) []string {
+	names := []string{obj.Path, nameOf(current)}
+	if current.State == dam.Incomplete || current.State == dam.Archived {
+		names = append(names, p.options.layout.archiveNames(obj.Mark.AssetID, current.Path)...)
+		names = append(names, current.Path)
 	}
+	return names
+}
+
+// putOnce is one attempt to put obj, given what was found. Places that were not looked at are
+// taken to be empty; the condition of the write decides whether they are.
+func (p *putter) putOnce(ctx context.Context, obj dam.Object, want record, current dam.Remote, f findings) (dam.Remote, error) {
 	if err := f.checkStale(want.Generation); err != nil {
 		return dam.Remote{}, err
 	}
-	dst, ours, err := f.claim(want.AssetID, obj.Path)
+	dst, free, err := f.claimPath(want.AssetID, obj.Path)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if !ours {
-		return a.adopt(ctx, obj, want, dst, f)
+	if !free {
+		return p.adoptForeign(ctx, obj, want, dst, f)
 	}
 	if at, ok := f.intact(); ok && current.State != dam.Incomplete && at.record.Holds(obj.Mark) {
-		a.Abandon(ctx, obj.Upload.Session)
-		return a.reuse(ctx, at, dst, want, f)
+		p.uploads.abandonSession(ctx, obj.Upload.Session)
+		return p.reuseExisting(ctx, at, dst, want, f)
 	}
-	return a.upload(ctx, obj, want, dst, f)
+	return p.writer.uploadTo(ctx, obj, want, dst, f)
 }
 
-// claim makes sure that the asset may have the path: free, or its own. With
-// ours false something that nobody marked is there.
-func (f found) claim(assetID, name string) (at place, ours bool, err error) {
-	at, looked := f.at(name)
-	if !looked {
-		return place{name: name}, true, nil
-	}
-	switch {
-	case !at.exists, at.of(assetID) && !at.record.sidecar:
-		return at, true, nil
-	case at.ours && !at.record.sidecar:
-		return at, false, &dam.Conflict{Path: name, Holder: at.record.AssetID}
-	case at.marked:
-		return at, false, fmt.Errorf("%s carries another's mark: %w", name, dam.ErrForeign)
-	}
-	return at, false, nil
-}
-
-// adopt marks an unmarked object that has the bytes asked for, when it may.
-func (a *Adapter) adopt(ctx context.Context, obj dam.Object, want record, dst place, f found) (dam.Remote, error) {
+// adoptForeign marks an unmarked object when obj allows it and the object has its bytes.
+func (p *putter) adoptForeign(ctx context.Context, obj dam.Object, want record, dst place, f findings) (dam.Remote, error) {
 	foreign := fmt.Errorf("%s: %w", dst.name, dam.ErrForeign)
 	if !obj.Adopt || obj.Mark.Size >= 0 && obj.Mark.Size != dst.size {
 		return dam.Remote{}, foreign
@@ -113,23 +95,23 @@ func (a *Adapter) adopt(ctx context.Context, obj dam.Object, want record, dst pl
 	sealed := obj.Mark
 	if sealed.SHA256 == "" {
 		var err error
-		if sealed, err = sealWithoutUse(ctx, obj); err != nil {
+		if sealed, err = hashBody(ctx, obj); err != nil {
 			return dam.Remote{}, err
 		}
 	}
-	have, err := a.digestOf(ctx, dst)
+	stored, err := p.objects.digest(ctx, dst)
 	if err != nil {
 		return dam.Remote{}, err
 	}
-	if have != sealed.SHA256 {
+	if stored != sealed.SHA256 {
 		return dam.Remote{}, foreign
 	}
-	want.SHA256, want.Size = have, dst.size
-	return a.transfer(ctx, dst, dst, want, f)
+	want.SHA256, want.Size = stored, dst.size
+	return p.writer.copyTo(ctx, dst, dst, want, f)
 }
 
-// sealWithoutUse reads the body for its digest.
-func sealWithoutUse(ctx context.Context, obj dam.Object) (dam.Mark, error) {
+// hashBody reads the body only for its digest.
+func hashBody(ctx context.Context, obj dam.Object) (dam.Mark, error) {
 	source, err := obj.Open(ctx, dam.Checkpoint{})
 	if err != nil {
 		return dam.Mark{}, err
@@ -141,48 +123,14 @@ func sealWithoutUse(ctx context.Context, obj dam.Object) (dam.Mark, error) {
 	return source.Seal(obj.Mark)
 }
 
-// reuse puts an object whose bytes are there already.
-func (a *Adapter) reuse(ctx context.Context, at, dst place, want record, f found) (dam.Remote, error) {
-	want.SHA256, want.Size = at.record.SHA256, at.size
+// reuseExisting puts an object whose bytes are at the target already.
+func (p *putter) reuseExisting(ctx context.Context, from, dst place, want record, f findings) (dam.Remote, error) {
+	want.SHA256, want.Size = from.record.SHA256, from.size
 	if want.SHA256 == "" {
 		var err error
-		if want.SHA256, err = a.digestOf(ctx, at); err != nil {
+		if want.SHA256, err = p.objects.digest(ctx, from); err != nil {
 			return dam.Remote{}, err
 		}
 	}
-	return a.bring(ctx, at, dst, want, f)
-}
-
-// bring makes at the object that want describes, at dst.
-func (a *Adapter) bring(ctx context.Context, at, dst place, want record, f found) (dam.Remote, error) {
-	want.from = f.rest(dst.name)
-	if at.name != dst.name {
-		return a.transfer(ctx, at, dst, want, f)
-	}
-	if !at.record.says(want) {
-		return a.transfer(ctx, at, dst, want, f)
-	}
-	if !at.described() {
-		want.overflow = at.record.overflow
-		return a.settle(ctx, at, want, f)
-	}
-	return at.remote(), a.leave(ctx, f.others(dst.name))
-}
-
-// digestOf gives the SHA-256 that the server has, or reads the object.
-func (a *Adapter) digestOf(ctx context.Context, at place) (string, error) {
-	if at.sha256 != "" {
-		return at.sha256, nil
-	}
-	body, err := a.get(ctx, at)
-	if err != nil {
-		return "", err
-	}
-	source := dam.NewSource(body, at.size, "")
-	defer source.Close()
-	if _, err := io.Copy(io.Discard, source); err != nil {
-		return "", fmt.Errorf("read back %s: %w: %s", at.name, dam.ErrTemporary, err.Error())
-	}
-	sealed, err := source.Seal(dam.Mark{})
-	return sealed.SHA256, err
+	return p.writer.ensureAt(ctx, from, dst, want, f)
 }

@@ -11,24 +11,24 @@ import (
 	"damsync/dam/sidecar"
 )
 
-// record is what is written with an object: as much as fits in its user metadata,
-// all of it in the sidecar.
+// record is what is written with an object: in its user metadata as far as there is room, and
+// whole in its sidecar.
 type record struct {
 	sidecar.Document
 
-	// from is the place that the object left for this one. It may still be
-	// there when the step broke off.
+	// from is the name that the object was copied from. After an interrupted move the asset
+	// may still have an object there.
 	from string
-	// overflow is the digest of title, type and metadata when they are in the
-	// sidecar, otherwise empty.
+	// overflow is the digest of title, type and metadata when these are in the sidecar,
+	// otherwise empty.
 	overflow string
-	sidecar  bool // it is the user metadata of a sidecar
-	underID  bool // in the archive, below the asset's id
+	sidecar  bool // the record is the user metadata of a sidecar
+	underID  bool // the object is archived below the asset's id
 }
 
 func newRecord(obj dam.Object) (record, error) {
 	if strings.ContainsFunc(obj.MIMEType, notHeader) {
-		return record{}, fmt.Errorf("type %q: %w: not printable ASCII", obj.MIMEType, dam.ErrInvalid)
+		return record{}, fmt.Errorf("media type %q: %w: must be printable ASCII", obj.MIMEType, dam.ErrInvalid)
 	}
 	doc, err := sidecar.New(obj)
 	if doc.MIMEType == defaultType {
@@ -37,13 +37,13 @@ func newRecord(obj dam.Object) (record, error) {
 	return record{Document: doc}, err
 }
 
-// description is what the sidecar has and user metadata may have no room for.
+// description is a digest of what user metadata may have no room for.
 func (r record) description() string {
 	return digest(r.Title, r.MIMEType, string(r.Metadata))[:32]
 }
 
-// says reports whether r was written to say what want says, wherever it keeps
-// the description.
+// says reports whether r describes the object as want does, whether or not the
+// description is in a sidecar.
 func (r record) says(want record) bool {
 	described := r.Title == want.Title && bytes.Equal(r.Metadata, want.Metadata)
 	if r.overflow != "" {
@@ -53,16 +53,16 @@ func (r record) says(want record) bool {
 		r.Version == want.Version && r.MetadataHash == want.MetadataHash && r.Generation == want.Generation
 }
 
-// User metadata: names behind x-amz-meta-.
+// The names of user metadata follow x-amz-meta- in the header.
 const (
 	metaPrefix = "damsync-"
-	metaWire   = "x-amz-meta-" // counted in full, to be on the safe side
+	metaWire   = "x-amz-meta-" // S3 may not count it; we do
 
 	maxUserMetadata = 2048 // bytes of names and values
 )
 
-// userMetadata gives the whole record, or with overflow the essential part.
-// ok says that it is within the limit.
+// userMetadata returns the record as user metadata, without the description when that is in the
+// sidecar. ok reports whether it is within the limit.
 func (r record) userMetadata() (md map[string]string, ok bool) {
 	md = map[string]string{}
 	add := func(name, value string) {
@@ -100,7 +100,7 @@ func (r record) userMetadata() (md map[string]string, ok bool) {
 	return md, n <= maxUserMetadata
 }
 
-// archivedAs says how the place in the archive follows from the path.
+// archivedAs says which of layout.archiveNames the object has.
 func archivedAs(underID bool) string {
 	if underID {
 		return "id"
@@ -108,8 +108,13 @@ func archivedAs(underID bool) string {
 	return "path"
 }
 
-// parseUserMetadata reads what userMetadata wrote. ok is false when it is no
-// mark, marked says that somebody's damsync wrote it all the same.
+func errNoRoom(r record) error {
+	return fmt.Errorf("ownership mark of asset %s: %w: more than the %d bytes of user metadata that S3 allows; use a shorter path",
+		r.AssetID, dam.ErrInvalid, maxUserMetadata)
+}
+
+// parseUserMetadata is the inverse of userMetadata. ok reports whether md is a complete ownership
+// mark, marked whether any damsync has written it.
 func parseUserMetadata(md map[string]string) (r record, marked, ok bool) {
 	values := map[string]string{}
 	for name, value := range md {

@@ -20,7 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// states lists what there is, by path.
+// states lists the objects of an adapter by path.
 func states(t *testing.T, a *Adapter) (map[string]dam.State, error) {
 	t.Helper()
 	all := map[string]dam.State{}
@@ -33,15 +33,8 @@ func states(t *testing.T, a *Adapter) (map[string]dam.State, error) {
 	return all, nil
 }
 
-func refuse(w http.ResponseWriter, status int, code string) {
-	w.WriteHeader(status)
-	if code != "" {
-		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", code)
-	}
-}
-
-// A request of a listing that fails for a moment is repeated: nobody else can.
-func TestListingGoesOn(t *testing.T) {
+// A listing repeats a request that fails once, because its caller cannot.
+func TestListingRepeatsRequests(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "moment")
 	var failed sync.Map
@@ -64,8 +57,8 @@ func TestListingGoesOn(t *testing.T) {
 	}
 }
 
-// An object that the server shows to nobody is foreign, and it alone; when it
-// shows none the credentials are wrong.
+// An object that the server does not show is foreign, and only that one. When the server shows no
+// object, the credentials are wrong.
 func TestRefusedObject(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "refused")
@@ -86,41 +79,47 @@ func TestRefusedObject(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := map[string]dam.State{"A.bin": dam.Present, "B.bin": dam.Foreign, "C.bin": dam.Present}
-		if got, err := states(t, a); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%d: listed %v, %v", status, got, err)
-		}
-		_, err := a.Find(t.Context(), keyOf("B"), []string{"B.bin"})
-		_, readErr := a.ReadBack(t.Context(), dam.Remote{Path: "B.bin"})
-		if dam.Classify(err) != dam.ClassForeign || dam.Classify(readErr) != dam.ClassForeign {
-			t.Errorf("%d: find: %v; read back: %v", status, err, readErr)
-		}
-		hidden = "C.bin" + sidecar.Suffix
-		if r, err := a.Find(t.Context(), keyOf("C"), []string{"C.bin"}); err != nil || r.State != dam.Incomplete {
-			t.Errorf("%d: without a view of its sidecar it is %s, %v", status, r.State, err)
-		}
-		all.Store(true)
-		_, err = states(t, a)
-		_, findErr := a.Find(t.Context(), keyOf("A"), []string{"A.bin"})
-		if dam.Classify(err) != dam.ClassAuth || dam.Classify(findErr) != dam.ClassAuth {
-			t.Errorf("%d for all: list: %v; find: %v", status, err, findErr)
-		}
-		if status == http.StatusBadRequest && fmt.Sprint(needs(findErr)) != fmt.Sprint([]dam.Need{dam.NeedCredentials}) {
-			t.Errorf("advice: %v", findErr)
-		}
-		if checkErr := a.Check(t.Context(), false); dam.Classify(checkErr) != dam.ClassAuth {
-			t.Errorf("%d for all: check: %v", status, checkErr)
-		}
+		t.Run(fmt.Sprintf("%d for one object makes it foreign", status), func(t *testing.T) {
+			want := map[string]dam.State{"A.bin": dam.Present, "B.bin": dam.Foreign, "C.bin": dam.Present}
+			if got, err := states(t, a); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("listed %v, %v", got, err)
+			}
+			_, err := a.Find(t.Context(), keyOf("B"), []string{"B.bin"})
+			_, readErr := a.ReadBack(t.Context(), dam.Remote{Path: "B.bin"})
+			if dam.Classify(err) != dam.ClassForeign || dam.Classify(readErr) != dam.ClassForeign {
+				t.Errorf("find: %v; read back: %v", err, readErr)
+			}
+		})
+		t.Run(fmt.Sprintf("%d for a sidecar makes its object incomplete", status), func(t *testing.T) {
+			hidden = "C.bin" + sidecar.Suffix
+			if r, err := a.Find(t.Context(), keyOf("C"), []string{"C.bin"}); err != nil || r.State != dam.Incomplete {
+				t.Errorf("state %s, %v", r.State, err)
+			}
+		})
+		t.Run(fmt.Sprintf("%d for all objects is an error", status), func(t *testing.T) {
+			all.Store(true)
+			_, err := states(t, a)
+			_, findErr := a.Find(t.Context(), keyOf("A"), []string{"A.bin"})
+			if dam.Classify(err) != dam.ClassAuth || dam.Classify(findErr) != dam.ClassAuth {
+				t.Errorf("list: %v; find: %v", err, findErr)
+			}
+			if status == http.StatusBadRequest && fmt.Sprint(needs(findErr)) != fmt.Sprint([]dam.Need{dam.NeedCredentials}) {
+				t.Errorf("advice: %v", findErr)
+			}
+			if checkErr := a.Check(t.Context(), false); dam.Classify(checkErr) != dam.ClassAuth {
+				t.Errorf("check: %v", checkErr)
+			}
+		})
 	}
 }
 
-// A target that swallows what is sent to it makes the target wait, not each
-// asset: the time-out of a connection is not the end of the caller's patience.
-func TestBlackHole(t *testing.T) {
+// A connection that times out makes the target unavailable. It is not the end of the caller's
+// context, although the error is context.DeadlineExceeded too.
+func TestConnectionTimesOut(t *testing.T) {
 	a := newAdapter(t, map[string]any{
 		"bucket": "b", "endpoint": "http://127.0.0.1:9", "path_style": true, "access_key_id": "a", "secret_access_key": "s", "sign_payload": false,
 	})
-	a.intercept = func(s3.HTTPClient) s3.HTTPClient {
+	a.client.conn.intercept = func(s3.HTTPClient) s3.HTTPClient {
 		return doer(func(req *http.Request) (*http.Response, error) {
 			dialer := net.Dialer{Timeout: 1}
 			c, err := dialer.DialContext(req.Context(), "tcp", "127.0.0.1:9")
@@ -136,7 +135,7 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// Where no credentials are to be had, a person is told what to do.
+// Where there are no credentials, the error says what to do.
 func TestNoCredentials(t *testing.T) {
 	server := s3test.Start(t)
 	given := server.Options(server.Bucket(t, "nobody"))
@@ -154,7 +153,7 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
-// Credentials that were refused are read anew: who changes them need not restart.
+// Rejected credentials are read again, so that a change of them needs no restart.
 func TestRotatedCredentials(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "rotated")
@@ -184,7 +183,7 @@ func TestRotatedCredentials(t *testing.T) {
 	given["session_token_file"] = tokens
 	a = newAdapter(t, given)
 	var sent atomic.Value // requests go out together
-	a.intercept = func(s3.HTTPClient) s3.HTTPClient {
+	a.client.conn.intercept = func(s3.HTTPClient) s3.HTTPClient {
 		return doer(func(req *http.Request) (*http.Response, error) {
 			sent.Store(req.Header.Get("X-Amz-Security-Token"))
 			return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, closeBody(req)

@@ -3,297 +3,292 @@ package s3
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"slices"
-	"sync"
 	"time"
 
 	"damsync/dam"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// upload brings the bytes to dst.
-func (a *Adapter) upload(ctx context.Context, obj dam.Object, want record, dst place, f found) (dam.Remote, error) {
-	want.from = f.rest(dst.name)
-	_, least, err := a.headers(want, a.goesInParts(want.Size))
-	if err == nil {
-		dst, err = a.sidecarRoom(ctx, dst, least)
-	}
-	if err != nil {
-		return dam.Remote{}, err
-	}
-	t := &transfer{Adapter: a, obj: obj, want: want, dst: dst, own: f.own, looked: time.Now()}
-	now, want, err := t.run(ctx)
-	if err != nil {
-		return dam.Remote{}, err
-	}
-	now.name, now.exists, now.ours, now.record, now.side = dst.name, true, true, want, dst.side
-	now.size = want.Size
-	return a.settle(ctx, now, want, f)
+// uploader is what all uploads of a target share.
+type uploader struct {
+	client  *client
+	objects *objects
+	uploads *multiparts
+	copier  *copier
+	buffers *partBuffers
 }
 
-// goesInParts reports that a body certainly does.
-func (a *Adapter) goesInParts(size int64) bool { return size > a.minPartBytes() }
-
-// transfer is one body on its way to one place.
-type transfer struct {
-	*Adapter
+// upload sends the body of one object to one name.
+type upload struct {
+	shared *uploader
 	obj    dam.Object
-	want   record
+	want   record // run adds size and digest of the body
 	dst    place
-	own    []place   // all places of the asset
-	looked time.Time // when they were as they are said to be
+	own    []place // the asset's objects as they were looked at
 }
 
-// run chooses the way: a single streamed PUT where the server takes it, parts
-// where it is too large, of unknown length, or has to be signed.
-func (t *transfer) run(ctx context.Context) (place, record, error) {
-	old, resumable := t.resume(ctx)
-	if resumable {
-		now, r, err := t.putParts(ctx, old)
+// run sends the body in one streamed PUT, or in parts when it is too large for one, has no known
+// length, or must be signed.
+func (u *upload) run(ctx context.Context) (written, error) {
+	if s, ok := parseSession(u.obj.Upload.Session); ok {
+		stored, err := u.resume(ctx, s)
 		if !errors.Is(err, errNoUpload) {
-			return now, r, err
+			return stored, err
 		}
+		u.shared.uploads.abandon(ctx, s.Upload)
 	}
-	// Cancelled before the source is closed, so that a read of it ends.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	source, err := t.obj.Open(ctx, dam.Checkpoint{})
+	source, err := u.obj.Open(ctx, dam.Checkpoint{})
 	if err != nil {
-		return place{}, record{}, err
+		return written{}, err
 	}
-	size := source.Size()
-	if size > 0 && size <= t.threshold && !t.signs() { // nobody reads the end of an empty body
-		return t.putStream(ctx, cancel, source, size)
+	o := u.options()
+	if size := source.Size(); size > 0 && size <= o.threshold && !o.signs() { // an empty body is never read to its end
+		return u.putStream(ctx, cancel, source, size)
 	}
 	defer source.Close()
-	return t.putBuffered(ctx, source)
+	return u.putBuffered(ctx, source)
 }
 
-// defaultPatience is how old a look may be when an object is replaced. The ETag
-// only guards the bytes: that somebody described the same bytes anew meanwhile,
-// with a higher generation, only a look tells.
-const defaultPatience = 2 * time.Second
+func (u *upload) options() *options { return u.shared.client.options }
 
-// last is asked when all has been read and the last byte is still here: whether
-// another worker has been at what is to be replaced. What a condition of the
-// request cannot tell is another place than dst.
-func (t *transfer) last(ctx context.Context) error {
-	elsewhere := slices.ContainsFunc(t.own, func(p place) bool { return p.name != t.dst.name })
-	if len(t.own) == 0 || !elsewhere && time.Since(t.looked) < t.patience {
-		return nil
-	}
-	for _, before := range t.own {
-		now, err := t.look(ctx, before.name)
+// checkLatest returns dam.ErrStale when another worker has changed what is to be replaced. It
+// runs when all is read and the last byte is not sent yet. The condition of the request does not
+// notice a newer description of the same bytes, nor a change at another name.
+func (u *upload) checkLatest(ctx context.Context) error {
+	for _, before := range u.own {
+		now, err := u.shared.objects.look(ctx, before.name)
 		if err != nil {
 			return err
 		}
-		moved := before.name != t.dst.name && (!now.of(t.want.AssetID) || now.etag != before.etag)
-		if moved || now.of(t.want.AssetID) && now.record.Generation > t.want.Generation {
-			return fmt.Errorf("%s has changed since generation %d began: %w", before.name, t.want.Generation, dam.ErrStale)
+		isOwn := now.of(u.want.AssetID)
+		moved := before.name != u.dst.name && (!isOwn || now.etag != before.etag)
+		if moved || isOwn && now.record.Generation > u.want.Generation {
+			return fmt.Errorf("%s has changed since generation %d began: %w", before.name, u.want.Generation, dam.ErrStale)
 		}
 	}
 	return nil
 }
 
-// putStream sends the body while it is read.
-func (t *transfer) putStream(ctx context.Context, cancel func(), source *dam.Source, size int64) (place, record, error) {
-	t.want.Size = size
-	in, want, err := t.request(t.want)
+// putInput returns the request of a single PUT.
+func (u *upload) putInput() (*s3.PutObjectInput, error) {
+	h, want, err := newHeaders(u.options(), u.want, false)
+	u.want = want
+	return h.putInput(u.options().condition(u.dst)), err
+}
+
+// putStream sends the body while it is read. It closes source.
+func (u *upload) putStream(ctx context.Context, cancel func(), source *dam.Source, size int64) (written, error) {
+	u.want.Size = size
+	in, err := u.putInput()
 	if err != nil {
-		return place{}, want, errors.Join(err, source.Close())
+		return written{}, errors.Join(err, source.Close())
 	}
-	content := newSealing(source, size, func() error { return t.last(ctx) })
-	body := &guarded{r: content}
-	in.Body, in.ContentLength = body, aws.Int64(size)
-	options := []func(*s3.Options){unsigned}
-	if t.checksum != checksumNone {
-		read, end := t.trailer(content, source)
-		framed := newTrailed(read, size, end)
-		body.r, in.ContentLength = framed, aws.Int64(framed.length)
-		options = []func(*s3.Options){trailing(size, end.header)}
+	content := newVerifiedReader(source, size, func() error { return u.checkLatest(ctx) })
+	body := &stoppableReader{r: content}
+	in.Body, in.ContentLength = body, &size
+	with := unsigned
+	if sum := newTrailer(u.options().checksum, source); sum != nil {
+		framed := newTrailed(content, size, sum)
+		body.r, in.ContentLength = framed, &framed.length
+		with = trailing(size, sum.header)
 	}
-	now, err := t.send(ctx, in, options...)
-	cancel()
-	body.stop() // the connection may be reading still
+	stored, err := u.shared.client.put(ctx, u.dst.name, in, with)
+	cancel() // ends a read of the source: the connection may still be reading
+	body.stop()
 	defer source.Close()
-	if content.err != nil {
-		return place{}, want, content.err // the cause of whatever the server said
+	switch {
+	case content.err != nil:
+		return written{}, content.err // the cause of the server's answer
+	case err != nil:
+		return written{}, err
 	}
-	if err != nil {
-		return place{}, want, err
+	if err := u.seal(source); err != nil {
+		return written{}, err
 	}
-	sealed, err := source.Seal(t.obj.Mark)
-	want.SHA256 = sealed.SHA256
-	if t.checksum == checksumSHA256 {
-		now.sha256 = want.SHA256
-	}
-	return now, want, err
+	return u.verified(stored), nil
 }
 
-// trailer gives the body to read and the checksum behind it. The SHA-256 is that
-// which source makes anyway.
-func (t *transfer) trailer(content io.Reader, source *dam.Source) (io.Reader, trailer) {
-	if t.checksum == checksumCRC32C {
-		sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-		return io.TeeReader(content, sum), trailer{
-			"x-amz-checksum-crc32c", sum.Size(), func() ([]byte, error) { return sum.Sum(nil), nil },
-		}
+// seal completes want with size and digest of the body.
+func (u *upload) seal(source *dam.Source) error {
+	sealed, err := source.Seal(u.obj.Mark)
+	if err == nil {
+		u.want.SHA256, u.want.Size = sealed.SHA256, sealed.Size
 	}
-	return content, trailer{"x-amz-checksum-sha256", sha256.Size, func() ([]byte, error) {
-		sealed, err := source.Seal(t.obj.Mark)
-		if err != nil {
-			return nil, err
-		}
-		return hex.DecodeString(sealed.SHA256)
-	}}
+	return err
 }
 
-func (t *transfer) request(r record) (*s3.PutObjectInput, record, error) {
-	h, r, err := t.headers(r, false)
-	c := t.condition(t.dst)
-	return &s3.PutObjectInput{
-		Bucket: &t.bucket, Key: aws.String(t.key(t.dst.name)), IfMatch: c.ifMatch, IfNoneMatch: c.ifNoneMatch,
-		Metadata: h.metadata, ContentType: h.contentType, CacheControl: h.cacheControl, ContentDisposition: h.disposition,
-		Tagging: h.tagging, StorageClass: h.storageClass, ServerSideEncryption: h.sse, SSEKMSKeyId: h.kmsKeyID,
-	}, r, err
+// verified adds the digest that the server has verified and keeps.
+func (u *upload) verified(stored written) written {
+	if u.options().checksum == checksumSHA256 {
+		stored.sha256 = u.want.SHA256
+	}
+	return stored
 }
 
-func (t *transfer) send(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (place, error) {
-	api, err := t.connect(ctx)
-	if err != nil {
-		return place{}, err
+// putBuffered puts a body that fits into one part whole, and others in parts.
+func (u *upload) putBuffered(ctx context.Context, source *dam.Source) (written, error) {
+	if err := u.options().checkParts(source.Size()); err != nil {
+		return written{}, err
 	}
-	out, err := api.PutObject(ctx, in, options...)
+	buf, err := u.shared.buffers.take(ctx)
 	if err != nil {
-		return place{}, afterWrite(ctx, "send "+t.dst.name, err)
-	}
-	return place{etag: aws.ToString(out.ETag)}, nil
-}
-
-// putBuffered puts what fits into one part whole, and the rest in parts.
-func (t *transfer) putBuffered(ctx context.Context, source *dam.Source) (place, record, error) {
-	if err := t.checkParts(source.Size()); err != nil {
-		return place{}, record{}, err
-	}
-	buf, err := t.takeBuffer(ctx)
-	if err != nil {
-		return place{}, record{}, err
+		return written{}, err
 	}
 	n, err := io.ReadFull(source, buf)
 	if err == nil && source.Size() == int64(n) {
-		_, err = io.ReadFull(source, make([]byte, 1)) // the end, which verifies
+		_, err = io.ReadFull(source, make([]byte, 1)) // the end, where the source verifies
 	}
 	switch {
-	case err == nil && int64(n) == t.partSize:
-		return t.beginParts(ctx, source, buf)
+	case err == nil:
+		return u.beginParts(ctx, source, buf)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		defer t.giveBuffer(buf)
-		return t.putWhole(ctx, source, buf[:n])
+		defer u.shared.buffers.give(buf)
+		return u.putWhole(ctx, source, buf[:n])
 	}
-	t.giveBuffer(buf)
-	return place{}, record{}, err
+	u.shared.buffers.give(buf)
+	return written{}, err
 }
 
-// putWhole puts a body that is in memory, its digest known.
-func (t *transfer) putWhole(ctx context.Context, source *dam.Source, body []byte) (place, record, error) {
-	sealed, err := source.Seal(t.obj.Mark)
-	if err != nil {
-		return place{}, record{}, err
+// putWhole puts a body that is in memory.
+func (u *upload) putWhole(ctx context.Context, source *dam.Source, body []byte) (written, error) {
+	if err := u.seal(source); err != nil {
+		return written{}, err
 	}
-	t.want.SHA256, t.want.Size = sealed.SHA256, sealed.Size
-	in, want, err := t.request(t.want)
+	in, err := u.putInput()
 	if err != nil {
-		return place{}, want, err
+		return written{}, err
 	}
-	if err := t.last(ctx); err != nil {
-		return place{}, want, err
+	if err := u.checkLatest(ctx); err != nil {
+		return written{}, err
 	}
 	in.Body, in.ContentLength = bytes.NewReader(body), aws.Int64(int64(len(body)))
-	switch t.checksum {
+	switch u.options().checksum {
 	case checksumSHA256:
-		raw, err := hex.DecodeString(sealed.SHA256)
+		raw, err := hex.DecodeString(u.want.SHA256)
 		if err != nil {
-			return place{}, want, fmt.Errorf("digest of body: %w", err)
+			return written{}, fmt.Errorf("digest of body: %w", err)
 		}
 		in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(raw))
 	case checksumCRC32C:
 		in.ChecksumCRC32C = aws.String(crc32c(body))
 	}
-	now, err := t.send(ctx, in, t.payload())
-	if t.checksum == checksumSHA256 {
-		now.sha256 = sealed.SHA256
+	stored, err := u.shared.client.put(ctx, u.dst.name, in, signature(u.options().signs()))
+	return u.verified(stored), err
+}
+
+// beginParts begins a multipart upload. buf is its first part.
+func (u *upload) beginParts(ctx context.Context, source *dam.Source, buf []byte) (written, error) {
+	p, err := u.beginUpload(ctx)
+	if err != nil {
+		u.shared.buffers.give(buf)
+		return written{}, err
 	}
-	return now, want, err
+	return u.finishParts(ctx, p, source, buf)
 }
 
-// payload says whether a body in memory is signed.
-func (t *transfer) payload() func(*s3.Options) {
-	if t.signs() {
-		return s3.WithAPIOptions(func(stack *middleware.Stack) error {
-			compute := &v4.ComputePayloadSHA256{}
-			_, err := stack.Finalize.Swap(compute.ID(), compute)
-			return err
-		})
+func (u *upload) beginUpload(ctx context.Context) (*partSender, error) {
+	o := u.options()
+	h, want, err := newHeaders(o, u.want, true)
+	u.want = want
+	if err != nil {
+		return nil, err
 	}
-	return unsigned
-}
-
-// unsigned leaves the body out of the signature: TLS protects it, and hashing
-// it beforehand would mean to have it all.
-func unsigned(o *s3.Options) {
-	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
-}
-
-// trailing announces a body of size bytes in the form of newTrailed. The header
-// Content-Encoding: aws-chunked, which the documentation asks for, is left out
-// as other clients do (minio-go, AWS SDK for .NET): S3 knows the form by the
-// payload hash, and some servers keep the header with the object, so that
-// readers find an encoding they do not know (versity/versitygw#2398).
-func trailing(size int64, header string) func(*s3.Options) {
-	announce := middleware.InitializeMiddlewareFunc("damsyncTrailer", func(
-		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
-	) (middleware.InitializeOutput, middleware.Metadata, error) {
-		return next.HandleInitialize(v4.SetPayloadHash(ctx, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"), in)
+	up, err := u.shared.uploads.begin(ctx, u.dst.name, h.uploadInput(o.partChecksum()))
+	if err != nil {
+		return nil, err
+	}
+	p := u.newSender(session{
+		Upload: up, Version: want.Version, Size: u.obj.Mark.Size, PartSize: o.partSize, Description: u.description(),
 	})
-	return s3.WithAPIOptions(
-		func(stack *middleware.Stack) error { return stack.Initialize.Add(announce, middleware.Before) },
-		smithyhttp.SetHeaderValue("X-Amz-Trailer", header),
-		smithyhttp.SetHeaderValue("X-Amz-Decoded-Content-Length", fmt.Sprint(size)),
-	)
-}
-
-// guarded ends a body for a connection that may still be reading it after the
-// server's answer has come.
-type guarded struct {
-	mu      sync.Mutex
-	r       io.Reader
-	stopped bool
-}
-
-func (g *guarded) Read(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopped {
-		return 0, io.ErrClosedPipe
+	if err := p.saveSession(ctx); err != nil {
+		u.shared.uploads.abandon(ctx, up)
+		return nil, err
 	}
-	return g.r.Read(p)
+	return p, nil
 }
 
-// stop waits for a read under way; no other comes after it.
-func (g *guarded) stop() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stopped = true
+func (u *upload) newSender(s session) *partSender {
+	return &partSender{
+		options: u.options(), uploads: u.shared.uploads, buffers: u.shared.buffers, save: u.obj.Upload.Save,
+		session: s, noted: time.Now(), done: map[int32]types.CompletedPart{}, checkpoints: map[int32]dam.Checkpoint{},
+	}
+}
+
+// description is a digest of the headers that u wants.
+func (u *upload) description() string {
+	return digest(u.want.description(), u.want.MetadataHash, fmt.Sprint(u.want.Generation), u.want.from)
+}
+
+// resume continues the multipart upload of a session. errNoUpload: it cannot be continued.
+func (u *upload) resume(ctx context.Context, s session) (written, error) {
+	if !s.fits(u.dst.name, u.obj.Mark, u.options().partSize) {
+		return written{}, errNoUpload
+	}
+	_, want, err := newHeaders(u.options(), u.want, true)
+	if err != nil {
+		return written{}, err
+	}
+	u.want = want
+	p := u.newSender(s)
+	if err := p.resume(ctx); err != nil {
+		return written{}, err
+	}
+	source, err := u.obj.Open(ctx, s.Checkpoint)
+	if errors.Is(err, dam.ErrCheckpoint) {
+		return written{}, fmt.Errorf("%w: %w", errNoUpload, err)
+	}
+	if err != nil {
+		return written{}, err
+	}
+	defer source.Close()
+	return u.finishParts(ctx, p, source, nil)
+}
+
+// finishParts sends what is left of the body and publishes the object. It abandons an upload
+// that cannot be resumed.
+func (u *upload) finishParts(ctx context.Context, p *partSender, source *dam.Source, first []byte) (written, error) {
+	stored, err := u.publishParts(ctx, p, source, first)
+	if err != nil && (u.obj.Upload.Save == nil || errors.Is(err, errChanged)) {
+		u.shared.uploads.abandon(ctx, p.session.Upload)
+	}
+	return stored, err
+}
+
+func (u *upload) publishParts(ctx context.Context, p *partSender, source *dam.Source, first []byte) (written, error) {
+	parts, err := p.send(ctx, source, first)
+	if err != nil {
+		return written{}, err
+	}
+	if err := u.checkLatest(ctx); err != nil {
+		return written{}, err
+	}
+	if err := u.seal(source); err != nil {
+		return written{}, err
+	}
+	stored, err := u.shared.uploads.complete(ctx, p.session.Upload, parts, u.want.Size, u.options().condition(u.dst))
+	if err != nil || p.session.Description == u.description() {
+		return stored, err
+	}
+	return u.replaceHeaders(ctx, stored)
+}
+
+// replaceHeaders replaces the headers of an upload that began with older ones.
+func (u *upload) replaceHeaders(ctx context.Context, stored written) (written, error) {
+	h, want, err := newHeaders(u.options(), u.want, true)
+	u.want = want
+	if err != nil {
+		return written{}, err
+	}
+	at := u.dst.after(stored, want)
+	return u.shared.copier.copy(ctx, at, at, h)
 }

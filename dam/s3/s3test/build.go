@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// binary gives the path of versitygw, built at first need as the tools module
-// pins it and kept in the user's cache for later runs.
+// binary returns the path of versitygw. It builds the version that the tools module
+// pins, once, and keeps it in the user's cache for later runs.
 func binary(ctx context.Context) (string, error) {
 	module, err := toolsModule()
 	if err != nil {
@@ -82,8 +82,8 @@ func toolsModule() (string, error) {
 	}
 }
 
-// lock keeps tests of other packages, which are other processes, from building
-// at the same time.
+// lock prevents the tests of other packages, which are other processes, from
+// building at the same time.
 func lock(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -28,7 +28,8 @@ const (
 	Region    = "us-east-1"
 )
 
-// TB is what is asked of a test; *testing.T and *testing.B have it.
+// TB has the methods of *testing.T and *testing.B that this package needs. It keeps package
+// testing out of programs that start a server.
 type TB interface {
 	Helper()
 	Context() context.Context
@@ -52,8 +53,8 @@ type Server struct {
 	exited chan struct{}
 }
 
-// Start starts a server that ends with the test. args come before the
-// sub-command, such as --readonly.
+// Start starts a server that ends with the test. args are global options of versitygw, such
+// as --readonly.
 func Start(t TB, args ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -83,11 +84,11 @@ func (s *Server) Restart(t TB, args ...string) {
 	}
 }
 
-// startTries is how often a server is started that ends at once: somebody else may have its
-// port for a moment.
+// startTries limits how often a server is started that ends at once, because another process
+// may hold its port for a moment.
 const startTries = 10
 
-// tries starts the server until one stays. choose is asked before each.
+// tries starts the server until it stays. It calls choose before each start.
 func (s *Server) tries(t TB, args []string, choose func() error) error {
 	bin, err := binary(t.Context())
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *Server) tries(t TB, args []string, choose func() error) error {
 	return err
 }
 
-var errEnded = errors.New("versitygw ended as it began")
+var errEnded = errors.New("versitygw ended right after its start")
 
 func (s *Server) start(bin string, args []string) error {
 	all := append([]string{
@@ -147,14 +148,14 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Used gives the processor time the server took until it was killed.
+// Used returns the processor time that the server took until it was killed.
 func (s *Server) Used() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used
 }
 
-// ready asks for the server's health until it answers.
+// ready polls the server's health until it answers.
 func (s *Server) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -170,7 +171,7 @@ func (s *Server) ready() error {
 		case <-s.exited:
 			return errEnded
 		case <-ctx.Done():
-			return errors.New("it does not answer")
+			return errors.New("does not answer within 30 s")
 		}
 	}
 }
@@ -188,14 +189,14 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// The ports of servers are below those that systems give to outgoing connections, any
-// of which could take a port while its server is down.
+// The ports of servers are below those that systems choose for outgoing connections, which
+// could take a port while its server is down.
 const (
 	lowestPort  = 15000
 	highestPort = 32000
 )
 
-// freeAddr finds a port that nobody listens on now.
+// freeAddr finds an address with a free port.
 func freeAddr() (string, error) {
 	var listen net.ListenConfig
 	var err error
@@ -209,7 +210,7 @@ func freeAddr() (string, error) {
 	return "", err
 }
 
-// Client is an S3 client that knows nothing of damsync, for the root account.
+// Client returns an S3 client of the root account, independent of damsync's own.
 func (s *Server) Client() *s3.Client { return s.ClientAs(AccessKey, SecretKey) }
 
 // ClientAs is Client for another account.
@@ -221,7 +222,7 @@ func (s *Server) ClientAs(accessKey, secretKey string) *s3.Client {
 	})
 }
 
-// Bucket makes a bucket.
+// Bucket creates a bucket and returns its name.
 func (s *Server) Bucket(t TB, name string) string {
 	t.Helper()
 	if _, err := s.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
@@ -230,8 +231,7 @@ func (s *Server) Bucket(t TB, name string) string {
 	return name
 }
 
-// Account makes an account that may do nothing until a bucket's policy says
-// otherwise.
+// Account creates an account without permissions. The policy of a bucket can give it some.
 func (s *Server) Account(t TB, accessKey, secretKey string) {
 	t.Helper()
 	bin, err := binary(t.Context())
@@ -241,11 +241,11 @@ func (s *Server) Account(t TB, accessKey, secretKey string) {
 	cmd := exec.CommandContext(t.Context(), bin, "admin", "--access", AccessKey, "--secret", SecretKey, //nolint:gosec // as above
 		"--endpoint-url", s.Endpoint, "create-user", "--access", accessKey, "--secret", secretKey, "--role", "user")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make account: %v\n%s", err, out)
+		t.Fatalf("create account: %v\n%s", err, out)
 	}
 }
 
-// Options are those of the adapter for a bucket of this server.
+// Options returns the options of the adapter for a bucket of this server.
 func (s *Server) Options(bucket string) map[string]any {
 	return map[string]any{
 		"bucket": bucket, "region": Region, "endpoint": s.Endpoint, "path_style": true,
@@ -253,7 +253,5 @@ func (s *Server) Options(bucket string) map[string]any {
 	}
 }
 
-// DataDir is where the server keeps the objects of a bucket as files.
+// DataDir returns the directory in which the server keeps the objects of a bucket as files.
 func (s *Server) DataDir(bucket string) string { return filepath.Join(s.dir, "data", bucket) }
-
-func (s *Server) String() string { return fmt.Sprintf("versitygw at %s", s.Endpoint) }

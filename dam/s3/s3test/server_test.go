@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A server whose port somebody has for a moment comes up when it is free.
+// A server whose port another process holds starts once the port is free.
 func TestRestartWaitsForItsPort(t *testing.T) {
 	s := Start(t)
 	s.Kill()

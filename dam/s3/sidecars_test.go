@@ -16,8 +16,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// The sidecar has the keys that a file of the filesystem adapter has beside it.
-func TestSidecar(t *testing.T) {
+// A description that does not fit goes to a sidecar, which is removed when it is not needed any more.
+func TestSidecarComesAndGoes(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "sidecar")
 	a := newAdapter(t, streamed(server, bucket))
@@ -45,25 +45,29 @@ func TestSidecar(t *testing.T) {
 		t.Fatal(err)
 	}
 	if there := keys(t, server, bucket, ""); len(there) != 1 {
-		t.Errorf("a sidecar not needed any more stays: %q", there)
+		t.Errorf("the sidecar is still there: %q", there)
 	}
 }
 
-// A sidecar that somebody else has is not overwritten, and nothing is sent or moved to
-// where it would be needed.
+// A foreign object at the key of a sidecar is not overwritten, and nothing is sent or moved next to
+// it.
 func TestForeignSidecar(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "theirs")
 	put(t, server, bucket, "a.bin.damsync.json", "theirs")
 	a := newAdapter(t, with(inParts(server, bucket), map[string]any{"sidecar": "always"}))
-	for name, body := range map[string]string{"one request": "body", "parts": strings.Repeat("x", 6*mib)} {
-		obj := object("A", "a.bin", body, 1)
-		opened := 0
-		open := obj.Open
-		obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) { opened++; return open(ctx, from) }
-		if _, err := a.Put(t.Context(), obj, dam.Remote{}); !errors.Is(err, dam.ErrForeign) || opened != 0 {
-			t.Errorf("%s: want foreign, opened %d times: %v", name, opened, err)
-		}
+	for name, body := range map[string]string{
+		"rejects a body in one request": "body", "rejects a body in parts": strings.Repeat("x", 6*mib),
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := object("A", "a.bin", body, 1)
+			opened := 0
+			open := obj.Open
+			obj.Open = func(ctx context.Context, from dam.Checkpoint) (*dam.Source, error) { opened++; return open(ctx, from) }
+			if _, err := a.Put(t.Context(), obj, dam.Remote{}); !errors.Is(err, dam.ErrForeign) || opened != 0 {
+				t.Errorf("want ErrForeign, opened %d times: %v", opened, err)
+			}
+		})
 	}
 	r, err := a.Put(t.Context(), object("B", "b.bin", "body", 1), dam.Remote{})
 	if err != nil {
@@ -72,7 +76,7 @@ func TestForeignSidecar(t *testing.T) {
 	mark := r.Mark
 	mark.Generation = 2
 	if _, err := a.Move(t.Context(), r, mark, "a.bin"); !errors.Is(err, dam.ErrForeign) {
-		t.Errorf("move: want foreign: %v", err)
+		t.Errorf("move: want ErrForeign, got %v", err)
 	}
 	if now, err := a.Find(t.Context(), keyOf("B"), []string{"a.bin", "b.bin"}); err != nil || now.State != dam.Present || now.Path != "b.bin" {
 		t.Errorf("then it is %+v, %v", now, err)
@@ -82,44 +86,49 @@ func TestForeignSidecar(t *testing.T) {
 	}
 }
 
-// A sidecar that was left without its object is in nobody's way, and goes with its asset.
+// A sidecar that was left without its object does not stop another asset, and goes with its own.
 func TestLoneSidecar(t *testing.T) {
 	server := s3test.Start(t)
-	for mode, next := range map[dam.RetireMode]string{dam.RetireDelete: "delete", dam.RetireArchive: "archive"} {
-		bucket := server.Bucket(t, "lone-"+next)
+	// leave puts asset A and removes the object as another program does.
+	leave := func(t *testing.T, bucket string) (*Adapter, dam.Remote) {
+		t.Helper()
 		a := newAdapter(t, with(streamed(server, bucket), map[string]any{"sidecar": "always"}))
-		for _, retires := range []bool{true, false} {
-			r, err := a.Put(t.Context(), object("A", "a.png", "one", 1), dam.Remote{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := server.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String("a.png")}); err != nil {
-				t.Fatal(err)
-			}
-			if retires {
-				mark := r.Mark
-				mark.Generation = 2
-				if _, err := a.Retire(t.Context(), r, mark, mode); err != nil {
-					t.Fatal(err)
-				}
-				if there := keys(t, server, bucket, ""); len(there) != 0 {
-					t.Errorf("%s left %q", mode, there)
-				}
-				continue
-			}
-			b, err := a.Put(t.Context(), object("B", "a.png", "two", 1), dam.Remote{})
-			if err != nil || b.State != dam.Present {
-				t.Errorf("beside a sidecar of another: %+v, %v", b, err)
-			}
-			if found, err := a.Find(t.Context(), keyOf("B"), []string{"a.png"}); err != nil || found.State != dam.Present {
-				t.Errorf("find gives %+v, %v", found, err)
-			}
+		r, err := a.Put(t.Context(), object("A", "a.png", "one", 1), dam.Remote{})
+		if err != nil {
+			t.Fatal(err)
 		}
+		if _, err := server.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String("a.png")}); err != nil {
+			t.Fatal(err)
+		}
+		return a, r
 	}
+	for _, mode := range []dam.RetireMode{dam.RetireDelete, dam.RetireArchive} {
+		t.Run("is removed with its asset by "+string(mode), func(t *testing.T) {
+			bucket := server.Bucket(t, "lone-"+string(mode))
+			a, r := leave(t, bucket)
+			mark := r.Mark
+			mark.Generation = 2
+			if _, err := a.Retire(t.Context(), r, mark, mode); err != nil {
+				t.Fatal(err)
+			}
+			if there := keys(t, server, bucket, ""); len(there) != 0 {
+				t.Errorf("left: %q", there)
+			}
+		})
+	}
+	t.Run("is replaced by another asset's", func(t *testing.T) {
+		a, _ := leave(t, server.Bucket(t, "lone-replaced"))
+		b, err := a.Put(t.Context(), object("B", "a.png", "two", 1), dam.Remote{})
+		if err != nil || b.State != dam.Present {
+			t.Errorf("put returns %+v, %v", b, err)
+		}
+		if found, err := a.Find(t.Context(), keyOf("B"), []string{"a.png"}); err != nil || found.State != dam.Present {
+			t.Errorf("find returns %+v, %v", found, err)
+		}
+	})
 }
 
-// Metadata keeps its bytes however often it is read from a sidecar and written again, up to the
-// limit.
+// Metadata keeps its bytes when it is read from a sidecar and written again, up to the limit.
 func TestSidecarKeepsItsBytes(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "bytes")
@@ -149,8 +158,8 @@ func TestSidecarKeepsItsBytes(t *testing.T) {
 	}
 }
 
-// An object whose sidecar somebody removed is archived all the same, without tags, and is
-// described anew when it comes back.
+// An object without its sidecar is archived without tags and without a metadata hash, so that the
+// core writes its metadata again when it comes back.
 func TestArchiveWithoutSidecar(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t, "tagged")
@@ -170,13 +179,5 @@ func TestArchiveWithoutSidecar(t *testing.T) {
 	mark.Generation = 3
 	if r, err = a.Move(t.Context(), r, mark, "a.png"); err != nil || r.State != dam.Present || r.Mark.MetadataHash != "" {
 		t.Errorf("%+v, %v", r, err)
-	}
-}
-
-func put(t *testing.T, server *s3test.Server, bucket, key, body string) {
-	t.Helper()
-	_, err := server.Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(body)})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// FuzzEncode: any text comes back from a header, which has nothing in it that a
-// server or proxy changes.
+// FuzzEncode proves that any text survives as a header, and that the header contains nothing that
+// a server or proxy changes.
 func FuzzEncode(f *testing.F) {
 	for _, s := range []string{"", " ", "a  b ", "100%", "Ünï 日本", "\x00\xff\r\n", "=?UTF-8?q?x?=", "%41+"} {
 		f.Add(s)
@@ -28,7 +28,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// TestRecordInUserMetadata: what was written is read, and nothing of it is cut.
+// A record is read from user metadata as it was written, and the limit is computed right.
 func TestRecordInUserMetadata(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := record{Document: sidecar.Document{
@@ -61,7 +61,8 @@ func TestRecordInUserMetadata(t *testing.T) {
 	})
 }
 
-// Essentials stay, the rest goes to the sidecar, and nothing is cut silently.
+// Where user metadata has no room, the description goes to the sidecar and the mark stays. A mark
+// without room is an error; nothing is cut.
 func TestHeadersOverflow(t *testing.T) {
 	a := newAdapter(t, map[string]any{"bucket": "b"})
 	short := record{Document: sidecar.Document{Instance: "i", Target: "t", AssetID: "a", Title: "x", Metadata: []byte("{}"), Generation: 1}}
@@ -70,14 +71,14 @@ func TestHeadersOverflow(t *testing.T) {
 	enormous := short
 	enormous.AssetID = strings.Repeat("日", 700)
 
-	if h, r, err := a.headers(short, false); err != nil || r.overflow != "" || h.metadata["damsync-title"] != "x" {
+	if h, r, err := newHeaders(a.options, short, false); err != nil || r.overflow != "" || h.metadata["damsync-title"] != "x" {
 		t.Errorf("a short record: %v, %v, %v", h.metadata, r.overflow, err)
 	}
-	h, r, err := a.headers(long, false)
+	h, r, err := newHeaders(a.options, long, false)
 	if err != nil || r.overflow == "" || h.metadata["damsync-title"] != "" || h.metadata["damsync-asset"] != "a" {
 		t.Errorf("a long record: %v, %v, %v", h.metadata, r.overflow, err)
 	}
-	if _, _, err := a.headers(enormous, false); dam.Classify(err) != dam.ClassInvalid {
+	if _, _, err := newHeaders(a.options, enormous, false); dam.Classify(err) != dam.ClassInvalid {
 		t.Errorf("a mark without room: %v", err)
 	}
 }
@@ -88,12 +89,12 @@ func TestTags(t *testing.T) {
 		`{"audience":["Consumer","Café 1"],"n":3}`: "audience=Consumer%2FCaf%C3%A9+1&n=3",
 		`{"other":"x"}`: "",
 	} {
-		if got, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); err != nil || got != want {
+		if got, err := tagging(a.options.tags, record{Document: sidecar.Document{Metadata: []byte(metadata)}}); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", metadata, got, err, want)
 		}
 	}
 	for _, metadata := range []string{`{"audience":"a<b"}`, `{"audience":"` + strings.Repeat("x", 257) + `"}`} {
-		if _, err := a.tagging(record{Document: sidecar.Document{Metadata: []byte(metadata)}}); dam.Classify(err) != dam.ClassInvalid {
+		if _, err := tagging(a.options.tags, record{Document: sidecar.Document{Metadata: []byte(metadata)}}); dam.Classify(err) != dam.ClassInvalid {
 			t.Errorf("%s: %v", metadata, err)
 		}
 	}

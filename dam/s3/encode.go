@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// encode makes a header value of s that every server and proxy keeps as it is:
-// printable ASCII, with % before hexadecimal digits for all else. Spaces at the
-// ends or in a row would be trimmed, and =? begins an encoded word of RFC 2047.
+// encode returns s as a header value that every server and proxy leaves unchanged: printable
+// ASCII, with % and hexadecimal digits for everything else. Spaces at the ends or in a row would
+// be trimmed, and =? begins an encoded word of RFC 2047.
 func encode(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
