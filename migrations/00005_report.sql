@@ -24,7 +24,7 @@ SELECT p.target, p.asset_id, a.title,
        damsync.placement_state(p) AS state,
        p.desired_present, p.desired_path, p.desired_version, p.desired_metadata, p.desired_generation, p.desired_at, p.desired_reason,
        p.applied_state, p.applied_path, p.applied_version, p.applied_generation, p.applied_at,
-       p.sha256, p.size, p.guard AS gate, p.attempts, p.next_attempt_at, p.error_class, p.error
+       p.sha256, p.size, p.guard, p.attempts, p.next_attempt_at, p.error_class, p.error
 FROM damsync.placement p
 LEFT JOIN damsync.asset a ON a.id = p.asset_id;
 

@@ -25,7 +25,7 @@ func storeEvent(t *testing.T, s *Store, e Event) {
 type wanted struct {
 	Type, Self, Class, Observation string
 	Urgency                        int
-	Requested, Done                   int64
+	Requested, Done                int64
 	Gone, Due                      bool
 }
 

@@ -230,7 +230,7 @@ func (w *world) eventually(what string, patience time.Duration, check func() err
 func (w *world) state() string {
 	return query[string](w, `SELECT concat_ws(E'\n',
 		(SELECT string_agg(concat_ws(' ', 'lookup', asset_id, class, observation, requested, done, gone, attempts, next_attempt_at - now(), lease_owner, lease_until - now(), error), E'\n') FROM damsync.lookup),
-		(SELECT string_agg(concat_ws(' ', 'placement', target, asset_id, desired_present, desired_path, desired_version, desired_generation, applied_generation, gate, applied_state, applied_path, attempts, next_attempt_at - now(), lease_owner, lease_until - now(), error), E'\n')
+		(SELECT string_agg(concat_ws(' ', 'placement', target, asset_id, desired_present, desired_path, desired_version, desired_generation, applied_generation, guard, applied_state, applied_path, attempts, next_attempt_at - now(), lease_owner, lease_until - now(), error), E'\n')
 			FROM damsync.placement WHERE desired_generation > applied_generation),
 		(SELECT string_agg(concat_ws(' ', 'target', name, epoch, problem, paused_until - now(), pause_reason), E'\n') FROM damsync.target),
 		(SELECT string_agg(concat_ws(' ', 'observation', kind, now() - last_attempt, now() - last_success, error), E'\n') FROM damsync.observation),

@@ -126,7 +126,7 @@ func TestRemovalWaveIsHeldWhole(t *testing.T) {
 			w.sweep(r)
 		}
 		w.eventually("hold", time.Minute, func() error {
-			if n := query[int](w, `SELECT count(*) FROM damsync.placement WHERE gate = 'held'`); n != len(wave) {
+			if n := query[int](w, `SELECT count(*) FROM damsync.placement WHERE guard = 'held'`); n != len(wave) {
 				return fmt.Errorf("%d removals of %d are held", n, len(wave))
 			}
 			return nil

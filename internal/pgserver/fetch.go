@@ -57,7 +57,7 @@ func get(ctx context.Context, client *http.Client, url string, limit int64) ([]b
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(req) //nolint:gosec // the operator chooses the repository
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
