@@ -28,7 +28,7 @@ func TestRaiseGeneration(t *testing.T) {
 	if later := query[int64](t, pool, `SELECT desired_generation FROM damsync.placement WHERE asset_id = 'y'`); later <= raised {
 		t.Errorf("planned later with generation %d, below %d", later, raised)
 	}
-	must(t, s.FailPlacement(t.Context(), w, "stale", "the target holds a higher generation", time.Hour, false))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "stale", Reason: "the target holds a higher generation", After: time.Hour}, false))
 	next := workOn(t, s, "x") // at once
 	if next.Generation != raised {
 		t.Errorf("claimed generation %d, want %d", next.Generation, raised)

@@ -51,7 +51,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		"next lookup":             func(ctx context.Context) error { _, _, err := s.NextLookup(ctx); return err },
 		"missing of a page": func(ctx context.Context) error {
 			old := time.Now().Add(-n / 2 * time.Minute)
-			_, err := s.Missing(ctx, old, old.Add(100*time.Minute), true, some, time.Now())
+			_, err := s.Missing(ctx, state.Span{Above: old, UpTo: old.Add(100 * time.Minute), Inclusive: true}, some, time.Now())
 			return err
 		},
 		"plan a chunk": func(ctx context.Context) error {

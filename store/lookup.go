@@ -130,14 +130,14 @@ func (s *Store) finishLookup(ctx context.Context, tx pgx.Tx, l state.Lookup) err
 	return nil
 }
 
-// FailLookup makes a lookup due again after the given time, at most state.LongestWait, or at once when it was requested
+// FailLookup makes a lookup due again after f.After, at most state.LongestWait, or at once when it was requested
 // again meanwhile. Its class and reason are visible until then. counts says whether the failure is the asset's own and
 // counts as an attempt.
-func (s *Store) FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error {
+func (s *Store) FailLookup(ctx context.Context, l state.Lookup, f state.Failure, counts bool) error {
 	_, err := s.pool.Exec(ctx, `UPDATE damsync.lookup SET lease_owner = NULL, lease_until = NULL, error_class = $3, error = $4,
 		next_attempt_at = CASE WHEN requested > $6 THEN clock_timestamp() ELSE clock_timestamp() + $5::interval END,
 		attempts = CASE WHEN $7 THEN attempts ELSE greatest(attempts - 1, 0) END
-		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, class, cleanText(reason), min(after, state.LongestWait), l.Requested, counts)
+		WHERE asset_id = $1 AND lease_owner = $2`, l.AssetID, s.id, f.Class, cleanText(f.Reason), min(f.After, state.LongestWait), l.Requested, counts)
 	if err != nil {
 		return fmt.Errorf("put lookup of %s back: %w", l.AssetID, err)
 	}

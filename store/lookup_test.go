@@ -163,7 +163,7 @@ func TestGoneOfAnAssetThatHasCome(t *testing.T) {
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 0 || inboxPending(t, pool) != 1 {
 		t.Errorf("%d assets are removed, %d events pending", n, inboxPending(t, pool))
 	}
-	must(t, s.FailLookup(t.Context(), unknown, "", "", 0, false))
+	must(t, s.FailLookup(t.Context(), unknown, state.Failure{Class: "", Reason: "", After: 0}, false))
 	must(t, s.ApplyGone(t.Context(), claimOne(t, s), second(2), nothing("brand")))
 	if n := query[int](t, pool, `SELECT count(*) FROM damsync.asset WHERE removed_at IS NOT NULL`); n != 1 || inboxPending(t, pool) != 0 {
 		t.Errorf("%d assets are removed, %d events pending, after the asset's own 404", n, inboxPending(t, pool))
@@ -175,7 +175,7 @@ func TestLongestWait(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	s := New(pool, "a")
 	want1(t, s, "x")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "not yet", 2*state.LongestWait, true))
+	must(t, s.FailLookup(t.Context(), claimOne(t, s), state.Failure{Class: "contradiction", Reason: "not yet", After: 2 * state.LongestWait}, true))
 	for range 2 {
 		if got := claimIDs(t, s, 9); len(got) != 0 {
 			t.Errorf("claimed %v before it is due", got)
@@ -192,7 +192,7 @@ func TestFailedLookup(t *testing.T) {
 	pool, clock := fakeClock(t, soon())
 	s := New(pool, "a")
 	want1(t, s, "x")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "temporary", "bad \x00gateway", time.Minute, true))
+	must(t, s.FailLookup(t.Context(), claimOne(t, s), state.Failure{Class: "temporary", Reason: "bad \x00gateway", After: time.Minute}, true))
 	if got := claimIDs(t, s, 9); len(got) != 0 {
 		t.Errorf("due at once: %v", got)
 	}
@@ -210,16 +210,16 @@ func TestFailedLookup(t *testing.T) {
 		t.Errorf("attempt %d", l.Attempts)
 	}
 	// A deferral by the quota is not the asset's failure; an event makes the lookup due at once.
-	must(t, s.FailLookup(t.Context(), l, "deferred", "", time.Hour, false))
+	must(t, s.FailLookup(t.Context(), l, state.Failure{Class: "deferred", Reason: "", After: time.Hour}, false))
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
 	if l = claimOne(t, s); l.Attempts != 2 {
 		t.Errorf("attempt %d after one that does not count", l.Attempts)
 	}
 	// An event during the attempt makes the next one due at once.
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
-	must(t, s.FailLookup(t.Context(), l, "temporary", "", time.Hour, true))
+	must(t, s.FailLookup(t.Context(), l, state.Failure{Class: "temporary", Reason: "", After: time.Hour}, true))
 	l = claimOne(t, s)
-	must(t, s.FailLookup(t.Context(), l, "temporary", "", time.Hour, true))
+	must(t, s.FailLookup(t.Context(), l, state.Failure{Class: "temporary", Reason: "", After: time.Hour}, true))
 	if n, err := s.Retry(t.Context(), ""); err != nil || n != 1 {
 		t.Errorf("retried %d, %v", n, err)
 	}

@@ -133,7 +133,7 @@ func (m *machine) applyFetched(rt *rapid.T) {
 	switch outcome := rapid.SampledFrom([]string{"apply", "apply", "fail", "killed"}).Draw(rt, "outcome"); {
 	case outcome == "killed":
 	case outcome == "fail" || r.at.IsZero():
-		must(m.t, r.s.FailLookup(m.t.Context(), r.l, "temporary", "timeout", time.Second, true))
+		must(m.t, r.s.FailLookup(m.t.Context(), r.l, state.Failure{Class: "temporary", Reason: "timeout", After: time.Second}, true))
 	default:
 		m.finishReading(r)
 	}
@@ -216,7 +216,7 @@ func (m *machine) finishPlacement(rt *rapid.T) {
 	case "finish":
 		m.push(h)
 	case "fail":
-		m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, "temporary", "timeout", time.Second, false))
+		m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, state.Failure{Class: "temporary", Reason: "timeout", After: time.Second}, false))
 	case "return":
 		must(m.t, h.s.ReturnPlacement(m.t.Context(), h.w, 0))
 	}
@@ -260,7 +260,7 @@ func (m *machine) stepAside(h workInHand, leaving bool) {
 			}
 		}
 	}
-	m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, "conflict", "held", time.Second, false))
+	m.outcome(h, h.s.FailPlacement(m.t.Context(), h.w, state.Failure{Class: "conflict", Reason: "held", After: time.Second}, false))
 }
 
 // outcome checks that a worker gets ErrLeaseLost exactly when it lost the placement.

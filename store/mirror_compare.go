@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"damsync/internal/library"
+	"damsync/internal/state"
 )
 
 // distinct drops rows that occur twice, as they do in pages of a live list, and makes texts storable. It orders the
@@ -112,13 +113,12 @@ func (s *Store) CountAssets(ctx context.Context) (int, error) {
 }
 
 // Missing returns the ids of living assets of the mirror that a page of the library should have listed: those with
-// modified_at in (above, upTo] that are not in seen and were not read since readAt. A zero upTo is no upper bound;
-// inclusive includes above.
-func (s *Store) Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error) {
+// modified_at in the span that are not in seen and were not read since readAt.
+func (s *Store) Missing(ctx context.Context, in state.Span, seen []string, readAt time.Time) ([]string, error) {
 	ids, err := columnOf(ctx, s.pool, `
 		SELECT id FROM damsync.asset
 		WHERE removed_at IS NULL AND modified_at >= $1 AND ($5 OR modified_at > $1) AND modified_at <= coalesce($2::timestamptz, 'infinity')
-			AND id <> ALL(coalesce($3::text[], '{}')) AND read_at < $4`, above, orNull(upTo), seen, readAt, inclusive)
+			AND id <> ALL(coalesce($3::text[], '{}')) AND read_at < $4`, in.Above, orNull(in.UpTo), seen, readAt, in.Inclusive)
 	if err != nil {
 		return nil, fmt.Errorf("find missing assets: %w", err)
 	}

@@ -54,7 +54,7 @@ func TestPathGoesToOne(t *testing.T) {
 	placed(t, s, "x")
 	y := workOn(t, s, "y")
 	claimPath(t, s, y, "/x", "x", false)
-	must(t, s.FailPlacement(t.Context(), y, "conflict", "x is there", time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), y, state.Failure{Class: "conflict", Reason: "x is there", After: time.Hour}, true))
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed %+v", got)
 	}
@@ -81,13 +81,13 @@ func TestPathReleasedMeanwhile(t *testing.T) {
 	claimPath(t, s, y, "/x", "x", false)
 	replan(t, s, "x", "/elsewhere")
 	placed(t, s, "x")
-	must(t, s.FailPlacement(t.Context(), y, "conflict", "x is there", time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), y, state.Failure{Class: "conflict", Reason: "x is there", After: time.Hour}, true))
 	placed(t, s, "y")
 	// A conflict at the target itself waits for its back-off.
 	replan(t, s, "y", "/foreign")
 	y = workOn(t, s, "y")
 	claimPath(t, s, y, "/foreign", "", false)
-	must(t, s.FailPlacement(t.Context(), y, "conflict", "not ours", time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), y, state.Failure{Class: "conflict", Reason: "not ours", After: time.Hour}, true))
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
 		t.Errorf("claimed %+v", got)
 	}
@@ -102,7 +102,7 @@ func TestSwappedPaths(t *testing.T) {
 	replan(t, s, "y", "/x")
 	x := workOn(t, s, "x")
 	claimPath(t, s, x, "/y", "y", true)
-	must(t, s.FailPlacement(t.Context(), x, "conflict", "y is there", time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), x, state.Failure{Class: "conflict", Reason: "y is there", After: time.Hour}, true))
 	y := workOn(t, s, "y")
 	claimPath(t, s, y, "/x", "x", true)
 	if wanted, err := s.PathAwaited(t.Context(), y); err != nil || !wanted {
@@ -112,7 +112,7 @@ func TestSwappedPaths(t *testing.T) {
 	aside.Path = "/damsync-moving/y"
 	must(t, s.RecordStep(t.Context(), y, aside))
 	must(t, s.ReleasePaths(t.Context(), y, ""))
-	must(t, s.FailPlacement(t.Context(), y, "conflict", "x is there", time.Hour, false))
+	must(t, s.FailPlacement(t.Context(), y, state.Failure{Class: "conflict", Reason: "x is there", After: time.Hour}, false))
 	placed(t, s, "x") // woken by the release
 	placed(t, s, "y") // woken by the finish
 	if diff := gocmp.Diff([]string{"brand /x y", "brand /y x"}, pathClaims(t, pool)); diff != "" {
@@ -157,7 +157,7 @@ func TestCircleOfPaths(t *testing.T) {
 		aside.Path = "/damsync-moving/" + id
 		must(t, s.RecordStep(t.Context(), w, aside))
 		must(t, s.ReleasePaths(t.Context(), w, ""))
-		must(t, s.FailPlacement(t.Context(), w, "conflict", "held", time.Hour, false))
+		must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "conflict", Reason: "held", After: time.Hour}, false))
 	}
 	for id := range next {
 		placed(t, s, id)

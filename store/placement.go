@@ -74,14 +74,14 @@ func oneRow(affected int64, err error, doing string) error {
 	return nil
 }
 
-// FailPlacement makes a placement due again after the given time, at most state.LongestWait, and records the class and
+// FailPlacement makes a placement due again after f.After, at most state.LongestWait, and records the class and
 // the reason for people. closed says that this attempt did not touch the target, so that the next need not look there
 // first, unless an earlier attempt left that open. A generation planned meanwhile is due at once, and so is a conflict
 // whose path has become free.
-func (s *Store) FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error {
+func (s *Store) FailPlacement(ctx context.Context, w state.Work, f state.Failure, closed bool) error {
 	return s.inTx(ctx, "put placement of "+w.AssetID+" back", func(tx pgx.Tx) error {
-		wait := min(after, state.LongestWait)
-		if class == classConflict {
+		wait := min(f.After, state.LongestWait)
+		if f.Class == classConflict {
 			held, err := lockHolder(ctx, tx, w)
 			if err != nil {
 				return err
@@ -97,7 +97,7 @@ func (s *Store) FailPlacement(ctx context.Context, w state.Work, class, reason s
 				next_attempt_at = CASE WHEN desired_generation > $7 THEN next_attempt_at ELSE clock_timestamp() + $6::interval END,
 				intent_generation = CASE WHEN $8 THEN NULL ELSE intent_generation END
 			WHERE target = $1 AND asset_id = $2 AND lease_owner = $3`,
-			w.Target, w.AssetID, s.leaseOf(w), class, cleanText(reason), wait, w.Generation, closed && !w.IntentWasOpen)
+			w.Target, w.AssetID, s.leaseOf(w), f.Class, cleanText(f.Reason), wait, w.Generation, closed && !w.IntentWasOpen)
 		return oneRow(tag.RowsAffected(), err, "record failure")
 	})
 }

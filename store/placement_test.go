@@ -153,7 +153,7 @@ func TestPlannedMeanwhileStaysDirty(t *testing.T) {
 		t.Errorf("work %+v", w)
 	}
 	replan(t, s, "x", "/third")
-	must(t, s.FailPlacement(t.Context(), w, "temporary", "timeout", time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "temporary", Reason: "timeout", After: time.Hour}, true))
 	if got := query[string](t, pool, `SELECT concat_ws(' ', state, error_class, attempts) FROM report.placements`); got != "pending  0" {
 		t.Errorf("the failure of an earlier plan counts for the next: %q", got)
 	}
@@ -165,7 +165,7 @@ func TestPlannedMeanwhileStaysDirty(t *testing.T) {
 func TestFailedPlacementWaits(t *testing.T) {
 	pool, clock, s := planned(t, "x")
 	w := claimOneWork(t, s, "brand")
-	must(t, s.FailPlacement(t.Context(), w, "temporary", "bad \x00gateway", time.Minute, false))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "temporary", Reason: "bad \x00gateway", After: time.Minute}, false))
 	got := lines(t, pool, `SELECT concat_ws(' ', kind, target, asset_id, error_class, error, attempts) FROM report.failures`)
 	if want := []string{"placement brand x temporary bad �gateway 1"}; !gocmp.Equal(got, want) || placementState(t, pool, "x") != "failed" {
 		t.Errorf("failures %v, want %v", got, want)
@@ -181,7 +181,7 @@ func TestFailedPlacementWaits(t *testing.T) {
 	if w.Attempts != 2 || !w.IntentWasOpen || w.IntentPath != "/x" {
 		t.Errorf("work %+v", w)
 	}
-	must(t, s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "temporary", Reason: "", After: time.Hour}, false))
 	if n, err := s.Retry(t.Context(), "shop"); err != nil || n != 0 {
 		t.Errorf("retried %d of another target, %v", n, err)
 	}
@@ -203,7 +203,7 @@ func TestOpenIntentIsLookedAt(t *testing.T) {
 	if !w.IntentWasOpen || w.IntentPath != "/x" {
 		t.Fatalf("the intent of the killed attempt is not shown: %+v", w)
 	}
-	must(t, s.FailPlacement(t.Context(), w, "unavailable", "no route to host", 0, true))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "unavailable", Reason: "no route to host", After: 0}, true))
 	w = claimOneWork(t, s, "brand")
 	if !w.IntentWasOpen {
 		t.Fatal("an attempt that could not look closed the intent")
@@ -217,7 +217,7 @@ func TestOpenIntentIsLookedAt(t *testing.T) {
 	if w = claimOneWork(t, s, "brand"); w.IntentWasOpen {
 		t.Error("a finished placement has an open intent")
 	}
-	must(t, s.FailPlacement(t.Context(), w, "source", "no bytes", 0, true))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "source", Reason: "no bytes", After: 0}, true))
 	if w = claimOneWork(t, s, "brand"); w.IntentWasOpen {
 		t.Error("an attempt that touched nothing left an open intent")
 	}
@@ -242,7 +242,7 @@ func TestLeaseLost(t *testing.T) {
 				"record": s.RecordStep(t.Context(), w, done(w)),
 				"save":   s.SaveUpload(t.Context(), w, state.Upload{Session: []byte("stale")}),
 				"finish": s.FinishPlacement(t.Context(), w, done(w)),
-				"fail":   s.FailPlacement(t.Context(), w, "temporary", "", time.Hour, false),
+				"fail":   s.FailPlacement(t.Context(), w, state.Failure{Class: "temporary", Reason: "", After: time.Hour}, false),
 			} {
 				if !errors.Is(err, state.ErrLeaseLost) {
 					t.Errorf("%s: %v", name, err)
@@ -291,7 +291,7 @@ func TestUpload(t *testing.T) {
 	must(t, s.SaveUpload(t.Context(), w, second))
 	clock.advance(2 * time.Minute)
 	w = claim(other, "after a kill", second)
-	must(t, other.FailPlacement(t.Context(), w, "temporary", "reset", 0, false))
+	must(t, other.FailPlacement(t.Context(), w, state.Failure{Class: "temporary", Reason: "reset", After: 0}, false))
 	replan(t, s, "x", "/elsewhere")
 	w = claim(s, "after a failure and a new plan", second)
 	if err := s.SaveUpload(t.Context(), w, state.Upload{Session: make([]byte, 64<<10+1)}); err == nil {

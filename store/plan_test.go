@@ -188,7 +188,7 @@ func TestRemovalsWaitAtTheGate(t *testing.T) {
 		case "there":
 			must(t, s.FinishPlacement(t.Context(), w, done(w)))
 		case "not-there": // given up before the target was touched
-			must(t, s.FailPlacement(t.Context(), w, "source", "no bytes", 0, true))
+			must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "source", Reason: "no bytes", After: 0}, true))
 		}
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"there", "working", "not-there"}, nothing("brand")))

@@ -201,7 +201,7 @@ func TestMissing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := s.Missing(t.Context(), tt.above, tt.upTo, tt.inclusive, tt.seen, second(25))
+			got, err := s.Missing(t.Context(), state.Span{Above: tt.above, UpTo: tt.upTo, Inclusive: tt.inclusive}, tt.seen, second(25))
 			must(t, err)
 			if len(got) != len(tt.want) {
 				t.Fatalf("missing %v, want %v", got, tt.want)

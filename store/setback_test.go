@@ -24,7 +24,7 @@ func TestClockSetBackStrandsNothing(t *testing.T) {
 	clock.advance(30 * 24 * time.Hour)
 	for _, w := range claimWork(t, s, "brand", 9) {
 		if w.AssetID == "failed" {
-			must(t, s.FailPlacement(t.Context(), w, "invalid", "too long", time.Hour, true))
+			must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "invalid", Reason: "too long", After: time.Hour}, true))
 		}
 	}
 	if _, err := s.PauseTarget(t.Context(), "brand", "throttled", time.Hour); err != nil {
@@ -71,13 +71,13 @@ func TestTakingOverLeavesWhatIsNotVoid(t *testing.T) {
 	pool, _, s := planned(t, "working", "failed")
 	for _, w := range claimWork(t, s, "brand", 9) {
 		if w.AssetID == "failed" {
-			must(t, s.FailPlacement(t.Context(), w, "invalid", "", 2*state.LongestWait, true))
+			must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "invalid", Reason: "", After: 2 * state.LongestWait}, true))
 		} else {
 			must(t, s.ExtendPlacement(t.Context(), w, 2*maxLease))
 		}
 	}
 	want1(t, s, "failed")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "", 2*state.LongestWait, true))
+	must(t, s.FailLookup(t.Context(), claimOne(t, s), state.Failure{Class: "contradiction", Reason: "", After: 2 * state.LongestWait}, true))
 	want1(t, s, "working")
 	must(t, s.ExtendLookup(t.Context(), claimOne(t, s), 2*maxLease))
 	if _, err := s.StartRun(t.Context(), "sweep", "cron", 2*maxLease, time.Hour); err != nil {
@@ -103,7 +103,7 @@ func TestTakingOverLeavesWhatIsNotVoid(t *testing.T) {
 func TestWaitsAreBounded(t *testing.T) {
 	_, _, s := planned(t, "x")
 	w := claimOneWork(t, s, "brand")
-	must(t, s.FailPlacement(t.Context(), w, "invalid", "", 100*time.Hour, true))
+	must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: "invalid", Reason: "", After: 100 * time.Hour}, true))
 	if wait, _, err := s.NextPlacement(t.Context(), "brand"); err != nil || wait != state.LongestWait {
 		t.Errorf("due in %s, %v", wait, err)
 	}
@@ -123,7 +123,7 @@ func TestLookupsOfAClockThatWasAhead(t *testing.T) {
 	want1(t, s, "extended")
 	extended := claimOne(t, killed)
 	want1(t, s, "failed")
-	must(t, s.FailLookup(t.Context(), claimOne(t, s), "contradiction", "not yet", time.Hour, true))
+	must(t, s.FailLookup(t.Context(), claimOne(t, s), state.Failure{Class: "contradiction", Reason: "not yet", After: time.Hour}, true))
 	want1(t, s, "wanted")
 
 	clock.set(right)

@@ -213,7 +213,7 @@ func decode(t *testing.T, text string) any {
 func TestFailuresOfAPausedTarget(t *testing.T) {
 	_, _, s := planned(t, "x", "y")
 	for i, w := range claimWork(t, s, "brand", 2) {
-		must(t, s.FailPlacement(t.Context(), w, []string{"auth", "invalid"}[i], "a reason", time.Hour, false))
+		must(t, s.FailPlacement(t.Context(), w, state.Failure{Class: []string{"auth", "invalid"}[i], Reason: "a reason", After: time.Hour}, false))
 	}
 	classes := func() []string {
 		failures, err := s.Failures(t.Context(), 9)

@@ -12,88 +12,93 @@ import (
 	"damsync/sync/walk"
 )
 
-// DryRun reads the library as Resync does and says what a resync would do. It
-// writes nothing, neither to the mirror nor to a target, and returns how many
-// requests the reading cost. With an asset id it reads that asset alone.
+// DryRun reads the library as Resync does and calls see for everything that a resync would do. It writes nothing, neither
+// to the mirror nor to a target, and returns how many requests the reading cost. With an asset id it reads only that
+// asset.
 func (e *Engine) DryRun(ctx context.Context, assetID string, see func(Difference) error) (int, error) {
 	ctx = grant.WithClass(ctx, grant.Manual)
 	if err := e.planner.UseKnown(ctx); err != nil {
 		return 0, err
 	}
+	p := e.preview(see)
 	if assetID != "" {
-		return e.dryRunAsset(ctx, assetID, see)
+		return p.readAsset(ctx, assetID)
 	}
-	requests, seen := 0, map[string]bool{}
-	walker, cursor := walk.Walker{Library: e.source}, walk.Cursor{}
-	for {
-		readAt, err := e.stores.Preview.Now(ctx)
+	seen := map[string]bool{}
+	requests, err := p.readLibrary(ctx, seen)
+	if err != nil {
+		return requests, err
+	}
+	// What the reading does not change may still wait to be pushed.
+	return requests, p.store.Preview(ctx, p.rules.Evaluate, func(k state.Snapshot, d state.Decisions) error {
+		if seen[k.Asset.ID] {
+			return nil
+		}
+		return p.show(k, d)
+	})
+}
+
+// readLibrary walks the library and adds the assets that it has shown to seen.
+func (p *preview) readLibrary(ctx context.Context, seen map[string]bool) (requests int, err error) {
+	for walker, cursor := (walk.Walker{Library: p.source}), (walk.Cursor{}); ; {
+		readAt, err := p.store.Now(ctx)
 		if err != nil {
 			return requests, err
 		}
 		s, next, err := walker.Step(ctx, cursor)
 		requests += s.Requests
-		if err != nil {
-			return requests, err
+		if err == nil {
+			err = p.readSpan(ctx, readAt, s, seen)
 		}
-		if err := e.dryRunSpan(ctx, readAt, s, seen, see); err != nil {
+		if err != nil || s.End {
 			return requests, err
-		}
-		if s.End {
-			break
 		}
 		cursor = next
 	}
-	// What the reading does not change may still wait for its turn.
-	return requests, e.stores.Preview.Preview(ctx, e.rules.Evaluate, func(k state.Snapshot, v state.Decisions) error {
-		if seen[k.Asset.ID] {
-			return nil
-		}
-		return each(e.differences(k, v), see)
-	})
 }
 
-func (e *Engine) dryRunSpan(ctx context.Context, readAt time.Time, s walk.Span, seen map[string]bool, see func(Difference) error) error {
+func (p *preview) readSpan(ctx context.Context, readAt time.Time, s walk.Span, seen map[string]bool) error {
 	rows := make([]library.Asset, len(s.Items))
 	for i, it := range s.Items {
 		rows[i] = it.Asset
 	}
-	changed, err := e.stores.Preview.Differing(ctx, rows)
+	changed, err := p.store.Differing(ctx, rows)
 	if err != nil {
 		return err
 	}
-	now, known, err := e.overlay(ctx, changed)
+	now, snapshots, err := p.overlay(ctx, changed)
 	if err != nil {
 		return err
 	}
-	for _, k := range known {
+	for _, k := range snapshots {
 		seen[k.Asset.ID] = true
-		if err := each(e.differences(k, e.rules.Evaluate(now, k)), see); err != nil {
+		if err := p.show(k, p.rules.Evaluate(now, k)); err != nil {
 			return err
 		}
 	}
 	if !s.Complete {
 		return nil
 	}
-	missing, err := e.stores.Preview.Missing(ctx, s.Above, s.UpTo, s.Inclusive, s.Seen, readAt)
+	missing, err := p.store.Missing(ctx, state.Span{Above: s.Above, UpTo: s.UpTo, Inclusive: s.Inclusive}, s.Seen, readAt)
 	if err != nil {
 		return err
 	}
 	for _, id := range missing {
-		if err := see(Difference{AssetID: id, Op: "check", Reason: "not found where the mirror has it; one request would tell whether it is gone", Requests: 1}); err != nil {
+		if err := p.see(Difference{AssetID: id, Op: "check", Reason: "not found where the mirror has it; one request would show whether it is gone", Requests: 1}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// overlay puts rows just read over what the mirror knows; a detail of an older
-// state counts as unknown.
-func (e *Engine) overlay(ctx context.Context, rows []library.Asset) (time.Time, []state.Snapshot, error) {
+// overlay returns what the mirror knows with the rows just read in place of its own. A detail of an older state counts as
+// unknown.
+func (p *preview) overlay(ctx context.Context, rows []library.Asset) (time.Time, []state.Snapshot, error) {
 	ids := make([]string, len(rows))
 	for i, a := range rows {
 		ids[i] = a.ID
 	}
-	now, stored, err := e.stores.Preview.Snapshots(ctx, ids)
+	now, stored, err := p.store.Snapshots(ctx, ids)
 	if err != nil {
 		return now, nil, err
 	}
@@ -113,8 +118,8 @@ func (e *Engine) overlay(ctx context.Context, rows []library.Asset) (time.Time, 
 	return now, out, nil
 }
 
-func (e *Engine) dryRunAsset(ctx context.Context, id string, see func(Difference) error) (int, error) {
-	now, stored, err := e.stores.Preview.Snapshots(ctx, []string{id})
+func (p *preview) readAsset(ctx context.Context, id string) (int, error) {
+	now, stored, err := p.store.Snapshots(ctx, []string{id})
 	if err != nil {
 		return 0, err
 	}
@@ -123,7 +128,7 @@ func (e *Engine) dryRunAsset(ctx context.Context, id string, see func(Difference
 		k = stored[0]
 	}
 	requests := 1
-	d, err := e.source.Asset(ctx, cmp.Ref{ID: id, Type: k.Asset.Type, Self: k.Asset.Self})
+	d, err := p.source.Asset(ctx, cmp.Ref{ID: id, Type: k.Asset.Type, Self: k.Asset.Self})
 	switch {
 	case errors.Is(err, cmp.ErrNotFound):
 		k.Gone = true
@@ -135,5 +140,5 @@ func (e *Engine) dryRunAsset(ctx context.Context, id string, see func(Difference
 	if k.Asset.ID == "" {
 		return requests, unknownAsset(id)
 	}
-	return requests, each(e.differences(k, e.rules.Evaluate(now, k)), see)
+	return requests, p.show(k, p.rules.Evaluate(now, k))
 }

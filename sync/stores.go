@@ -50,5 +50,5 @@ type PreviewStore interface {
 	Preview(ctx context.Context, evaluate state.Evaluate, see func(state.Snapshot, state.Decisions) error) error
 	Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error)
 	Differing(ctx context.Context, rows []library.Asset) ([]library.Asset, error)
-	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)
+	Missing(ctx context.Context, in state.Span, seen []string, readAt time.Time) ([]string, error)
 }

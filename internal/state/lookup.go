@@ -15,6 +15,13 @@ var ErrMirrored = errors.New("the mirror gained the asset while it was read")
 // LongestWait is the longest that a lookup or a placement waits for its next attempt.
 const LongestWait = 6 * time.Hour
 
+// Failure is why a lookup or a placement failed for now.
+type Failure struct {
+	Class  string
+	Reason string        // for people
+	After  time.Duration // until the next attempt
+}
+
 // Ref names an asset to read.
 type Ref struct {
 	ID, Type, Self string

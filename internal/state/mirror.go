@@ -1,6 +1,8 @@
 package state
 
 import (
+	"time"
+
 	"damsync/internal/library"
 )
 
@@ -14,6 +16,12 @@ type Snapshot struct {
 	Gone       bool
 	Desired    map[string]Desired // by target name
 	Applied    map[string]Object  // by target name
+}
+
+// Span is a part of the library by modified_at: (Above, UpTo], or [Above, UpTo] when Inclusive. A zero bound is open.
+type Span struct {
+	Above, UpTo time.Time
+	Inclusive   bool
 }
 
 // Applied says what a write to the mirror did.

@@ -35,18 +35,25 @@ type ObservationStore interface {
 	Observation(ctx context.Context, kind string) (state.ObservationState, error)
 }
 
-// RunScheduled runs an observation when its time has come since its last success, or at once when it is requested or
-// has never succeeded. A nil schedule runs it only on request. It returns how long to wait before the next look.
-func RunScheduled(ctx context.Context, store ObservationStore, kind string, s cron.Schedule, requested bool, run func(context.Context) error) (time.Duration, error) {
-	last, err := store.Observation(ctx, kind)
+// Observation is one kind of observation that runs by a schedule.
+type Observation struct {
+	Kind     string
+	Schedule cron.Schedule // nil: only on request
+	Store    ObservationStore
+}
+
+// Run runs the observation when its time has come since its last success, or at once when it is requested or has never
+// succeeded. It returns how long to wait before the next look.
+func (o Observation) Run(ctx context.Context, requested bool, run func(context.Context) error) (time.Duration, error) {
+	last, err := o.Store.Observation(ctx, o.Kind)
 	if err != nil {
 		return ScheduleCheck, err
 	}
-	now, err := store.Now(ctx)
+	now, err := o.Store.Now(ctx)
 	if err != nil {
 		return ScheduleCheck, err
 	}
-	if due := nextDue(s, last, now); !requested && due > 0 {
+	if due := nextDue(o.Schedule, last, now); !requested && due > 0 {
 		return min(due, ScheduleCheck), nil
 	}
 	err = run(ctx)

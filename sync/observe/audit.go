@@ -92,12 +92,14 @@ func (a *Auditor) Step(s cron.Schedule) func(context.Context) (time.Duration, er
 			return loop.ScheduleCheck, err
 		}
 		if a.requested.Swap(false) {
-			return loop.RunScheduled(ctx, a.Audits, state.KindAudit, nil, true, func(ctx context.Context) error {
+			o := loop.Observation{Kind: state.KindAudit, Store: a.Audits}
+			return o.Run(ctx, true, func(ctx context.Context) error {
 				_, err := a.Audit(ctx, AuditOptions{Class: grant.Audit, RequestedBy: "counts"})
 				return err
 			})
 		}
-		return loop.RunScheduled(ctx, a.Audits, state.KindAuditWindows, s, false, a.AuditWindows)
+		o := loop.Observation{Kind: state.KindAuditWindows, Schedule: s, Store: a.Audits}
+		return o.Run(ctx, false, a.AuditWindows)
 	}
 }
 

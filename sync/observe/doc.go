@@ -14,6 +14,7 @@ import (
 	"damsync/internal/state"
 	"damsync/sync/audit"
 	"damsync/sync/loop"
+	"damsync/sync/source"
 	"damsync/sync/walk"
 )
 
@@ -24,9 +25,6 @@ const (
 	runLease = 30 * time.Second
 	// overlap is what each poll reads again: rows may become visible late.
 	overlap = 300 * time.Second
-	// grace is how long after its start a second is surely over: the clock that wrote a time may be a little
-	// behind.
-	grace = 2 * time.Second
 )
 
 // ObservationStore records when observations ran and where they stand.
@@ -89,16 +87,13 @@ func suspectLimit(month int64) int64 {
 	return max(month/10, 100)
 }
 
-// graceEnd is when the second of modified is surely over; the library's times have whole seconds.
-func graceEnd(modified time.Time) time.Time { return modified.Truncate(time.Second).Add(grace) }
-
 // graceOver reports whether an answer shows every change up to the second of modified: a further change within that
 // second would not move modified_at. served is the server's time of the answer, zero when unknown.
 func graceOver(served, readAt, modified time.Time) bool {
 	if served.IsZero() {
 		served = readAt
 	}
-	return !served.Before(graceEnd(modified))
+	return !served.Before(source.GraceEnd(modified))
 }
 
 // mirrored reports whether the mirror was ever filled. Before that, audits would do a sweep's work.

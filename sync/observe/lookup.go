@@ -27,7 +27,7 @@ type LookupStore interface {
 	ExtendLookup(ctx context.Context, l state.Lookup, lease time.Duration) error
 	ApplyFetched(ctx context.Context, l state.Lookup, r state.Fetched, evaluate state.Evaluate) (state.Applied, error)
 	ApplyGone(ctx context.Context, l state.Lookup, readAt time.Time, evaluate state.Evaluate) error
-	FailLookup(ctx context.Context, l state.Lookup, class, reason string, after time.Duration, counts bool) error
+	FailLookup(ctx context.Context, l state.Lookup, f state.Failure, counts bool) error
 	Snapshots(ctx context.Context, ids []string) (time.Time, []state.Snapshot, error)
 	FolderPath(ctx context.Context, id string) (string, error)
 }
@@ -118,7 +118,7 @@ func (q *Lookups) lookup(ctx context.Context, l state.Lookup) {
 	if counts {
 		log.Warn().Err(err).Str("error_class", class).Dur("retry_in_ms", after).Msg("reading the asset failed")
 	}
-	if err := q.Queue.FailLookup(back, l, class, err.Error(), after, counts); err != nil {
+	if err := q.Queue.FailLookup(back, l, state.Failure{Class: class, Reason: err.Error(), After: after}, counts); err != nil {
 		log.Warn().Err(err).Msg("giving the lookup back failed; its lease ends by itself")
 	}
 }

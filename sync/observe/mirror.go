@@ -23,7 +23,7 @@ type MirrorStore interface {
 	CountAssets(ctx context.Context) (int, error)
 	ApplySummaries(ctx context.Context, obs state.Observation, readAt time.Time, rows []library.Asset, evaluate state.Evaluate) (state.Applied, error)
 	AnswerLookups(ctx context.Context, readAt time.Time, ids []string, evaluate state.Evaluate) (state.Answered, error)
-	Missing(ctx context.Context, above, upTo time.Time, inclusive bool, seen []string, readAt time.Time) ([]string, error)
+	Missing(ctx context.Context, in state.Span, seen []string, readAt time.Time) ([]string, error)
 	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 	RequestWithinGrace(ctx context.Context, obs state.Observation, age time.Duration) (int, error)
 }
@@ -74,7 +74,7 @@ func (m *Mirror) applySpan(ctx context.Context, obs state.Observation, readAt ti
 	if err != nil || !s.Complete {
 		return applied, nil, err
 	}
-	missing, err := m.Store.Missing(ctx, s.Above, s.UpTo, s.Inclusive, s.Seen, readAt)
+	missing, err := m.Store.Missing(ctx, state.Span{Above: s.Above, UpTo: s.UpTo, Inclusive: s.Inclusive}, s.Seen, readAt)
 	return applied, missing, err
 }
 

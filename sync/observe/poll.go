@@ -11,6 +11,7 @@ import (
 	"damsync/internal/grant"
 	"damsync/internal/state"
 	"damsync/sync/loop"
+	"damsync/sync/source"
 	"damsync/sync/walk"
 )
 
@@ -46,11 +47,11 @@ func (p *Poller) Step(s cron.Schedule) func(context.Context) (time.Duration, err
 		if err != nil {
 			return loop.ScheduleCheck, err
 		}
+		o := loop.Observation{Kind: state.KindIncremental, Schedule: s, Store: p.Polls}
 		if s != nil && cursor.Differing == 1 {
-			s := recounting{s}
-			return loop.RunScheduled(ctx, p.Polls, state.KindIncremental, s, false, p.Poll)
+			o.Schedule = recounting{s}
 		}
-		return loop.RunScheduled(ctx, p.Polls, state.KindIncremental, s, false, p.Poll)
+		return o.Run(ctx, false, p.Poll)
 	}
 }
 
@@ -124,7 +125,7 @@ func (p *Poller) poll(ctx context.Context) (pollCursor, error) {
 	if newest.After(cursor.Newest) {
 		cursor.Newest = newest
 	}
-	if _, err := p.Store.RequestWithinGrace(ctx, incremental(), grace); err != nil {
+	if _, err := p.Store.RequestWithinGrace(ctx, incremental(), source.Grace); err != nil {
 		return cursor, err
 	}
 	return p.compareCounts(ctx, cursor, total)

@@ -90,7 +90,8 @@ func (w *Sweeper) Step(s cron.Schedule) func(context.Context) (time.Duration, er
 		if first {
 			class = grant.Incremental // the first fill: all summaries, then their details
 		}
-		return loop.RunScheduled(ctx, w.Runs, state.KindSweep, due, first || unfinished, func(ctx context.Context) error {
+		o := loop.Observation{Kind: state.KindSweep, Schedule: due, Store: w.Runs}
+		return o.Run(ctx, first || unfinished, func(ctx context.Context) error {
 			_, err := w.Sweep(ctx, SweepOptions{Class: class, RequestedBy: "schedule"})
 			return err
 		})

@@ -39,7 +39,7 @@ type Store interface {
 	RecordStep(ctx context.Context, w state.Work, o state.Object) error
 	SaveUpload(ctx context.Context, w state.Work, u state.Upload) error
 	FinishPlacement(ctx context.Context, w state.Work, o state.Object) error
-	FailPlacement(ctx context.Context, w state.Work, class, reason string, after time.Duration, closed bool) error
+	FailPlacement(ctx context.Context, w state.Work, f state.Failure, closed bool) error
 	ReturnPlacement(ctx context.Context, w state.Work, after time.Duration) error
 	PauseTarget(ctx context.Context, target, reason string, least time.Duration) (time.Duration, error)
 	HasPlacements(ctx context.Context, target string) (bool, error)

@@ -65,7 +65,7 @@ func (p *Pusher) recordFailure(ctx context.Context, w state.Work, err error, unt
 		after = pause
 	}
 	log.Warn().Err(err).Str("error_class", string(class)).Int("attempt", w.Attempts).Dur("retry_in_ms", after).Msg("placement failed")
-	return p.Store.FailPlacement(ctx, w, string(class), err.Error(), after, untouched)
+	return p.Store.FailPlacement(ctx, w, state.Failure{Class: string(class), Reason: err.Error(), After: after}, untouched)
 }
 
 // pausing reports whether failures of a class concern the whole target.

@@ -29,12 +29,6 @@ const maxSteps = 6
 // would carry the same timestamp.
 const unprovenSuffix = "?"
 
-// grace is how long after its start a second is surely over: the clock that wrote a time may be a little behind.
-const grace = 2 * time.Second
-
-// graceEnd is when the second of modified is surely over; the library's times have whole seconds.
-func graceEnd(modified time.Time) time.Time { return modified.Truncate(time.Second).Add(grace) }
-
 // placing is one placement that is being carried out.
 type placing struct {
 	p       *Pusher
@@ -193,7 +187,7 @@ func (j *placing) graceLeft(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	return max(0, graceEnd(j.w.ModifiedAt).Sub(now)), nil
+	return max(0, source.GraceEnd(j.w.ModifiedAt).Sub(now)), nil
 }
 
 // sameBytes reports whether the asset's bytes are those already in place. Rules that read only the summary see a new
