@@ -99,10 +99,10 @@ func decodePage(b []byte) (AssetPage, error) {
 		return AssetPage{}, err
 	}
 	page := AssetPage{Total: -1, More: e.next() != ""}
-	if e.Total != nil {
-		total, err := e.Total.Float64()
+	if present(e.Total) {
+		total, err := strconv.ParseFloat(textOf(e.Total), 64)
 		if err != nil || total < 0 || total != float64(int(total)) {
-			return AssetPage{}, fmt.Errorf("decode page: total_count %q is not a count", e.Total.String())
+			return AssetPage{}, fmt.Errorf("decode page: total_count %.20q is not a count", e.Total)
 		}
 		page.Total = int(total)
 	}

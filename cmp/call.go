@@ -134,7 +134,7 @@ type envelope struct {
 	Pagination struct {
 		Next *string `json:"next"`
 	} `json:"pagination"`
-	Total *json.Number `json:"total_count"` // only of GET /assets
+	Total json.RawMessage `json:"total_count"` // only of GET /assets
 }
 
 // next returns the URL of the next page, "" on the last one.

@@ -18,7 +18,7 @@ import (
 type pacedTransport struct {
 	next   http.RoundTripper
 	grants Grants
-	exit   *rate.Limiter
+	exit   *rate.Limiter // spaces the requests of this process
 }
 
 // newExit returns the limiter that spaces requests where they leave. Eleven requests
