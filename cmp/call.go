@@ -20,7 +20,6 @@ type call struct {
 	op       string
 	attempts int       // requests sent so far
 	sent     time.Time // when the last one was sent
-	granted  bool      // a grant was taken for the next request
 	// accept decodes a 2xx body. After an error the attempt is repeated, so that a
 	// truncated answer is treated like a dropped connection.
 	accept func(body []byte) error

@@ -26,7 +26,6 @@ func newStack(api *url.URL, o Options) http.RoundTripper {
 // newTransport returns the transport under the stack when none is configured.
 func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy = spendGrant
 	t.MaxIdleConnsPerHost = 32
 	t.ResponseHeaderTimeout = 60 * time.Second
 	return t

@@ -1,10 +1,10 @@
 package cmp
 
 import (
-	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -36,28 +36,19 @@ func (t *pacedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.grants.Take(ctx, grant.ClassOf(ctx)); err != nil {
 		return nil, err
 	}
-	callOf(ctx).granted = true
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		time.Sleep(t.exit.Reserve().Delay())
+		_ = t.exit.Wait(ctx) // a context that has ended fails the request by itself
 	}}
-	return t.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	return t.next.RoundTrip(once(req.WithContext(httptrace.WithClientTrace(ctx, trace))))
 }
 
-// errReplay is the error of a request that net/http would have sent again by itself.
-var errReplay = errors.New("connection closed before the answer")
-
-// spendGrant is the Proxy function of newTransport, which net/http calls before each
-// attempt to send a request, and whose error ends the request. When a reused HTTP/1.1
-// connection breaks before the answer, net/http sends a GET again by itself. That is
-// one more request at the API. It finds its grant spent and fails here; retryTransport
-// repeats it with a grant of its own. Over HTTP/2, net/http only repeats requests that
-// the server has rejected unprocessed. Downloads and logins need no grant.
-func spendGrant(req *http.Request) (*url.URL, error) {
-	if one, ok := req.Context().Value(callKey{}).(*call); ok {
-		if !one.granted {
-			return nil, errReplay
-		}
-		one.granted = false
+// once keeps net/http from sending a request again by itself, which it does with one that has no body when a reused
+// connection breaks before the answer: that would be one more request at the API, without a grant. An empty body that
+// can be read only once prevents it, and is not sent. retryTransport repeats the request with a grant of its own. req is
+// changed.
+func once(req *http.Request) *http.Request {
+	if req.Body == nil || req.Body == http.NoBody {
+		req.Body = io.NopCloser(strings.NewReader(""))
 	}
-	return http.ProxyFromEnvironment(req)
+	return req
 }
