@@ -127,12 +127,12 @@ func TestWebhooksContinueWhileDetailsAreDeferred(t *testing.T) {
 		t.Fatalf("deferred classes: %v", deferred)
 	}
 	s.run("status").wantText(t, "deferred  "+deferred[0]+" until ")
-	p := s.serve()
-	s.registerWebhook()
-	files, err := s.files()
+	files, err := s.files() // before a daemon writes more of them
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
+	p := s.serve()
+	s.registerWebhook()
 	id := slices.Sorted(maps.Keys(files))[0]
 	s.sim.edit("edit_title", M{"id": id, "title": "Edited while details are deferred"})
 	eventually(t, "the edit arrives", func() error {
