@@ -259,14 +259,18 @@ func TestUnchangedCostsNothing(t *testing.T) {
 	w.unchangedCostsNothing()
 }
 
-// unchangedCostsNothing holds it against a world at rest.
+// unchangedCostsNothing checks it on a world at rest.
 func (w *world) unchangedCostsNothing() {
 	w.Helper()
 	ctx, r := context.Background(), w.alive()
-	if _, err := w.store.RequestWithinGrace(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
-		w.Fatalf("%v", err)
+	// A detail that was read within the second of its last change is rightly read again.
+	for open := true; open; open = query[bool](w, `SELECT EXISTS (SELECT 1 FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id
+		WHERE NOT d.settled AND a.removed_at IS NULL)`) {
+		if _, err := w.store.RequestWithinGrace(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
+			w.Fatalf("%v", err)
+		}
+		w.hurried()
 	}
-	w.hurried()
 	before, calls := w.rows(), w.adapters.calls.Load()
 	w.sim.ResetCounters()
 	p, err := r.engine.sweeper.Sweep(ctx, observe.SweepOptions{Class: "sweep"})
