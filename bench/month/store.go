@@ -16,8 +16,8 @@ import (
 	"damsync/sync/rules"
 )
 
-// memoryStore is the store in memory, as far as observing uses it. PostgreSQL would
-// take minutes for the million statements of a month.
+// memoryStore is the store in memory, as far as observing uses it. PostgreSQL would take minutes for
+// the million statements of a month.
 type memoryStore struct {
 	unused
 	lookups

@@ -199,10 +199,10 @@ func (w *world) happen(e event) {
 	switch e.what {
 	case added:
 		e.place = w.lib.Add()
-		w.change(e)
+		w.noteChange(e)
 	case edited:
 		w.lib.Edit(e.place)
-		w.change(e)
+		w.noteChange(e)
 	case unhidden:
 		if !w.lib.Alive(e.place) {
 			w.lib.Return(e.place)
@@ -222,7 +222,7 @@ func (w *world) happen(e event) {
 	}
 }
 
-func (w *world) change(e event) {
+func (w *world) noteChange(e event) {
 	w.unseen[e.place] = append(w.unseen[e.place], w.now)
 	w.changes++
 }

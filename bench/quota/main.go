@@ -36,4 +36,4 @@ func main() {
 	}, parts()))
 }
 
-func parts() benchkit.Parts { return benchkit.Parts{"spend": benchkit.Task(spend)} }
+func parts() benchkit.Parts { return benchkit.Parts{"spend": benchkit.Task(spendBudget)} }

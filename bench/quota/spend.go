@@ -19,8 +19,8 @@ type spendJob struct {
 	Budget        int64
 }
 
-// spend sends requests of three classes until the quota defers each.
-func spend(ctx context.Context, job spendJob) (struct{}, error) {
+// spendBudget sends requests of three classes until the quota defers each.
+func spendBudget(ctx context.Context, job spendJob) (struct{}, error) {
 	pool, err := store.Connect(ctx, job.Database)
 	if err != nil {
 		return struct{}{}, err

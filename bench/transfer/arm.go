@@ -75,11 +75,11 @@ func withoutRclone(env []string) []string {
 }
 
 // runOnce runs one arm between a new source and a new store.
-func (c scenario) runOnce(ctx context.Context, a arm) (r run, err error) {
+func (c scenario) runOnce(ctx context.Context, a arm) (o outcome, err error) {
 	var source string
 	server, err := benchkit.StartService(ctx, "source", sourceJob{Files: c.files, Size: c.size, Wait: c.wait, Rate: c.rate}, &source)
 	if err != nil {
-		return r, err
+		return o, err
 	}
 	defer func() {
 		_, stopErr := server.Stop(nil)
@@ -89,57 +89,57 @@ func (c scenario) runOnce(ctx context.Context, a arm) (r run, err error) {
 		return c.toSink(ctx, a, source)
 	}
 	err = onStage(ctx, func(s *stage) (err error) {
-		r, err = c.toGateway(s, a, source)
+		o, err = c.toGateway(s, a, source)
 		return err
 	})
-	return r, err
+	return o, err
 }
 
-func (c scenario) toGateway(s *stage, a arm, source string) (run, error) {
+func (c scenario) toGateway(s *stage, a arm, source string) (outcome, error) {
 	store := s3test.Start(s)
 	bucket := store.Bucket(s, benchName)
-	r, err := c.transfer(s.Context(), a, source, store.Endpoint)
+	o, err := c.transfer(s.Context(), a, source, store.Endpoint)
 	if err != nil {
-		return run{}, err
+		return outcome{}, err
 	}
 	store.Kill()
-	r.storeCPU = store.Used().Seconds() / c.gigabytes()
-	return r, c.checkDir(store.DataDir(bucket))
+	o.storeCPU = store.Used().Seconds() / c.gigabytes()
+	return o, c.checkDir(store.DataDir(bucket))
 }
 
-func (c scenario) toSink(ctx context.Context, a arm, source string) (run, error) {
+func (c scenario) toSink(ctx context.Context, a arm, source string) (outcome, error) {
 	var store string
 	server, err := benchkit.StartService(ctx, "sink", sinkJob{Wait: c.wait}, &store)
 	if err != nil {
-		return run{}, err
+		return outcome{}, err
 	}
-	r, failure := c.transfer(ctx, a, source, store)
+	o, failure := c.transfer(ctx, a, source, store)
 	var received sinkReport
 	used, err := server.Stop(&received)
 	if err = errors.Join(failure, err); err != nil {
-		return run{}, err
+		return outcome{}, err
 	}
-	r.storeCPU = used.Seconds() / c.gigabytes()
-	r.requests = float64(received.Requests) / float64(c.files)
+	o.storeCPU = used.Seconds() / c.gigabytes()
+	o.requests = float64(received.Requests) / float64(c.files)
 	complete := 0
 	for _, size := range received.Sizes {
 		if size == c.size {
 			complete++
 		}
 	}
-	return r, c.checkComplete(complete)
+	return o, c.checkComplete(complete)
 }
 
-func (c scenario) transfer(ctx context.Context, a arm, source, store string) (run, error) {
+func (c scenario) transfer(ctx context.Context, a arm, source, store string) (outcome, error) {
 	cmd, err := a.command(ctx, source, store)
 	if err != nil {
-		return run{}, err
+		return outcome{}, err
 	}
 	used, out, err := benchkit.Measure(cmd)
 	if err == nil {
 		err = a.check(out)
 	}
-	return run{
+	return outcome{
 		throughput: c.gigabytes() * 1000 / used.Wall.Seconds(), files: float64(c.files) / used.Wall.Seconds(),
 		cpu: used.CPU.Seconds() / c.gigabytes(), resident: float64(used.Peak) / 1e6,
 	}, err

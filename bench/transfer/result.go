@@ -8,8 +8,8 @@ import (
 	"damsync/bench/internal/benchkit"
 )
 
-// run is what one run of one arm achieved and used.
-type run struct {
+// outcome is what one run of one arm achieved and used.
+type outcome struct {
 	throughput float64 // MB/s
 	files      float64 // per second
 	cpu        float64 // seconds per GB
@@ -18,20 +18,20 @@ type run struct {
 	requests   float64 // to the store per file; 0 where they are not counted
 }
 
-// measure selects a value of a run.
-type measure func(run) float64
+// metric selects a value of an outcome.
+type metric func(outcome) float64
 
-func throughput(r run) float64 { return r.throughput }
-func files(r run) float64      { return r.files }
-func cpu(r run) float64        { return r.cpu }
-func resident(r run) float64   { return r.resident }
-func storeCPU(r run) float64   { return r.storeCPU }
-func requests(r run) float64   { return r.requests }
+func throughput(o outcome) float64 { return o.throughput }
+func files(o outcome) float64      { return o.files }
+func cpu(o outcome) float64        { return o.cpu }
+func resident(o outcome) float64   { return o.resident }
+func storeCPU(o outcome) float64   { return o.storeCPU }
+func requests(o outcome) float64   { return o.requests }
 
-// columns are the titles and values of a printed run.
-func columns() (titles []string, values []measure) {
+// columns returns the titles and values of a printed outcome.
+func columns() (titles []string, values []metric) {
 	return []string{"MB/s", "files/s", "CPU s/GB", "MB resident", "store's CPU s/GB", "requests/file"},
-		[]measure{throughput, files, cpu, resident, storeCPU, requests}
+		[]metric{throughput, files, cpu, resident, storeCPU, requests}
 }
 
 func header() string {
@@ -43,13 +43,13 @@ func header() string {
 	return b.String()
 }
 
-// String returns a line below header.
-func (r run) String() string {
+// String returns the line below header.
+func (o outcome) String() string {
 	_, values := columns()
 	var b strings.Builder
 	for _, value := range values {
 		text := "-"
-		if v := value(r); v != 0 {
+		if v := value(o); v != 0 {
 			text = fmt.Sprintf("%.2f", v)
 		}
 		fmt.Fprintf(&b, "%18s", text)
@@ -60,10 +60,10 @@ func (r run) String() string {
 // result is the runs of one arm, one for each round.
 type result struct {
 	arm  string
-	runs []run
+	runs []outcome
 }
 
-func (r result) median(of measure) float64 {
+func (r result) median(of metric) float64 {
 	values := make([]float64, len(r.runs))
 	for i := range r.runs {
 		values[i] = of(r.runs[i])
@@ -73,7 +73,7 @@ func (r result) median(of measure) float64 {
 
 // ratio is the median of the ratios of each round, whose runs followed each other: a slow minute of
 // the machine affects both.
-func (r result) ratio(peer result, of measure) float64 {
+func (r result) ratio(peer result, of metric) float64 {
 	values := make([]float64, len(r.runs))
 	for i := range r.runs {
 		values[i] = of(r.runs[i]) / of(peer.runs[i])

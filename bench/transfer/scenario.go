@@ -142,12 +142,12 @@ func (o *options) measure(ctx context.Context, c scenario) ([]result, error) {
 			if round%2 == 1 { // the first arm of a round finds the machine in another state
 				n = len(arms) - 1 - n
 			}
-			run, err := c.runOnce(ctx, arms[n])
+			did, err := c.runOnce(ctx, arms[n])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", arms[n].name, err)
 			}
-			fmt.Fprintf(os.Stderr, "  %-8d%-16s%s\n", round+1, arms[n].name, run)
-			results[n].arm, results[n].runs = arms[n].name, append(results[n].runs, run)
+			fmt.Fprintf(os.Stderr, "  %-8d%-16s%s\n", round+1, arms[n].name, did)
+			results[n].arm, results[n].runs = arms[n].name, append(results[n].runs, did)
 		}
 	}
 	return results, nil

@@ -65,17 +65,17 @@ func forward(t *testing.T, endpoint string) http.Handler {
 }
 
 func TestOneDownloadAndOnePutPerFile(t *testing.T) {
-	const files, size = 24, 300_001
-	want := digests(files, size)
+	const count, size = 24, 300_001
+	want := digests(count, size)
 	for _, checksum := range []string{"none", "crc32c", "sha256"} {
 		t.Run(checksum, func(t *testing.T) {
 			gateway := s3test.Start(t)
 			puts, store := listen(t, forward(t, gateway.Endpoint))
-			gets, source := listen(t, sourceHandler(sourceJob{Files: files, Size: size}))
+			gets, source := listen(t, sourceHandler(sourceJob{Files: count, Size: size}))
 			adapter := gateway.Options(gateway.Bucket(t, benchName))
 			adapter["endpoint"], adapter["checksum"], adapter["sign_payload"] = store, checksum, false
 
-			r, err := push(t.Context(), pushJob{Options: adapter, Source: source, Files: files, Size: size, Workers: 8})
+			r, err := push(t.Context(), pushJob{Options: adapter, Source: source, Files: count, Size: size, Workers: 8})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestOneDownloadAndOnePutPerFile(t *testing.T) {
 				t.Error(err)
 			}
 			wantGets, wantPuts := map[string]int{}, map[string]int{}
-			for i := range files {
+			for i := range count {
 				wantGets["GET /"+fileName(i)], wantPuts[fmt.Sprintf("PUT /%s/%s", benchName, fileName(i))] = 1, 1
 				checkStored(t, gateway.DataDir(benchName), i, size)
 			}
@@ -93,8 +93,8 @@ func TestOneDownloadAndOnePutPerFile(t *testing.T) {
 			if diff := gocmp.Diff(wantPuts, puts.calls); diff != "" {
 				t.Errorf("requests to the store: %s", diff)
 			}
-			if most := int64(files * (size + 200)); puts.bytes < files*size || puts.bytes > most {
-				t.Errorf("%d bytes were sent for %d of content", puts.bytes, files*size)
+			if most := int64(count * (size + 200)); puts.bytes < count*size || puts.bytes > most {
+				t.Errorf("%d bytes were sent for %d of content", puts.bytes, count*size)
 			}
 		})
 	}
@@ -120,13 +120,13 @@ func TestScenariosMeasure(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, r := range results[0].runs {
-				if r.throughput <= 0 || r.cpu <= 0 || r.storeCPU <= 0 {
-					t.Errorf("not everything was measured: %+v", r)
+			for _, o := range results[0].runs {
+				if o.throughput <= 0 || o.cpu <= 0 || o.storeCPU <= 0 {
+					t.Errorf("not everything was measured: %+v", o)
 				}
 			}
-			if requests := results[0].median(requests); name == "distant" && requests != 1 {
-				t.Errorf("%v requests to the store per file, want 1", requests)
+			if n := results[0].median(requests); name == "distant" && n != 1 {
+				t.Errorf("%v requests to the store per file, want 1", n)
 			}
 		})
 	}
@@ -176,8 +176,8 @@ func get(t *testing.T, at, ranged string) (status int, body string) {
 }
 
 func TestRatiosCompareRunsOfTheSameRound(t *testing.T) {
-	ours := result{arm: "damsync", runs: []run{{throughput: 400}, {throughput: 100}, {throughput: 390}}}
-	peer := result{arm: rclone, runs: []run{{throughput: 200}, {throughput: 50}, {throughput: 100}}}
+	ours := result{arm: "damsync", runs: []outcome{{throughput: 400}, {throughput: 100}, {throughput: 390}}}
+	peer := result{arm: rclone, runs: []outcome{{throughput: 200}, {throughput: 50}, {throughput: 100}}}
 	got := []float64{ours.ratio(peer, throughput), ours.median(throughput), peer.median(throughput)}
 	if diff := gocmp.Diff([]float64{2, 390, 100}, got); diff != "" {
 		t.Error(diff)
