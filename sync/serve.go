@@ -85,8 +85,9 @@ type Step struct {
 // clock than the machine's. The engine must not serve meanwhile, and nothing is read before CheckRules has found names.
 func (e *Engine) Steps() []Step {
 	lookup := Step{Name: "lookup", Run: e.lookups.Step, Signaled: e.lookups.Wakeup.Take}
-	observing := slices.DeleteFunc(e.leaderSteps(), func(s Step) bool { return !slices.Contains([]string{"burst", "incremental", "audit"}, s.Name) })
-	return append([]Step{lookup}, observing...)
+	burst := Step{Name: "burst", Run: e.bursts.Look, Signaled: e.bursts.Wakeup.Take}
+	observing := slices.DeleteFunc(e.leaderSteps(), func(s Step) bool { return !slices.Contains([]string{"incremental", "audit"}, s.Name) })
+	return append([]Step{lookup, burst}, observing...)
 }
 
 func (e *Engine) leaderSteps() []Step {

@@ -42,17 +42,18 @@ type Bursts struct {
 	last time.Time // the last look
 }
 
-// Step looks for a burst and polls it once it stops growing. It is for one goroutine.
+// Step is Look with burstGap between two looks. It is for one goroutine.
 func (b *Bursts) Step(ctx context.Context) (time.Duration, error) {
 	if rest := burstGap - time.Since(b.last); rest > 0 {
 		return rest, nil
 	}
-	wait, err := b.step(ctx)
+	wait, err := b.Look(ctx)
 	b.last = time.Now()
 	return wait, err
 }
 
-func (b *Bursts) step(ctx context.Context) (time.Duration, error) {
+// Look looks for a burst and polls it once it stops growing.
+func (b *Bursts) Look(ctx context.Context) (time.Duration, error) {
 	if !b.Rules.Known() {
 		return b.SlowPoll, nil
 	}

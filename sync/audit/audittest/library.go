@@ -142,7 +142,7 @@ func (l *Library) Assets(_ context.Context, q cmp.AssetQuery) (cmp.AssetPage, er
 	}
 	page := cmp.AssetPage{Total: total, More: q.Offset+len(places) < total}
 	for _, i := range places {
-		page.Items = append(page.Items, cmp.Item{Asset: l.row(i)})
+		page.Items = append(page.Items, cmp.Item{Asset: l.Row(i)})
 	}
 	if l.Total != nil {
 		page.Total = l.Total(page.Total)
@@ -150,7 +150,8 @@ func (l *Library) Assets(_ context.Context, q cmp.AssetQuery) (cmp.AssetPage, er
 	return page, nil
 }
 
-func (l *Library) row(i int) library.Asset {
+// Row returns the list row of an asset.
+func (l *Library) Row(i int) library.Asset {
 	a := l.assets[i]
 	return library.Asset{
 		ID: ID(i), Type: library.TypeImage, FolderID: "folder",
