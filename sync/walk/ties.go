@@ -36,7 +36,7 @@ type TieGroup struct {
 func ReadTies(ctx context.Context, leaving bool, page func(ctx context.Context, offset int) (cmp.AssetPage, error)) (TieGroup, error) {
 	var before tiePass
 	for pass := 1; ; pass++ {
-		got, err := readPass(ctx, page)
+		got, err := readPass(ctx, leaving, page)
 		if err != nil {
 			return TieGroup{}, err
 		}
@@ -101,7 +101,7 @@ func (p *tiePass) add(page cmp.AssetPage, offset int) {
 
 // readPass reads the group from its end to its start: a row that leaves shifts the rows behind it towards
 // offsets that are still to be read, so none of them is passed over.
-func readPass(ctx context.Context, page func(context.Context, int) (cmp.AssetPage, error)) (tiePass, error) {
+func readPass(ctx context.Context, leaving bool, page func(context.Context, int) (cmp.AssetPage, error)) (tiePass, error) {
 	p := tiePass{unique: map[string]bool{}, first: -1, last: -1}
 	top, err := page(ctx, 0)
 	if err != nil {
@@ -111,13 +111,13 @@ func readPass(ctx context.Context, page func(context.Context, int) (cmp.AssetPag
 	p.first = top.Total
 	size := rowsOf(top)
 	switch {
-	case top.Total < 0:
-		p.uncounted = true
+	case top.Total < 0, top.More && top.Total <= size: // no count, or one that the page contradicts
+		p.uncounted, p.first, p.last = true, -1, -1
 		return p, p.forward(ctx, page, top)
 	case !top.More || size == 0:
 		return p, nil
 	}
-	for offset := (top.Total - 1) / size * size; offset >= 0; offset -= size {
+	for offset := (top.Total - 1) / size * size; offset > 0; offset -= size {
 		got, err := page(ctx, offset)
 		if err != nil {
 			return p, err
@@ -129,7 +129,14 @@ func readPass(ctx context.Context, page func(context.Context, int) (cmp.AssetPag
 		}
 		p.add(got, offset)
 	}
-	return p, nil
+	if leaving && p.exact() {
+		return p, nil // nothing left since the first page was read, and nothing can have come
+	}
+	again, err := page(ctx, 0)
+	if err == nil {
+		p.add(again, 0)
+	}
+	return p, err
 }
 
 // forward reads the rows behind top page by page, for a library whose count says nothing.
