@@ -83,7 +83,7 @@ func (a *app) forecast(ctx context.Context) (forecast.Report, error) {
 func forecastTarget(t rules.TargetCost) forecast.Target {
 	target := forecast.Target{Name: t.Name, Details: int64(t.Details), Fields: int64(t.Fields), Needs: make([]forecast.Need, len(t.Needs))}
 	for i, n := range t.Needs {
-		target.Needs[i] = forecast.Need{Key: n.Field, Reads: n.Reads, Level: n.Level.String()}
+		target.Needs[i] = forecast.Need{Key: n.Key, Reads: n.Reads, Level: n.Level.String()}
 	}
 	return target
 }

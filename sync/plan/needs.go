@@ -8,7 +8,7 @@ import (
 
 // Need is one part of a rule that a summary does not answer.
 type Need struct {
-	Field string        // key path as in Problem, such as "select.expired" or "metadata.alt"
+	Key   string        // key path as in Problem, such as "select.expired" or "metadata.alt"
 	Reads []string      // the properties of asset that ask for it, sorted
 	Level library.Level // the deepest it may ask for
 }
@@ -17,11 +17,11 @@ type Need struct {
 // condition, the path, the metadata. Without any, the summary suffices.
 func (t *Target) Needs() []Need {
 	var needs []Need
-	add := func(field string, uses usage) {
+	add := func(key string, uses usage) {
 		if len(uses.beyond) == 0 {
 			return
 		}
-		need := Need{Field: field, Reads: slices.Compact(slices.Sorted(slices.Values(uses.beyond))), Level: library.LevelDetail}
+		need := Need{Key: key, Reads: slices.Compact(slices.Sorted(slices.Values(uses.beyond))), Level: library.LevelDetail}
 		if uses.fields {
 			need.Level = library.LevelFields
 		}

@@ -23,10 +23,10 @@ func TestNeeds(t *testing.T) {
 		t.Fatal(problems)
 	}
 	want := []Need{
-		{Field: "select.expired", Reads: []string{"expires_at"}, Level: library.LevelDetail},
-		{Field: "select.when", Reads: []string{"fields", "width"}, Level: library.LevelFields},
-		{Field: "path", Reads: []string{"height", "width"}, Level: library.LevelDetail},
-		{Field: "metadata.alt", Reads: []string{"alt_text", "description"}, Level: library.LevelDetail},
+		{Key: "select.expired", Reads: []string{"expires_at"}, Level: library.LevelDetail},
+		{Key: "select.when", Reads: []string{"fields", "width"}, Level: library.LevelFields},
+		{Key: "path", Reads: []string{"height", "width"}, Level: library.LevelDetail},
+		{Key: "metadata.alt", Reads: []string{"alt_text", "description"}, Level: library.LevelDetail},
 	}
 	if diff := gocmp.Diff(want, target.Needs()); diff != "" {
 		t.Errorf("needs (-want +got):\n%s", diff)
