@@ -11,10 +11,11 @@ func newApprove(p process) *cobra.Command {
 	var file, target string
 	cmd := &cobra.Command{
 		Use:   "approve",
-		Short: "Let the held removals of a target through",
-		Long: `approve lists the removals that a target's removal_limit holds, the first 50 by
-path, and lets exactly those that are held then through. What comes to be held
-meanwhile stays so, and is counted. A wave that comes later is judged anew.`,
+		Short: "Approve the held removals of a target",
+		Long: `approve lists the removals that removal_limit holds at a target, the first 50 by path,
+and approves exactly the removals that are held at that moment. Removals that are held
+meanwhile stay held; approve prints their number. The limit applies again to later
+removals.`,
 		Example: "  damsync approve --target brand-images",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -55,7 +56,7 @@ func (a *app) approve(ctx context.Context, p process, target string) error {
 	}
 	fmt.Fprintf(p.stdout, "%d removals approved at %s\n", approved, target)
 	if left > 0 {
-		fmt.Fprintf(p.stdout, "%d have come since they were listed and stay held; see damsync plan, then approve again\n", left)
+		fmt.Fprintf(p.stdout, "%d more were held meanwhile and stay held; see damsync plan, then approve again\n", left)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func newRetry(p process) *cobra.Command {
 	var file, target string
 	cmd := &cobra.Command{
 		Use:   "retry",
-		Short: "Try failed placements again now instead of when their back-off ends",
+		Short: "Try failed placements again now instead of after their back-off",
 		Example: `  damsync retry
   damsync retry --target brand-images`,
 		Args: noArguments,
@@ -83,7 +84,7 @@ func newRetry(p process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "%d are due again; a serving daemon, or damsync resync, does them\n", n)
+			fmt.Fprintf(p.stdout, "%d are due again; a running daemon or damsync resync carries them out\n", n)
 			return nil
 		},
 	}

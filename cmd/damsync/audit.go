@@ -20,21 +20,20 @@ func newAudit(p process) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Prove that the mirror is complete, for a handful of requests",
-		Long: `audit compares the library with the mirror by counting: one request when nothing
-differs, about 14 for one lost asset among a million. What differs is found, looked
-up singly, and brought to the targets; an asset is taken for removed only when its
-own address says so. It runs beside a serving daemon and without one.
+		Short: "Check with a few requests that the mirror is complete",
+		Long: `audit compares the library with the mirror by counting. That takes one request if
+nothing differs, and about 14 to find one missing asset among a million. It looks up
+the assets that differ one by one and pushes what changed. An asset counts as removed
+only if the library answers 404 for that asset. audit runs with or without a daemon.
 
-An audit that is broken off is not resumed: run it again. What it had found by then
-is in the mirror, and costs nothing the second time.
+An interrupted audit is not resumed: run it again. What it found before is in the
+mirror and costs nothing the second time.
 
-Exit codes: 0 complete, 1 the library could not be audited or did not come to rest,
-3 deferred by quota; after something was found, as of resync: 3 what is left is
-deferred by quota, 4 done with failed placements, 5 removals held for approval.`,
+Exit codes: 0 complete; 1 the library could not be audited, or it kept changing;
+3 deferred by quota; 4 done with failed placements; 5 removals held for approval.`,
 		Example: `  damsync audit                  is the mirror complete?
   damsync audit --json           the same, for programs
-  psql -c 'TABLE report.audits'  what audits have found, also those of the daemon`,
+  psql -c 'TABLE report.audits'  what audits found, including those of the daemon`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			a, err := openApp(cmd.Context(), p, appOptions{configFile: file, quiet: true})
@@ -49,10 +48,10 @@ deferred by quota, 4 done with failed placements, 5 removals held for approval.`
 			progress := newProgress(p.stderr)
 			var result observe.AuditResult
 			var left state.Backlog
-			err = a.tellingPauses(cmd.Context(), progress, func(ctx context.Context) (err error) {
+			err = a.withPauseNotices(cmd.Context(), progress, func(ctx context.Context) (err error) {
 				result, left, err = engine.Audit(ctx,
-					func(r observe.AuditProgress) { progress.say(describeAudit(r)) },
-					func(b state.Backlog) { progress.say(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
+					func(r observe.AuditProgress) { progress.show(describeAudit(r)) },
+					func(b state.Backlog) { progress.show(describe(sync.ResyncProgress{Phase: "targets", Backlog: b})) })
 				return err
 			})
 			progress.end()
@@ -68,7 +67,7 @@ func describeAudit(r observe.AuditProgress) string {
 	return fmt.Sprintf("auditing: %d requests, %d windows counted, %d missing, %d new", r.Requests, r.Windows, r.Missing, r.Extra)
 }
 
-// auditReport is what --json prints.
+// auditReport is the output of --json.
 type auditReport struct {
 	RunID      int64      `json:"run_id"`
 	Requests   int        `json:"requests"`
@@ -77,12 +76,12 @@ type auditReport struct {
 	Extra      int        `json:"extra"`
 	Hidden     int        `json:"hidden"`
 	Suspects   int        `json:"suspects"`
-	CompleteAt *time.Time `json:"complete_at"` // null: not proven
+	CompleteAt *time.Time `json:"complete_at"` // null if the audit did not show the mirror to be complete
 	Notes      []string   `json:"notes"`
 	Error      string     `json:"error,omitempty"`
 }
 
-// concludeAudit prints the report, of an audit that failed, too.
+// concludeAudit prints the report, also of a failed audit, and turns the result into an exit code.
 func concludeAudit(w io.Writer, asJSON bool, r observe.AuditResult, left state.Backlog, failure error) error {
 	if r.RunID == 0 {
 		return failure
@@ -92,11 +91,11 @@ func concludeAudit(w io.Writer, asJSON bool, r observe.AuditResult, left state.B
 	}
 	switch {
 	case errors.Is(failure, audit.ErrUncountable):
-		return fmt.Errorf("%w; damsync resync reads it in full", failure)
+		return fmt.Errorf("%w; run damsync resync to read it in full", failure)
 	case failure != nil:
 		return failure
 	case r.CompleteAt.IsZero():
-		return errors.New("the library did not come to rest while it was counted: run damsync audit again")
+		return errors.New("the library kept changing while it was counted; run damsync audit again")
 	case !r.Found():
 		return nil
 	}

@@ -23,9 +23,10 @@ func newCheck(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, the database, the CMP login and every target",
-		Long: `check tests what the daemon needs and says what to change: the configuration, the
-database and its schema, the login, reading the library, the folders, labels and
-fields that rules name, and each target. It writes nothing to a target.`,
+		Long: `check tests everything that the daemon needs and says what to change: the
+configuration, the database and its schema, the login, access to the library, the
+folders, labels and fields that rules name, and each target. It writes nothing to a
+target.`,
 		Example: "  damsync check --config config.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -41,7 +42,7 @@ fields that rules name, and each target. It writes nothing to a target.`,
 				return list.conclude()
 			}
 			defer a.closing(&err)
-			return a.tellingPauses(cmd.Context(), newProgress(p.stderr), func(ctx context.Context) error {
+			return a.withPauseNotices(cmd.Context(), newProgress(p.stderr), func(ctx context.Context) error {
 				return a.check(ctx, list)
 			})
 		},

@@ -197,7 +197,7 @@ func (d *demo) awaitSync(ctx context.Context) error {
 			return err
 		}
 		t := st.Targets[0]
-		progress.say(fmt.Sprintf("mirrored %d of %d assets, %d to read, %d of %d approved images in place, %d requests used",
+		progress.show(fmt.Sprintf("mirrored %d of %d assets, %d to read, %d of %d approved images in place, %d requests used",
 			st.Mirror.Assets, len(d.sim.AssetIDs()), st.Lookups.Pending+st.Lookups.Failed, t.InSync, t.Desired, st.Quota.Used))
 		if synced, err := d.inSync(st); err != nil || synced {
 			return err

@@ -16,7 +16,7 @@ import (
 	"damsync/sync/source"
 )
 
-// library logs in to the CMP and returns its client; it sends nothing yet.
+// library returns the client of the CMP and its login. It sends no request.
 func (a *app) library(observer func(cmp.Observation)) (*cmp.Client, *cmp.OAuth, error) {
 	login, err := a.login()
 	if err != nil {
@@ -49,7 +49,7 @@ func (a *app) login() (*cmp.OAuth, error) {
 	})
 }
 
-// engine wires the library, the store and the targets.
+// engine connects the library, the store and the targets.
 func (a *app) engine(ctx context.Context, lib source.Library) (*sync.Engine, error) {
 	instance, err := a.store.Instance(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func (a *app) engine(ctx context.Context, lib source.Library) (*sync.Engine, err
 	})
 }
 
-// storesOf lends the store to every room of the engine.
+// storesOf passes the store to every room of the engine.
 func storesOf(s *store.Store) sync.Stores {
 	return sync.Stores{
 		Lease: s, Wakeups: s, Plan: s, References: s, Preview: s, Mirror: s, Polls: s, Bursts: s, Lookups: s, Audits: s, Details: s,
@@ -77,7 +77,7 @@ func storesOf(s *store.Store) sync.Stores {
 	}
 }
 
-// targets makes the adapters, whose options loadConfig has checked.
+// targets opens the adapter of every configured target. loadConfig has checked their options.
 func (a *app) targets(instance string) ([]sync.Target, error) {
 	targets := make([]sync.Target, len(a.cfg.Targets))
 	for i, t := range a.cfg.Targets {
@@ -92,8 +92,8 @@ func (a *app) targets(instance string) ([]sync.Target, error) {
 	return targets, nil
 }
 
-// decorated adds what is the same for every adapter, in the order that package dam
-// asks for.
+// decorated wraps an adapter with retries, pacing, metrics and logging, in the order that package
+// dam requires.
 func (a *app) decorated(adapter dam.Adapter, t config.Target) dam.Adapter {
 	adapter = dam.Retry(dam.Pace(adapter, t.RequestsPerSecond))
 	if a.targetCalls != nil {
@@ -102,12 +102,11 @@ func (a *app) decorated(adapter dam.Adapter, t config.Target) dam.Adapter {
 	return dam.Logging(adapter, a.log, t.Spec.Name)
 }
 
-// tokenStore lends the store's tokens to the client, which knows nothing of
-// the store.
+// tokenStore lets the client keep its tokens in the store, which package cmp does not import.
 type tokenStore struct {
 	tokens *store.Tokens
-	// renewable tokens that cannot be opened, since the key is another one, are
-	// asked for again; others are a person's login.
+	// renewable tokens are discarded and requested again if they were sealed with another key.
+	// Others come from a person's login, which only that person can repeat.
 	renewable bool
 }
 

@@ -220,8 +220,8 @@ func TestFilelessAssetsAreMirroredOnly(t *testing.T) {
 	}
 }
 
-// A command that waits because the CMP asks for it says so.
-func TestLongPauseIsTold(t *testing.T) {
+// A command that waits because the CMP asked for it prints the reason.
+func TestLongPauseIsPrinted(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{})
 	s.sim.fault(M{"kind": "rate_limit", "host": "api", "count": 1, "retry_after": "600"})

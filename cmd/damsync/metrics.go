@@ -16,8 +16,8 @@ import (
 	"damsync/store"
 )
 
-// metrics is what Prometheus reads: counters of this process, and the state that
-// all replicas share, read from the database at each scrape.
+// metrics holds the metrics for Prometheus: counters of this process, and the state that all
+// replicas share, which is read from the database at each scrape.
 type metrics struct {
 	registry *prometheus.Registry
 	webhooks *prometheus.CounterVec
@@ -32,20 +32,20 @@ func newMetrics(a *app) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "damsync_webhooks_total", Help: "Requests to the webhook path by outcome.",
+			Name: "damsync_webhooks_total", Help: "Requests to the webhook path, by outcome.",
 		}, []string{"outcome"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "damsync_api_requests_total", Help: "Requests to the CMP API by class and status; status 0 when no answer came.",
+			Name: "damsync_api_requests_total", Help: "Requests to the CMP API, by class and HTTP status; the status is 0 if there was no answer.",
 		}, []string{"class", "status"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "damsync_api_request_duration_seconds", Help: "Time from sending a request to the last byte of its answer.",
+			Name: "damsync_api_request_duration_seconds", Help: "Time from sending a request to the CMP API to the last byte of the answer.",
 			Buckets: []float64{.02, .05, .1, .2, .5, 1, 2, 5, 10, 30},
 		}),
 		targetCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "damsync_target_calls_total", Help: "Calls to a target by what was asked and the class of the failure, none of a success. Repetitions within a call are not told apart.",
+			Name: "damsync_target_calls_total", Help: "Calls to a target, by operation and error class; the class is empty on success. Retries within a call are not counted.",
 		}, []string{"target", "op", "error_class"}),
 		targetDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "damsync_target_call_duration_seconds", Help: "Time a call to a target took, with its repetitions and the wait for its turn.",
+			Name: "damsync_target_call_duration_seconds", Help: "Duration of calls to a target, including retries and the wait for requests_per_second.",
 			Buckets: []float64{.01, .05, .2, 1, 5, 20, 60, 300, 1800},
 		}, []string{"target", "op"}),
 	}
@@ -75,7 +75,7 @@ func (m *metrics) observeTarget(target string, c dam.Call) {
 	m.targetDuration.WithLabelValues(target, string(c.Op)).Observe(c.Took.Seconds())
 }
 
-// stateCollector turns the status into gauges.
+// stateCollector exports the status that damsync status prints.
 type stateCollector struct {
 	store   *store.Store
 	quota   store.LedgerConfig
@@ -91,11 +91,11 @@ func newStateCollector(s *store.Store, quota store.LedgerConfig, targets []strin
 	}
 	return &stateCollector{
 		store: s, quota: quota, targets: targets,
-		assets:     desc("mirror_assets", "Living assets in the mirror."),
-		placements: desc("placements", "Placements by target and state.", "target", "state"),
-		age:        desc("observation_age_seconds", "Time since an observation last succeeded.", "observation"),
-		inbox:      desc("inbox_pending_events", "Webhooks stored and not acted on."),
-		lookups:    desc("lookups", "Assets to be read singly, by state.", "state"),
+		assets:     desc("mirror_assets", "Assets in the mirror, without removed ones."),
+		placements: desc("placements", "Placements, by target and state; the state desired counts the assets that should be at the target.", "target", "state"),
+		age:        desc("observation_age_seconds", "Time since the last success of an observation.", "observation"),
+		inbox:      desc("inbox_pending_events", "Webhooks that are stored but not processed."),
+		lookups:    desc("lookups", "Assets to be read one by one, by state: waiting (pending) or failed for now.", "state"),
 		spending:   newQuotaDescs(desc),
 	}
 }
@@ -107,8 +107,7 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. Without a database it collects
-// nothing.
+// Collect implements prometheus.Collector. If the database cannot be read, the scrape fails.
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -9,13 +9,13 @@ import (
 	"damsync/internal/state"
 )
 
-// verificationReader reads what the last verification of each target found.
+// verificationReader returns the last verification of each target.
 type verificationReader interface {
 	Verifications(ctx context.Context) ([]state.Verification, error)
 }
 
-// driftCollector turns the last verifications into gauges. A target that was never
-// verified has none.
+// driftCollector exports the last verification of each target. A target that was never verified
+// has no series.
 type driftCollector struct {
 	store      verificationReader
 	drift, age *prometheus.Desc
@@ -24,9 +24,9 @@ type driftCollector struct {
 func newDriftCollector(s verificationReader) *driftCollector {
 	return &driftCollector{
 		store: s,
-		drift: prometheus.NewDesc("damsync_drift", "Objects that the last verification found not as they were put, and nobody has begun to repair.",
+		drift: prometheus.NewDesc("damsync_drift", "Objects that differed from what damsync stored at the last verification, without those whose repair began, by kind.",
 			[]string{"target", "kind"}, nil),
-		age: prometheus.NewDesc("damsync_verification_age_seconds", "Time since a target was last verified.", []string{"target"}, nil),
+		age: prometheus.NewDesc("damsync_verification_age_seconds", "Time since the last verification of a target.", []string{"target"}, nil),
 	}
 }
 
@@ -36,8 +36,7 @@ func (c *driftCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.age
 }
 
-// Collect implements prometheus.Collector. Without a database it collects
-// nothing.
+// Collect implements prometheus.Collector. If the database cannot be read, the scrape fails.
 func (c *driftCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -6,7 +6,7 @@ import (
 	"damsync/store"
 )
 
-// quotaDescs are the metrics of the ledger.
+// quotaDescs describes the metrics of the ledger.
 type quotaDescs struct {
 	used, limit, reserved, left, deferred, share, throttled *prometheus.Desc
 }
@@ -14,12 +14,12 @@ type quotaDescs struct {
 func newQuotaDescs(desc func(name, help string, labels ...string) *prometheus.Desc) quotaDescs {
 	return quotaDescs{
 		used:      desc("quota_used_requests", "Requests spent this month, by class.", "class"),
-		limit:     desc("quota_limit_requests", "Requests the organization has in a month."),
+		limit:     desc("quota_limit_requests", "Requests that the organization may send in a month."),
 		reserved:  desc("quota_reserved_requests", "Requests of the month reserved for other integrations."),
 		left:      desc("quota_left_today_requests", "Requests a class may still spend today.", "class"),
-		deferred:  desc("quota_deferred", "1 while the quota defers the class.", "class"),
-		share:     desc("pace_share", "Share of the configured pace in use; below 1 for up to an hour after unexpected throttling."),
-		throttled: desc("unexpected_throttles_total", "Requests the CMP throttled although damsync kept the pace, by all replicas."),
+		deferred:  desc("quota_deferred", "1 while the quota defers the class, otherwise 0.", "class"),
+		share:     desc("pace_share", "Share of requests_per_second in use; below 1 for up to an hour after unexpected throttling."),
+		throttled: desc("unexpected_throttles_total", "Requests of all replicas that the CMP throttled although damsync kept the pace."),
 	}
 }
 

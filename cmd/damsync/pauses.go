@@ -11,9 +11,9 @@ const (
 	minReportedPause  = 5 * time.Second // shorter pauses are not printed
 )
 
-// tellingPauses runs do, which reads the library. Meanwhile it prints pauses that the CMP asked
-// for, so that a waiting command does not look stuck.
-func (a *app) tellingPauses(ctx context.Context, to *progress, do func(context.Context) error) error {
+// withPauseNotices runs do, which reads the library. Meanwhile it prints the pauses that the CMP
+// asked for, so that a waiting command does not look stuck.
+func (a *app) withPauseNotices(ctx context.Context, to *progress, do func(context.Context) error) error {
 	watch, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -38,8 +38,8 @@ func (a *app) printPauses(ctx context.Context, to *progress) {
 		case <-tick.C:
 		}
 		pause, err := a.store.PacePause(ctx)
-		if err == nil && pause.Left > minReportedPause { // an error of the database also reaches do, which reports it
-			to.say(fmt.Sprintf("waiting until %s: %s", time.Now().Add(pause.Left).Format(time.TimeOnly), pause.Reason))
+		if err == nil && pause.Left > minReportedPause { // do gets the same error of the database, and reports it
+			to.show(fmt.Sprintf("waiting until %s: %s", time.Now().Add(pause.Left).Format(time.TimeOnly), pause.Reason))
 		}
 	}
 }

@@ -19,15 +19,15 @@ func newPlan(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what would be done at the targets, without doing it",
-		Long: `plan judges the mirror with the configuration as it is now and lists every
-difference to what is recorded at the targets. It sends no request, neither to
-the CMP nor to a target.
+		Long: `plan applies the rules of the configuration file to the mirror and lists every
+difference from what is recorded at the targets. It sends no request, neither to the
+CMP nor to a target.
 
-With --json: {"changes": [...], "summary": {target: {op: count}}, "cost": {"spent": 0,
-"requests": n}}; each change has
-asset_id, title and op (put, move, set metadata, retire, read, failed), and where they
-apply target, path, from, gate, reason and requests. "cost" tells the requests that plan
-has spent, none, and those that carrying it out takes.`,
+--json prints {"changes": [...], "summary": {target: {op: count}}, "cost": {"spent": 0,
+"requests": n}}. Each change has asset_id, title and op (put, move, set metadata,
+retire, read or failed), and where they apply target, path, from, guard, reason and
+requests. "cost" has the requests that plan spent, which is none, and the requests to
+the CMP that the changes take.`,
 		Example: `  damsync plan
   damsync plan --json | jq '.changes[] | select(.op == "retire")'`,
 		Args: noArguments,
@@ -60,7 +60,7 @@ func (a *app) plan(ctx context.Context, p process, asJSON bool) error {
 		return err
 	}
 	if n == 0 && !asJSON {
-		fmt.Fprintln(p.stdout, "the mirror is empty: damsync serve or damsync resync fills it")
+		fmt.Fprintln(p.stdout, "the mirror is empty; run damsync serve or damsync resync to fill it")
 		return nil
 	}
 	return printer.end()
@@ -71,21 +71,21 @@ type planPrinter struct {
 	w       io.Writer
 	targets []string
 	json    bool
-	begun   bool                      // of the JSON
+	begun   bool                      // the array of changes was opened
 	counts  map[string]map[string]int // target, op
 	cost    planCost
 }
 
-// planCost is what a plan takes in requests to the CMP.
+// planCost counts the requests to the CMP that the changes of a plan take.
 type planCost struct {
-	singly int // to read assets that have to be read singly
-	puts   int // whose bytes are no requests; one gives the addresses of a hundred
+	singly int // to read assets one by one
+	puts   int // downloads take no requests, but one for the URLs of each hundred
 }
 
 func (c planCost) requests() int { return c.singly + (c.puts+99)/100 }
 
 func (c planCost) String() string {
-	return fmt.Sprintf("up to %d requests on carrying it out: %d to read assets singly, %d for download addresses", c.requests(), c.singly, c.requests()-c.singly)
+	return fmt.Sprintf("up to %d requests on the changes: %d to read assets one by one, %d for download URLs", c.requests(), c.singly, c.requests()-c.singly)
 }
 
 func newPlanPrinter(w io.Writer, targets []string) *planPrinter {
@@ -126,11 +126,11 @@ func (pp *planPrinter) addJSON(d sync.Difference) error {
 	return err
 }
 
-// end closes what add began.
+// end prints the summary and closes the JSON.
 func (pp *planPrinter) end() error {
 	if !pp.json {
 		pp.summary()
-		fmt.Fprintf(pp.w, "cost: plan has spent no request; damsync would spend %s\n", pp.cost)
+		fmt.Fprintf(pp.w, "cost: plan sent no request; damsync would spend %s\n", pp.cost)
 		return nil
 	}
 	if !pp.begun {
@@ -146,7 +146,7 @@ func (pp *planPrinter) end() error {
 	return err
 }
 
-// line marks a difference as diff does.
+// line formats a difference, marked like a line of a diff.
 func line(d sync.Difference) string {
 	mark := map[string]string{"put": "+", "move": ">", "set metadata": "~", "retire": "-"}[d.Op]
 	if mark == "" {
@@ -157,8 +157,11 @@ func line(d sync.Difference) string {
 		text += "  from " + d.From
 	}
 	text += fmt.Sprintf("  [%s %q]", d.AssetID, d.Title)
-	if d.Guard != "" && d.Guard != "open" {
-		text += "  (" + d.Guard + " at the removal gate)"
+	switch d.Guard {
+	case "held":
+		text += "  (held for approval)"
+	case "waiting":
+		text += "  (removal limit not checked yet)"
 	}
 	if d.Reason != "" {
 		text += "  " + d.Reason
@@ -168,7 +171,7 @@ func line(d sync.Difference) string {
 
 func (pp *planPrinter) summary() {
 	if len(pp.counts) == 0 {
-		fmt.Fprintln(pp.w, "nothing to do: every target is as it should be")
+		fmt.Fprintln(pp.w, "nothing to do: every target is in sync")
 		return
 	}
 	for _, target := range slices.Sorted(maps.Keys(pp.counts)) {

@@ -16,7 +16,7 @@ type progress struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
-	last     string    // passed to say
+	last     string    // passed to show
 	shown    string    // printed last
 	at       time.Time // when shown was printed; not used on a terminal
 }
@@ -31,7 +31,7 @@ func terminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (p *progress) say(line string) {
+func (p *progress) show(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = line

@@ -23,11 +23,11 @@ func newServe(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon: receive webhooks, observe the library, push to the targets",
-		Long: `serve runs until SIGTERM or Ctrl-C, then finishes or gives back what is in work.
+		Long: `serve runs until SIGTERM or Ctrl-C. It then finishes its current work or releases it.
 Several daemons on one database share the work; one of them leads.
 
-It receives webhooks on http.listen at webhook.path, and answers /healthz (the
-process), /readyz (database, schema, token) and /metrics (Prometheus) there.`,
+It receives webhooks on http.listen at webhook.path. On the same address it answers
+/healthz (the process), /readyz (database, schema and token) and /metrics (Prometheus).`,
 		Example: "  damsync serve --config /etc/damsync/config.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -69,7 +69,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 		return errors.Join(err, listener.Close())
 	}
 	if a.cfg.Webhook.Secret.IsZero() {
-		a.log.Warn().Msg("webhook.secret is empty: every webhook is refused; changes are found by the schedule alone")
+		a.log.Warn().Msg("webhook.secret is empty; every webhook is rejected, and changes are found on schedule only")
 	}
 	server := httpserver.New(httpserver.Options{
 		WebhookPath: a.cfg.Webhook.Path, WebhookSecret: a.cfg.Webhook.Secret, Inbox: inbox{a.store},
@@ -86,14 +86,15 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// inbox stores webhooks; the receiver knows nothing of the store.
+// inbox lets the webhook receiver store events without importing store.
 type inbox struct{ store *store.Store }
 
 func (i inbox) Store(ctx context.Context, e httpserver.InboxEvent) error {
 	return i.store.StoreEvent(ctx, store.Event(e))
 }
 
-// ready tells what the daemon needs: database, schema and login.
+// ready returns the readiness checks of the daemon: database, schema and token. A check without an
+// error has passed.
 func (a *app) ready(login *cmp.OAuth, engine *sync.Engine) func(context.Context) map[string]error {
 	return func(ctx context.Context) map[string]error {
 		checks := map[string]error{"database": nil, "schema": nil, "token": nil}
@@ -113,7 +114,7 @@ func (a *app) ready(login *cmp.OAuth, engine *sync.Engine) func(context.Context)
 	}
 }
 
-// keepDatabase starts a private PostgreSQL again when it has ended by itself.
+// keepDatabase restarts a private PostgreSQL that stopped unexpectedly. It returns when ctx ends.
 func (a *app) keepDatabase(ctx context.Context) error {
 	if a.pg == nil {
 		return nil
@@ -130,7 +131,7 @@ func (a *app) keepDatabase(ctx context.Context) error {
 			continue
 		}
 		if err := a.pg.Ensure(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error().Err(err).Msg("private PostgreSQL cannot be started again")
+			a.log.Error().Err(err).Msg("restarting the private PostgreSQL failed")
 		}
 	}
 }

@@ -20,7 +20,7 @@ func newStatus(p process) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show what is in sync, what is not and why, and what the quota has left",
+		Short:   "Show what is in sync, what is not and why, and how much quota is left",
 		Example: "  damsync status\n  damsync status --json | jq .quota",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -53,7 +53,7 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 		}{st, depth})
 	}
 	printStatus(w, st)
-	printDepth(w, depth)
+	printDetails(w, depth)
 	failures, err := a.store.Failures(ctx, 20)
 	if err != nil {
 		return err
@@ -64,11 +64,11 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 	return nil
 }
 
-// printDepth shows how old details are and how far the backfill got.
-func printDepth(w io.Writer, d store.Depth) {
+// printDetails prints the age of the details in use and the progress of the backfill.
+func printDetails(w io.Writer, d store.Depth) {
 	const day = 24 * 60 * 60
 	for _, l := range d.Levels {
-		fmt.Fprintf(w, "%-9s %d in use; 95 %% of them read within %.1f days, the oldest %.1f days ago\n", l.Level, l.Assets, l.P95/day, l.Oldest/day)
+		fmt.Fprintf(w, "%-9s %d in use; 95 %% were read in the last %.1f days, the oldest %.1f days ago\n", l.Level, l.Assets, l.P95/day, l.Oldest/day)
 	}
 	if b := d.Backfill; b != nil {
 		fmt.Fprintf(w, "backfill  %d details read, %d left, %.0f a minute\n", b.Done, b.Left, b.PerMinute)
@@ -103,7 +103,7 @@ func printStatus(w io.Writer, st store.Status) {
 	for _, t := range st.Targets {
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Desired, t.InSync, t.Pending, t.Failed, t.Held, t.Conflicts)
 	}
-	_ = tw.Flush() // a broken standard output shows elsewhere
+	_ = tw.Flush() // errors of standard output are ignored throughout
 	for _, t := range st.Targets {
 		if t.Problem != "" {
 			fmt.Fprintf(w, "! target %s does not run: %s\n", t.Name, t.Problem)
@@ -112,13 +112,13 @@ func printStatus(w io.Writer, st store.Status) {
 			fmt.Fprintf(w, "! target %s waits%s: %s\n", t.Name, untilMoment(t.PausedUntil), t.PauseReason)
 		}
 		if t.Held > 0 {
-			fmt.Fprintf(w, "! target %s: %d removals wait for: damsync approve --target %s\n", t.Name, t.Held, t.Name)
+			fmt.Fprintf(w, "! target %s: %d removals are held; to approve them, run damsync approve --target %s\n", t.Name, t.Held, t.Name)
 		}
 	}
 }
 
-// printDeferred says which classes may not spend now, in the order of their urgency, and
-// whether the pace is lowered.
+// printDeferred prints the classes that the quota defers, most urgent first, and whether requests
+// are paused or slowed down.
 func printDeferred(w io.Writer, q store.QuotaStatus) {
 	for _, class := range grant.Classes() {
 		if c := q.Classes[string(class)]; c.DeferredUntil != nil {
@@ -129,12 +129,12 @@ func printDeferred(w io.Writer, q store.QuotaStatus) {
 		fmt.Fprintf(w, "paused    until %s, as the CMP asked\n", moment(q.PausedUntil))
 	}
 	if q.Pace.Share < 1 {
-		fmt.Fprintf(w, "pace      %.0f%% of %d requests a second: the CMP refused requests within the limit, last at %s; someone else is spending the organization's requests\n",
+		fmt.Fprintf(w, "pace      %.0f%% of %d requests a second: the CMP refused requests within the limit, last at %s; another integration is spending the organization's requests\n",
 			100*q.Pace.Share, q.Pace.Limit, moment(q.Pace.ThrottledAt))
 	}
 }
 
-// untilMoment is empty when the time has passed.
+// untilMoment formats an optional end.
 func untilMoment(t *time.Time) string {
 	if t == nil {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The keys are those that others rely on; more may come.
+// The keys are a fixed interface; keys may be added.
 func TestStatusJSON(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{cmp: "requests_per_second: 500\n  requests_per_month: 12345"})
@@ -75,7 +75,7 @@ func needKeys(t *testing.T, what string, have map[string]json.RawMessage, keys .
 	}
 }
 
-// A removal wave over the limit is held whole, shown, and let through by approve.
+// A removal wave over the limit is held as a whole, shown, and carried out once approved.
 func TestRemovalWaveWaitsForApproval(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{target: defaultTarget + "    removal_limit: {count: 3, percent: 90}\n"})
@@ -90,8 +90,8 @@ func TestRemovalWaveWaitsForApproval(t *testing.T) {
 	if st := s.status(); st.Targets[0].Held != 4 {
 		t.Errorf("status %+v", st.Targets[0])
 	}
-	s.run("status").wantText(t, "4 removals wait for: damsync approve --target brand")
-	s.run("plan").wantText(t, "held at the removal gate", ids[0])
+	s.run("status").wantText(t, "4 removals are held; to approve them, run damsync approve --target brand")
+	s.run("plan").wantText(t, "(held for approval)", ids[0])
 	s.run("approve", "--target", "other").wantCode(t, 2)
 	s.run("approve", "--target", "brand").wantCode(t, 0).wantText(t, "4 removals approved", ids[0], ids[3])
 	s.run("resync").wantCode(t, 0)

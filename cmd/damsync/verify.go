@@ -20,28 +20,28 @@ func newVerify(p process) *cobra.Command {
 	o := verify.Options{RequestedBy: "verify"}
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Hold what the targets have against what was put there, and repair it",
-		Long: `verify lists each target and tells what is not as damsync left it: missing,
-changed by somebody, orphaned (ours, but wanted there no more), foreign, and
-unverified (the target would not let it be looked at). What is on its way just now is
-no drift. That asks the CMP for nothing; --repair reads from it what it puts again,
-and whether an orphan's asset is gone.
+		Short: "Compare targets with what damsync stored there and optionally repair drift",
+		Long: `verify lists each target and reports the objects that differ from what damsync stored:
+missing, changed, orphaned (stored by damsync, but no longer wanted there), foreign (not
+stored by damsync) and unverified (the target did not allow a check). Objects that
+damsync is working on are not reported. verify sends no request to the CMP; --repair
+reads assets from it, to put them again or to confirm that they are gone.
 
---depth token looks at what the target lists: paths, marks, sizes, ETags. hash has
-the target's own hash of the bytes compared, where it gives one. readback reads
+--depth token compares what the target lists: paths, ownership marks, sizes and ETags.
+hash compares the target's own hash of the bytes, where it has one. readback reads
 every byte back.
 
---repair puts what is missing or changed again and waits until that is done;
-orphaned objects are removed as any others, by the removal gate. Foreign ones are
-never touched. More than the target's removal_limit allows, or a target that lists
-nothing at all, is repaired with --all only.
+--repair puts missing and changed objects again and waits until that is done. Orphaned
+objects are removed like any others, within removal_limit. Foreign objects are never
+touched. If more objects are missing or changed than removal_limit allows, or the target
+lists nothing at all, the repair needs --all.
 
-Exit codes: 0 no drift, or all of it repaired; 1 a target, or an object of it, could
-not be verified; 4 drift is left, or placements failed; 5 the repair, or removals,
-wait for a person. Foreign objects alone are no drift.`,
-		Example: `  damsync verify                              every target, by what it lists
+Exit codes: 0 no drift, or all of it repaired; 1 a target, or some of its objects, could
+not be verified; 4 drift is left, or placements failed; 5 the repair, or removals, are
+held for approval. Foreign objects alone are not drift.`,
+		Example: `  damsync verify                              every target, from what it lists
   damsync verify --target brand --depth readback
-  damsync verify --target brand --repair      put again what is missing or changed
+  damsync verify --target brand --repair      put missing and changed objects again
   damsync verify --json | jq '.targets[].drift'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,9 +53,9 @@ wait for a person. Foreign objects alone are no drift.`,
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&target, "target", "", "only the target `NAME`")
-	cmd.Flags().StringVar((*string)(&o.Depth), "depth", string(verify.DepthToken), "how closely to look: token, hash or readback")
-	cmd.Flags().BoolVar(&o.Repair, "repair", false, "put again what is missing or changed, have the gate judge what is orphaned, and wait")
-	cmd.Flags().BoolVar(&o.All, "all", false, "repair also more than removal_limit allows, and a target that lists nothing")
+	cmd.Flags().StringVar((*string)(&o.Depth), "depth", string(verify.DepthToken), "how closely to compare: token, hash or readback")
+	cmd.Flags().BoolVar(&o.Repair, "repair", false, "put missing and changed objects again, remove orphaned ones within removal_limit, and wait")
+	cmd.Flags().BoolVar(&o.All, "all", false, "with --repair: also repair more than removal_limit allows, and a target that lists nothing")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -72,7 +72,7 @@ func runVerify(ctx context.Context, p process, file, target string, o verify.Opt
 	return a.verify(ctx, p, o, asJSON)
 }
 
-// namedTargets is the one named, or all.
+// namedTargets returns the target called name, or all targets for "".
 func (a *app) namedTargets(name string) ([]string, error) {
 	if name == "" {
 		return a.targetNames(), nil
@@ -86,7 +86,7 @@ func (a *app) verify(ctx context.Context, p process, o verify.Options, asJSON bo
 		return err
 	}
 	if o.Repair {
-		for _, name := range o.Targets { // by hand: what failed or paused is tried again now
+		for _, name := range o.Targets { // a person asks: failed and paused work is due at once
 			if _, err := a.store.Retry(ctx, name); err != nil {
 				return err
 			}
@@ -94,14 +94,14 @@ func (a *app) verify(ctx context.Context, p process, o verify.Options, asJSON bo
 	}
 	progress := newProgress(p.stderr)
 	began := time.Now()
-	o.Progress = func(v verify.Progress) { progress.say(describeVerify(v, began)) }
+	o.Progress = func(v verify.Progress) { progress.show(describeVerify(v, began)) }
 	result, err := engine.Verify(ctx, o)
 	progress.end()
 	switch {
 	case errors.Is(err, verify.ErrDepth):
 		return usage("%v", err)
 	case errors.Is(err, state.ErrRunning):
-		return errors.New("another process verifies just now; try again when it is done")
+		return errors.New("another verification is running; try again when it is done")
 	case err != nil:
 		return err
 	}
@@ -121,7 +121,7 @@ func (a *app) verify(ctx context.Context, p process, o verify.Options, asJSON bo
 
 func describeVerify(v verify.Progress, began time.Time) string {
 	if b := v.Backlog; b != nil {
-		return fmt.Sprintf("repairing: %d to push, %d to read, %d at the removal gate; %d failed, %d held", b.Placements, b.Lookups, b.Waiting, b.Failed+b.LookupsFailed, b.Held)
+		return fmt.Sprintf("repairing: %d to read, %s", b.Lookups, describeBacklog(*b))
 	}
 	line := fmt.Sprintf("%s: %d of %d objects verified, %d differ", v.Target, v.Listed, v.Placed, v.Drift)
 	if v.Bytes > 0 {
@@ -131,7 +131,7 @@ func describeVerify(v verify.Progress, began time.Time) string {
 	return line
 }
 
-// verifyReport is what --json prints. Keys may be added, none changed.
+// verifyReport is the output of --json. Keys may be added, but none changed.
 type verifyReport struct {
 	Targets []verifiedTarget `json:"targets"`
 }
@@ -145,7 +145,7 @@ type verifiedTarget struct {
 	Repaired int64                     `json:"repaired"`
 	Retired  int64                     `json:"retired"`
 	Error    string                    `json:"error"`
-	Drift    []verifiedDrift           `json:"drift"` // not repaired; at most driftShown
+	Drift    []verifiedDrift           `json:"drift"` // without what was repaired; at most driftShown
 }
 
 type verifiedDrift struct {
@@ -155,7 +155,7 @@ type verifiedDrift struct {
 	Differs string          `json:"differs"`
 }
 
-// driftShown is how many objects of a target are printed. report.drift has the rest.
+// driftShown limits the objects printed for a target. report.drift lists all of them.
 const driftShown = 200
 
 func (a *app) verifyReport(ctx context.Context, result verify.Result) (verifyReport, error) {
@@ -192,39 +192,39 @@ func (r verifyReport) print(w io.Writer) {
 		for _, d := range t.Drift {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", t.Name, d.Kind, d.Path, d.AssetID, d.Differs)
 		}
-		_ = tw.Flush() // a broken standard output shows elsewhere
+		_ = tw.Flush() // errors of standard output are ignored throughout
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tUNVERIFIED\tREPAIRED\tTO THE GATE\t")
+	fmt.Fprintln(tw, "TARGET\tDEPTH\tLISTED\tMISSING\tCHANGED\tORPHANED\tFOREIGN\tUNVERIFIED\tREPAIRED\tREMOVALS\t")
 	for _, t := range r.Targets {
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Depth, t.Listed, t.Found[state.DriftMissing], t.Found[state.DriftChanged],
 			t.Found[state.DriftOrphaned], t.Found[state.DriftForeign], t.Found[state.DriftUnverified], t.Repaired, t.Retired)
 	}
-	_ = tw.Flush() // see above
+	_ = tw.Flush() // as above
 	for _, t := range r.Targets {
 		if len(t.Drift) == driftShown {
-			fmt.Fprintf(w, "%s: only the first %d are shown; all are in report.drift in the database\n", t.Name, driftShown)
+			fmt.Fprintf(w, "%s: only the first %d objects are shown; report.drift in the database lists all\n", t.Name, driftShown)
 		}
 		if t.Unproven > 0 {
-			fmt.Fprintf(w, "%s: the target gave no hash of %d objects; --depth readback would read them\n", t.Name, t.Unproven)
+			fmt.Fprintf(w, "%s: the target has no hash of %d objects; --depth readback compares their bytes\n", t.Name, t.Unproven)
 		}
 	}
 }
 
-// concludeVerify turns what is left into an exit code: what failed before what
-// waits for a person, before drift that is left.
+// concludeVerify turns the result into an exit code. Failures come before repairs that are held for
+// approval, and those before remaining drift.
 func concludeVerify(w io.Writer, result verify.Result, repair, quiet bool) error {
 	var failed, held []error
 	left := int64(0)
 	for _, t := range result.Targets {
-		var asks *verify.RepairHeld
+		var repairHeld *verify.RepairHeld
 		switch {
-		case errors.As(t.Err, &asks):
+		case errors.As(t.Err, &repairHeld):
 			held = append(held, t.Err)
 		case t.Err != nil:
 			failed = append(failed, t.Err)
 		case t.Counts[state.DriftUnverified] > 0:
-			failed = append(failed, fmt.Errorf("%d objects at %s could not be looked at: see report.drift in the database", t.Counts[state.DriftUnverified], t.Target))
+			failed = append(failed, fmt.Errorf("%d objects at %s could not be checked; see report.drift in the database", t.Counts[state.DriftUnverified], t.Target))
 			fallthrough
 		default:
 			left += t.Counts.Differing() - t.Repaired - t.Retired
@@ -242,9 +242,9 @@ func concludeVerify(w io.Writer, result verify.Result, repair, quiet bool) error
 		if err := concludeBacklog(w, result.Backlog); err != nil || left <= 0 {
 			return err
 		}
-		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects moved on, or could not be looked at, while they were repaired: verify again", left)}
+		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects changed or could not be checked during the repair; run damsync verify again", left)}
 	case left > 0:
-		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects are not as they were put; damsync verify --repair puts them right", left)}
+		return &exitError{code: exitFailed, text: fmt.Sprintf("%d objects differ from what damsync stored; run damsync verify --repair to repair them", left)}
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"damsync/sync/verify"
 )
 
-// Objects that could not be looked at fail the command, beside drift that is left.
+// Objects that could not be checked fail the command, whether or not drift is left too.
 func TestUnverifiedObjectsFail(t *testing.T) {
 	t.Parallel()
 	for name, counts := range map[string]state.DriftCounts{
@@ -18,7 +18,7 @@ func TestUnverifiedObjectsFail(t *testing.T) {
 	} {
 		result := verify.Result{Targets: []verify.TargetResult{{Verification: state.Verification{Target: "brand", Counts: counts}}}}
 		err := concludeVerify(io.Discard, result, false, false)
-		if err == nil || report(io.Discard, err) != exitFailure || !strings.Contains(err.Error(), "2 objects at brand could not be looked at") {
+		if err == nil || report(io.Discard, err) != exitFailure || !strings.Contains(err.Error(), "2 objects at brand could not be checked") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
