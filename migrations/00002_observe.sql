@@ -100,7 +100,7 @@ CREATE TABLE damsync.audit (
     scope       text NOT NULL CHECK (scope IN ('library', 'windows')),
     windows     bigint NOT NULL,
     missing     bigint NOT NULL,                 -- in the mirror, not listed by the library
-    extra     bigint NOT NULL,                 -- listed by the library, not in the mirror
+    extra       bigint NOT NULL,                 -- listed by the library, not in the mirror
     hidden      bigint NOT NULL,                 -- counted by the library, not listed
     suspects    bigint NOT NULL,                 -- of the missing, those left to be confirmed by their own 404
     complete_at timestamptz,                     -- everything in the library at that time is in the mirror or a suspect

@@ -53,7 +53,7 @@ func (o *options) set(key string, value any) error {
 			return fmt.Errorf("option create: want true or false, got %#v", value)
 		}
 	default:
-		return fmt.Errorf("unknown option %s: known are create and root", key)
+		return fmt.Errorf("unknown option %s: use one of create, root", key)
 	}
 	return nil
 }
