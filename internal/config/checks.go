@@ -15,8 +15,8 @@ import (
 	"damsync/sync/plan"
 )
 
-// The messages of checks never repeat the text they judge: a variable may have
-// put a secret into it.
+// The messages of checks never repeat the checked text, which may contain a secret from
+// a variable.
 
 func notEmpty(text string) string {
 	if strings.TrimSpace(text) == "" {
@@ -43,7 +43,7 @@ func matching(pattern *regexp.Regexp, fault string) check {
 	}
 }
 
-// folderPattern takes what select.folders takes.
+// folderPattern accepts the patterns that select.folders accepts.
 func folderPattern(text string) string {
 	if !plan.ValidFolder(text) {
 		return `must be a pattern of folders like "/Brand/**"`
@@ -51,7 +51,7 @@ func folderPattern(text string) string {
 	return ""
 }
 
-// url reads the address of a CMP service, without the slash at its end.
+// url reads the address of a CMP service and removes slashes at its end.
 func (d *decoder) url(dst *string) func(value) {
 	return func(v value) {
 		var text string
@@ -62,19 +62,19 @@ func (d *decoder) url(dst *string) func(value) {
 	}
 }
 
-// serviceURL accepts https, and http on this machine only: the client secret and
-// the token travel over it.
+// serviceURL accepts https, and http on this machine only, because the client secret and
+// the token are sent there.
 func serviceURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return "must be an absolute https URL"
 	case u.User != nil:
-		return "must not hold a user name or password"
+		return "must not contain a user name or password"
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "must not hold a query or fragment"
+		return "must not contain a query or fragment"
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return "must be https: secrets would travel in clear (http is for loopback hosts only)"
+		return "must be https: http would send secrets unencrypted, and is for loopback hosts only"
 	}
 	return ""
 }
@@ -115,12 +115,12 @@ func webhookPath(text string) string {
 	case !pathPattern.MatchString(text) || path.Clean(text) != text:
 		return "must be segments of letters, digits and . _ ~ -, like /webhooks/cmp"
 	case slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, text):
-		return "is taken: /healthz, /readyz and /metrics are damsync's own"
+		return "is reserved: damsync itself answers /healthz, /readyz and /metrics"
 	}
 	return ""
 }
 
-// cronSpec accepts what cron's standard parser does and ever fires.
+// cronSpec accepts specifications that cron's standard parser reads and that fire at some time.
 func cronSpec(text string) string {
 	if text == "" {
 		return ""

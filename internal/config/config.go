@@ -1,7 +1,7 @@
 // Package config reads the configuration file of damsync: strict YAML with
 // environment expansion, secrets from files, and rules that are compiled while
-// the file is read. Every mistake in a file is reported at once, each with its
-// file, line, column and key.
+// the file is read. All mistakes in a file are reported at once, each with file,
+// line, column and key.
 package config
 
 import (
@@ -18,25 +18,25 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 )
 
-// Ways the month of the request quota can run.
+// Months of the request quota.
 const (
-	MonthCalendar = "calendar"
-	MonthRolling  = "rolling"
+	MonthCalendar = "calendar" // begins on the 1st, UTC
+	MonthRolling  = "rolling"  // today and the 29 days before
 )
 
-// What becomes of an object in an asset's place that does not carry damsync's mark.
+// What happens to an object without damsync's ownership mark at an asset's path.
 const (
-	ForeignFail  = "fail"                // it stays, and the asset waits
-	ForeignAdopt = "adopt-if-same-bytes" // it gets the mark when its bytes are the asset's; otherwise as fail
+	ForeignFail  = "fail"                // it stays, and the asset is a conflict
+	ForeignAdopt = "adopt-if-same-bytes" // it is taken over if it has the asset's bytes, otherwise as fail
 )
 
-// What a scheduled verification does with what it finds.
+// What a scheduled verification does with drift.
 const (
 	DriftReport = "report"
 	DriftRepair = "repair"
 )
 
-// Config is a configuration that passed every check. Its fields follow the keys
+// Config is a configuration that passed all checks. Its fields correspond to the keys
 // of the file.
 type Config struct {
 	CMP      CMP
@@ -61,12 +61,12 @@ type CMP struct {
 	ClientSecret      secret.String
 	RequestsPerSecond int
 	RequestsPerMonth  int
-	RequestsReserved  int // of the month, left to other integrations; below RequestsPerMonth
+	RequestsReserved  int // a month, left to other integrations; below RequestsPerMonth
 	Month             string
 }
 
-// Database says which PostgreSQL holds the mirror. An empty URL stands for a
-// private server under the data directory. The URL may hold a password.
+// Database says which PostgreSQL holds the mirror. If the URL is empty, it is a
+// private server under the data directory. The URL may contain a password.
 type Database struct {
 	URL secret.String
 }
@@ -76,7 +76,7 @@ type HTTP struct {
 	Listen string // host:port; an empty host is every interface
 }
 
-// Webhook configures the receiver. With an empty secret every event is refused.
+// Webhook configures the receiver. If the secret is empty, every event is rejected.
 type Webhook struct {
 	Path   string
 	Secret secret.String
@@ -89,7 +89,7 @@ type Schedule struct {
 	Audit       string
 	Sweep       string
 	Verify      string
-	// BackfillOrder are patterns of folders whose details are read before all others.
+	// BackfillOrder lists patterns of folders whose details are read before all others.
 	BackfillOrder []string
 }
 
@@ -102,7 +102,7 @@ type Log struct {
 // Target is one place to push to.
 type Target struct {
 	Adapter string
-	// Options are the adapter's own: values as YAML gives them, text expanded.
+	// Options are the options of the adapter, as YAML decodes them, with variables expanded.
 	Options map[string]any
 	Spec    plan.Spec
 	// OnForeign is ForeignFail or ForeignAdopt.
@@ -111,23 +111,23 @@ type Target struct {
 	RequestsPerSecond float64
 	// Rules is Spec compiled.
 	Rules *plan.Target
-	// OnDrift says what becomes of what a scheduled verification finds.
+	// OnDrift is DriftReport or DriftRepair.
 	OnDrift string
 
-	written map[string]any // Options as they stand in the file, not expanded
+	written map[string]any // Options as in the file, not expanded
 }
 
-// Adapters are the adapters that a target may name, each with the check of its
-// options; nil accepts any.
+// Adapters maps the names of the adapters that a target may use to the check of their
+// options; nil accepts all options.
 type Adapters map[string]OptionsCheck
 
 // OptionsCheck checks the options of one target without I/O. Its error, one problem
-// or several joined, is reported with the others. place identifies where the target
-// is, see dam.Capabilities; no two targets may have the same.
+// or several joined, is reported with the other problems. place identifies where the
+// target is, see dam.Capabilities; no two targets may have the same place.
 type OptionsCheck func(t Target) (place string, err error)
 
-// Load reads and checks the configuration file at path. env looks a variable up
-// as os.LookupEnv does. The error, if any, is of type Problems.
+// Load reads and checks the configuration file at path. env looks up environment
+// variables like os.LookupEnv. The error, if any, is of type Problems.
 func Load(path string, env func(string) (string, bool), adapters Adapters) (*Config, error) {
 	data, err := readLimited(path, maxFileSize)
 	if err != nil {
@@ -136,8 +136,8 @@ func Load(path string, env func(string) (string, bool), adapters Adapters) (*Con
 	return Parse(path, data, env, adapters)
 }
 
-// Parse checks the configuration in data; name stands for it in problems. The
-// only I/O is reading the files that *_file keys name. The error, if any, is of
+// Parse checks the configuration in data. Problems give name as its file. The only
+// I/O is reading the files that *_file keys name. The error, if any, is of
 // type Problems and lists every mistake in the order of the file.
 func Parse(name string, data []byte, env func(string) (string, bool), adapters Adapters) (*Config, error) {
 	d := newDecoder(name, data, env)

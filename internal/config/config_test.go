@@ -70,7 +70,7 @@ func TestReservedRequests(t *testing.T) {
 	}
 	_, err := Parse("config.yaml", []byte(head+"100\n"), environment(), known)
 	if err == nil || !strings.Contains(err.Error(), "cmp.requests_reserved: must be between 0 and 99") {
-		t.Errorf("nothing is left to damsync: %v", err)
+		t.Errorf("damsync is left no request: %v", err)
 	}
 }
 
@@ -115,16 +115,16 @@ targets:
 	if got.OnForeign != ForeignAdopt || got.RequestsPerSecond != 0.5 {
 		t.Errorf("on_foreign %q, requests_per_second %v", got.OnForeign, got.RequestsPerSecond)
 	}
-	if b := c.Targets[1]; b.OnForeign != ForeignFail || b.RequestsPerSecond != 0 {
-		t.Errorf("defaults: on_foreign %q, requests_per_second %v", b.OnForeign, b.RequestsPerSecond)
+	if b := c.Targets[1]; b.OnForeign != ForeignFail || b.OnDrift != DriftReport || b.RequestsPerSecond != 0 {
+		t.Errorf("defaults: on_foreign %q, on_drift %q, requests_per_second %v", b.OnForeign, b.OnDrift, b.RequestsPerSecond)
 	}
 	if got.Rules == nil {
 		t.Error("rules were not compiled")
 	}
 }
 
-// What an adapter says of its options stands among the other mistakes, one a line.
-func TestOptionsAreJudgedWithTheRest(t *testing.T) {
+// Problems that an adapter finds in its options are listed with all others, one a line.
+func TestProblemsOfOptionsAreReportedWithOthers(t *testing.T) {
 	check := func(t Target) (string, error) {
 		return "", fmt.Errorf("target %s: %w", t.Spec.Name, errors.Join(errors.New("no root"), fmt.Errorf("%d options", len(t.Options))))
 	}
@@ -147,7 +147,7 @@ config.yaml:8:16: targets[1].on_remove: must be one of delete, archive, keep`
 	}
 }
 
-// One file with several mistakes: the operator sees all of them at once.
+// All mistakes in a file are reported at once.
 func TestEveryProblemIsReported(t *testing.T) {
 	_, err := Parse("config.yaml", []byte(`cmp:
   client_id: ${CMP_CLIENT_ID}
@@ -181,7 +181,7 @@ config.yaml:10:16: targets[0].on_remove: must be one of delete, archive, keep`
 	}
 }
 
-// Each document is the minimal one, in line 1, and what follows from line 2 on.
+// Each document is the minimal one, in line 1, followed by the bad lines from line 2 on.
 func TestProblems(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big")
@@ -190,11 +190,11 @@ func TestProblems(t *testing.T) {
 	}
 	target := "targets:\n  - name: a\n    adapter: filesystem\n    "
 	tests := map[string]struct{ bad, want string }{
-		"duplicate section":     {"log: {}\nlog: {}", "3:1: log: duplicate key, first given in line 2"},
-		"duplicate key":         {"log:\n  level: info\n  level: warn", "4:3: log.level: duplicate key, first given in line 3"},
-		"duplicate in labels":   {target + "select: {labels: {S: A, S: B}}", "5:29: targets[0].select.labels.S: duplicate key, first given in line 5"},
-		"duplicate in metadata": {target + "metadata: {t: asset.id, t: asset.id}", "5:29: targets[0].metadata.t: duplicate key, first given in line 5"},
-		"duplicate in options":  {target + "options: {root: a, root: b}", "5:24: targets[0].options.root: duplicate key, first given in line 5"},
+		"duplicate section":     {"log: {}\nlog: {}", "3:1: log: duplicate key, first used in line 2"},
+		"duplicate key":         {"log:\n  level: info\n  level: warn", "4:3: log.level: duplicate key, first used in line 3"},
+		"duplicate in labels":   {target + "select: {labels: {S: A, S: B}}", "5:29: targets[0].select.labels.S: duplicate key, first used in line 5"},
+		"duplicate in metadata": {target + "metadata: {t: asset.id, t: asset.id}", "5:29: targets[0].metadata.t: duplicate key, first used in line 5"},
+		"duplicate in options":  {target + "options: {root: a, root: b}", "5:24: targets[0].options.root: duplicate key, first used in line 5"},
 		"unlike any key":        {"http: {zzzzzz: 1}", "2:8: http.zzzzzz: unknown key, want one of listen"},
 		"merge key":             {"log: {<<: {level: info}}", "2:7: log.<<: unknown key, want one of format, level"},
 		"number for text":       {"data_dir: 12", "2:11: data_dir: must be text, is a number: put it in quotes"},
@@ -209,12 +209,12 @@ func TestProblems(t *testing.T) {
 		"malformed variable":    {"data_dir: ${a-b}", "2:11: data_dir: malformed variable: want ${NAME}, or $$ for a dollar"},
 		"empty data_dir":        {"data_dir: ''", "2:11: data_dir: must not be empty"},
 		"database":              {"database: {url: 'mysql://u:hunter2@h/d'}", "2:17: database.url: must be a postgres:// URL, or empty for a private PostgreSQL"},
-		"secret twice":          {"webhook:\n  secret: a\n  secret_file: b", "4:16: webhook.secret_file: give either secret or secret_file, not both"},
+		"secret twice":          {"webhook:\n  secret: a\n  secret_file: b", "4:16: webhook.secret_file: use either secret or secret_file, not both"},
 		"secret file missing":   {"webhook: {secret_file: " + dir + "/none}", "2:24: webhook.secret_file: cannot read the file: no such file or directory"},
 		"secret file big":       {"webhook: {secret_file: " + big + "}", "2:24: webhook.secret_file: cannot read the file: larger than 65536 bytes"},
 		"secret file directory": {"webhook: {secret_file: " + dir + "}", "2:24: webhook.secret_file: cannot read the file: not a regular file"},
 		"webhook path":          {"webhook: {path: hook}", "2:17: webhook.path: must start with /"},
-		"webhook path taken":    {"webhook: {path: /metrics}", "2:17: webhook.path: is taken: /healthz, /readyz and /metrics are damsync's own"},
+		"webhook path taken":    {"webhook: {path: /metrics}", "2:17: webhook.path: is reserved: damsync itself answers /healthz, /readyz and /metrics"},
 		"webhook path climbs":   {"webhook: {path: /a/../b}", "2:17: webhook.path: must be segments of letters, digits and . _ ~ -, like /webhooks/cmp"},
 		"listen":                {"http: {listen: localhost}", "2:16: http.listen: must be host:port"},
 		"listen port":           {"http: {listen: 'localhost:70000'}", "2:16: http.listen: must end with a port between 0 and 65535"},
@@ -224,7 +224,7 @@ func TestProblems(t *testing.T) {
 		"cron backwards":        {"schedule: {audit: '@every -1h'}", "2:19: schedule.audit: must be at least @every 1s"},
 		"backfill order":        {"schedule: {backfill_order: ['/Brand/[']}", `2:29: schedule.backfill_order[0]: must be a pattern of folders like "/Brand/**"`},
 		"log level":             {"log: {level: loud}", "2:14: log.level: must be one of trace, debug, info, warn, error"},
-		"name taken":            {target + "on_remove: keep\n  - name: a\n    adapter: filesystem", "6:11: targets[1].name: is taken by the target in line 3"},
+		"name taken":            {target + "on_remove: keep\n  - name: a\n    adapter: filesystem", "6:11: targets[1].name: is already the name of the target in line 3"},
 		"asset type":            {target + "select: {types: [image, pdf]}", "5:29: targets[0].select.types[1]: must be one of article, image, video, raw_file, structured_content"},
 		"types emptied":         {target + "select: {types: []}", "5:21: targets[0].select.types: must not be empty: leave the key out to select all"},
 		"folders emptied":       {target + "select:\n      folders:\n      when: 'true'", "6:15: targets[0].select.folders: must not be empty: leave the key out to select all"},
@@ -260,10 +260,10 @@ func TestCMPProblems(t *testing.T) {
 		{"api_url", "ftp://api.example.com", "must be an absolute https URL"},
 		{"api_url", "https://", "must be an absolute https URL"},
 		{"api_url", "https://:443/v3", "must be an absolute https URL"},
-		{"api_url", "https://user:pw@api.example.com", "must not hold a user name or password"},
-		{"api_url", "https://api.example.com/v3?x=1", "must not hold a query or fragment"},
-		{"token_url", "http://accounts.example.com/token", "must be https: secrets would travel in clear (http is for loopback hosts only)"},
-		{"auth_url", "http://127.0.0.1.example.com/auth", "must be https: secrets would travel in clear (http is for loopback hosts only)"},
+		{"api_url", "https://user:pw@api.example.com", "must not contain a user name or password"},
+		{"api_url", "https://api.example.com/v3?x=1", "must not contain a query or fragment"},
+		{"token_url", "http://accounts.example.com/token", "must be https: http would send secrets unencrypted, and is for loopback hosts only"},
+		{"auth_url", "http://127.0.0.1.example.com/auth", "must be https: http would send secrets unencrypted, and is for loopback hosts only"},
 		{"month", "lunar", "must be one of calendar, rolling"},
 		{"requests_per_second", "0", "must be between 1 and 1000000"},
 		{"requests_per_second", "1000001", "must be between 1 and 1000000"},

@@ -13,14 +13,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds on a document once its aliases are followed, so that a few lines cannot
-// stand for billions of values, nor an alias for something that contains it.
+// Limits of a document after its aliases are expanded. Without them, a few lines could
+// expand to billions of values, and an alias that contains itself would never end.
 const (
 	maxValues     = 20_000
 	maxPathLength = 1_000 // of a key path, in bytes
 )
 
-// decoder walks one document, and collects its problems.
+// decoder walks one document and collects its problems.
 type decoder struct {
 	file     string
 	source   [][]byte // lines, for columns inside scalars
@@ -32,7 +32,7 @@ type decoder struct {
 	visited  int
 
 	adapters Adapters
-	// overflown makes every further value empty.
+	// overflown is set when a limit is exceeded. All further values are read as empty.
 	overflown bool
 }
 
@@ -85,7 +85,7 @@ func (d *decoder) syntax(err error) {
 	d.problems = append(d.problems, p)
 }
 
-// visit makes a value of a node, following an alias.
+// visit returns the value of a node and records its place. It follows an alias.
 func (d *decoder) visit(path string, node *yaml.Node) value {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -129,7 +129,7 @@ func (d *decoder) place(path string) value {
 	}
 }
 
-// faulty reports whether a problem is known at a key path, under or above it.
+// faulty reports whether there is a problem at a key path, or above or below it.
 func (d *decoder) faulty(path string) bool {
 	return slices.ContainsFunc(d.problems, func(p Problem) bool {
 		return p.Key == path || within(p.Key, path) || within(path, p.Key)
@@ -142,14 +142,14 @@ func within(path, above string) bool {
 	return ok && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
-// field is one key that a mapping accepts. read is always called, with an absent
-// value when the key is not there.
+// field is one key that a mapping accepts. read is always called; if the key is
+// missing, with an absent value.
 type field struct {
 	key  string
 	read func(value)
 }
 
-// object reads a mapping of known keys. An absent or empty one has no keys.
+// object reads a mapping of known keys. An absent or empty mapping has no keys.
 func (d *decoder) object(v value, fields ...field) {
 	known := make([]string, len(fields))
 	for i, f := range fields {
@@ -186,8 +186,8 @@ type entry struct {
 	key  *yaml.Node
 }
 
-// ordered returns the entries of a mapping as they stand in the file. A key that
-// comes twice, or is not a word, is a problem.
+// ordered returns the entries of a mapping in the order of the file. A duplicate key,
+// or one that is not a word, is a problem.
 func (d *decoder) ordered(v value) []entry {
 	if v.absent || isNull(v.node) {
 		return nil
@@ -206,7 +206,7 @@ func (d *decoder) ordered(v value) []entry {
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
-			d.report(value{path: path, node: key}, "duplicate key, first given in line %d", line)
+			d.report(value{path: path, node: key}, "duplicate key, first used in line %d", line)
 			continue
 		}
 		first[key.Value] = key.Line
@@ -215,7 +215,7 @@ func (d *decoder) ordered(v value) []entry {
 	return all
 }
 
-// items returns the values of a list. An absent or empty one has none.
+// items returns the values of a list. An absent or empty list has none.
 func (d *decoder) items(v value) []value {
 	if v.absent || isNull(v.node) {
 		return nil

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// reference matches what expansion replaces: an escaped dollar, a variable, or
-// the opening of something that looks like one.
+// reference matches what expansion replaces: an escaped dollar, a variable, or the
+// start of a malformed variable.
 var reference = regexp.MustCompile(`\$\$|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$\{`)
 
 // expand replaces ${NAME} by the variable and $$ by a dollar; a dollar before
-// anything else stays. It works on text that YAML has already parsed, so that a
-// variable cannot add structure. faults name what could not be replaced.
+// anything else is kept. It works on text that YAML has already parsed, so that a
+// variable cannot add structure. faults describes what could not be replaced.
 func expand(text string, env func(string) (string, bool)) (expanded string, faults []string) {
 	if !strings.Contains(text, "$") {
 		return text, nil

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// Whatever the file holds, Parse answers with a configuration or with problems
-// that have a place, and never panics.
+// For every file, Parse returns a configuration, or problems with their place. It never panics.
 func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile("../../config.example.yaml")
 	if err != nil {

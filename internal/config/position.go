@@ -7,10 +7,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// position finds the line and column, in characters, of a byte offset inside a
-// text. It is exact for a text that starts and ends on one line and for a
-// literal block, near for a folded block. Where a variable or an escaped dollar
-// has moved the offset, it is the start of the text.
+// position returns the line and column, in characters, of a byte offset in a text.
+// It is exact for a text on one line and for a literal block, and approximate for a
+// folded block. If a variable or an escaped dollar moved the offset, it is the start
+// of the text.
 func (d *decoder) position(v value, offset int) (line, column int) {
 	n := v.node
 	line, column = max(1, n.Line), max(1, n.Column)
@@ -33,8 +33,8 @@ func (d *decoder) position(v value, offset int) (line, column int) {
 	}
 }
 
-// inBlock walks the lines under a block's indicator until they have given as
-// much text as comes before the place. blank is what an empty line gives.
+// inBlock walks the lines of a block until it has passed the text in before. blank is
+// the number of characters that an empty line adds to the text.
 func (d *decoder) inBlock(n *yaml.Node, before string, blank int) (line, column int) {
 	left, indent := utf8.RuneCountInString(before), -1
 	for line = n.Line + 1; line <= len(d.source); line++ {
@@ -56,14 +56,14 @@ func (d *decoder) inBlock(n *yaml.Node, before string, blank int) (line, column 
 	return n.Line, n.Column
 }
 
-// rest returns a line from a column on.
+// rest returns the part of a line that starts at a column.
 func (d *decoder) rest(line, column int) string {
 	runes := []rune(string(d.source[line-1]))
 	return string(runes[min(column-1, len(runes)):])
 }
 
-// quotedWidth returns how many characters of a double-quoted source stand for
-// the first count characters of its value.
+// quotedWidth returns how many characters of a double-quoted source encode the first
+// count characters of its value.
 func quotedWidth(source string, count int) int {
 	runes, at := []rune(source), 0
 	for ; count > 0 && at < len(runes); count-- {

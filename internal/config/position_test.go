@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// Each document marks with ^ the place of a name that rules do not know; the
-// problem must point at it.
+// A ^ in each document marks a name that rules do not know. The problem must point there.
 func TestRuleProblemsPointIntoTheText(t *testing.T) {
 	tests := map[string]string{
 		"plain":          `    path: "{asset.id}"` + "\n" + `    select: {when: asset.id == ^nothere}`,

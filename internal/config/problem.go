@@ -8,7 +8,7 @@ import (
 )
 
 // Problem is one mistake in a configuration. Line and Column count from 1;
-// both are 0 when the mistake has no place, as with a file that cannot be read.
+// both are 0 if the mistake has no place, as with a file that cannot be read.
 type Problem struct {
 	File    string
 	Line    int
@@ -35,10 +35,10 @@ func (p Problem) String() string {
 }
 
 // Problems is the error of a bad configuration: all its mistakes in the order of
-// the file. A command that meets it ends with the exit code for bad usage.
+// the file. Commands then end with the exit code for bad usage.
 type Problems []Problem
 
-// Error gives one problem a line.
+// Error returns the problems, one a line.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {

@@ -8,10 +8,9 @@ import (
 	"os"
 )
 
-// readLimited reads a regular file of at most limit bytes. Devices and pipes are
-// refused: they could hold the start of the process up for ever. The error does
-// not hold the path, which is a secret when a *_file key was given the secret
-// itself by mistake.
+// readLimited reads a regular file of at most limit bytes. It rejects devices and
+// pipes, which could block the start of the process forever. The error does not
+// contain the path, because a user may set a *_file key to the secret itself.
 func readLimited(path string, limit int64) ([]byte, error) {
 	data, err := readRegular(path, limit)
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {

@@ -7,12 +7,12 @@ import (
 	"damsync/sync/plan"
 )
 
-// secretName matches option names whose literal value a dump masks.
+// secretName matches the names of options whose literal values a dump masks.
 var secretName = regexp.MustCompile(`(?i)(secret|password|passwd|token|credential|private|access_?key|api_?key)`)
 
-// Redacted returns the configuration as it took effect, for a log or a dump in
-// YAML or JSON. Secrets are masked by their type. The options of adapters are
-// shown as the file has them, so that what a variable holds is not shown.
+// Redacted returns the configuration in force, for a log or a dump in YAML or JSON.
+// The type of secrets masks them. The options of adapters are shown as in the file,
+// so that the contents of variables stay hidden.
 func (c *Config) Redacted() any {
 	targets := make([]any, len(c.Targets))
 	for i, t := range c.Targets {
@@ -53,7 +53,7 @@ func (t Target) redacted() any {
 	}
 }
 
-// metadataDump keeps the order of the rules, which a map would lose.
+// metadataDump returns a list, because a map would lose the order of the rules.
 func metadataDump(rules []plan.MetadataRule) []map[string]string {
 	all := make([]map[string]string, len(rules))
 	for i, r := range rules {
@@ -62,8 +62,8 @@ func metadataDump(rules []plan.MetadataRule) []map[string]string {
 	return all
 }
 
-// masked masks literal secrets: an option named like one whose value is not a
-// reference to a variable.
+// masked masks literal secrets: values of options that are named like a secret, unless
+// they are a reference to a variable.
 func masked(key string, written any) any {
 	switch v := written.(type) {
 	case map[string]any:

@@ -71,7 +71,7 @@ func TestDumpHasEveryKey(t *testing.T) {
 	}
 }
 
-// Problems speak of the file, never of what a variable or a secret file holds.
+// Problems never show the contents of variables or secret files.
 func TestProblemsShowNoValues(t *testing.T) {
 	_, err := Parse("c", []byte(`
 cmp: {client_id: id, client_secret: s, api_url: "https://${S}", grant: "${S}", requests_per_second: "${S}", month: "${S}"}

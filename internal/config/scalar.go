@@ -12,11 +12,11 @@ import (
 // maxSecretSize bounds a secret file, in bytes.
 const maxSecretSize = 64 << 10
 
-// check returns what is wrong with a text, or "".
+// check returns a description of what is wrong with a text, or "".
 type check func(text string) string
 
-// read returns a text with its variables expanded. ok is false when the value is
-// absent, is not text, or names a variable that is not set.
+// read returns a text with its variables expanded. ok is false if the value is absent,
+// is not text, or names a variable that is not set.
 func (d *decoder) read(v value) (text string, ok bool) {
 	if v.absent {
 		return "", false
@@ -32,7 +32,7 @@ func (d *decoder) read(v value) (text string, ok bool) {
 	return text, len(faults) == 0
 }
 
-// text reads an optional text: absent, dst keeps its default.
+// text reads an optional text. If it is absent, dst keeps its default.
 func (d *decoder) text(dst *string, checks ...check) func(value) {
 	return func(v value) {
 		text, ok := d.read(v)
@@ -49,7 +49,7 @@ func (d *decoder) text(dst *string, checks ...check) func(value) {
 	}
 }
 
-// required reads a text that must be there.
+// required reads a text that must be present.
 func (d *decoder) required(dst *string, checks ...check) func(value) {
 	read := d.text(dst, append([]check{notEmpty}, checks...)...)
 	return func(v value) {
@@ -61,8 +61,8 @@ func (d *decoder) required(dst *string, checks ...check) func(value) {
 	}
 }
 
-// secret gives the two keys of a secret: key holds it, key_file names a file
-// that does. With required, one of them must be there.
+// secret returns the two keys of a secret: key, which is the secret, and key_file,
+// which names a file that contains it. If required is set, one of them must be present.
 func (d *decoder) secret(key string, dst *secret.String, required bool, checks ...check) []field {
 	if required {
 		checks = append([]check{notEmpty}, checks...)
@@ -89,7 +89,7 @@ func (d *decoder) secret(key string, dst *secret.String, required bool, checks .
 			case v.absent && inline.absent && required:
 				d.report(inline, "is required (or %s_file)", key)
 			case !v.absent && !inline.absent:
-				d.report(v, "give either %s or %s_file, not both", key, key)
+				d.report(v, "use either %s or %s_file, not both", key, key)
 			default:
 				d.fromFile(v, accept)
 			}
@@ -97,8 +97,8 @@ func (d *decoder) secret(key string, dst *secret.String, required bool, checks .
 	}
 }
 
-// fromFile reads the file a value names, without the newline at its end that
-// editors and echo leave.
+// fromFile reads the file that a value names. It drops the newline that editors and
+// echo leave at the end.
 func (d *decoder) fromFile(v value, accept func(value, string)) {
 	path, ok := d.read(v)
 	if !ok {
@@ -159,8 +159,8 @@ func (d *decoder) decimal(dst *float64, low, high float64) func(value) {
 	}
 }
 
-// number reads a YAML number of the tag into dst, or hands parse the text that a
-// variable gave: ${NAME} is text to YAML whatever the variable holds.
+// number reads a YAML number with the tag into dst. It passes the expanded text of a
+// variable to parse, because ${NAME} is text to YAML, whatever the variable contains.
 func (d *decoder) number(v value, want, tag string, dst any, parse func(string) error) bool {
 	if v.absent {
 		return false
@@ -187,8 +187,8 @@ func (d *decoder) number(v value, want, tag string, dst any, parse func(string) 
 	return true
 }
 
-// anything reads a value without a known shape: with its texts expanded, and as
-// it stands in the file.
+// anything reads a value of unknown shape. It returns the value with its texts
+// expanded, and the value as in the file.
 func (d *decoder) anything(v value) (expanded, written any) {
 	switch {
 	case isNull(v.node):

@@ -1,6 +1,6 @@
 package config
 
-// nearest returns the known key that word most likely stands for, or "" when
+// nearest returns the known key that word is most likely a misspelling of, or "" if
 // none is close.
 func nearest(word string, known []string) string {
 	best, least := "", 1+max(2, len(word)/3)

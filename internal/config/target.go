@@ -19,7 +19,7 @@ func (d *decoder) targets(v value) []Target {
 		t := d.target(item, places)
 		name := d.place(join(item.path, "name"))
 		if line, ok := first[t.Spec.Name]; ok {
-			d.report(name, "is taken by the target in line %d", line)
+			d.report(name, "is already the name of the target in line %d", line)
 		} else if t.Spec.Name != "" {
 			first[t.Spec.Name] = name.node.Line
 		}
@@ -28,10 +28,10 @@ func (d *decoder) targets(v value) []Target {
 	return all
 }
 
-// target reads one target. places tells in which line the options of those before
-// it begin.
+// target reads one target. places maps the places of the targets before it to the lines
+// of their options.
 func (d *decoder) target(v value, places map[string]int) Target {
-	t := Target{OnForeign: ForeignFail, Spec: plan.Spec{
+	t := Target{OnForeign: ForeignFail, OnDrift: DriftReport, Spec: plan.Spec{
 		Select:       plan.Select{Expired: plan.ExpiredExclude},
 		Path:         plan.DefaultPath,
 		OnRemove:     plan.RemoveArchive,
@@ -59,7 +59,8 @@ func (d *decoder) target(v value, places map[string]int) Target {
 	return t
 }
 
-// checkOptions lets the adapter judge its options, once what it needs is sound.
+// checkOptions lets the adapter check its options, unless the name, the adapter or the
+// options have a problem already.
 func (d *decoder) checkOptions(v value, t Target, places map[string]int) {
 	at := join(v.path, "options")
 	if t.Spec.Name == "" || t.Adapter == "" || t.Options == nil || d.faulty(join(v.path, "adapter")) || d.faulty(at) {
@@ -78,17 +79,17 @@ func (d *decoder) checkOptions(v value, t Target, places map[string]int) {
 	}
 }
 
-// samePlace refuses options that lead to where another target pushes: each would
-// take what the other put for foreign.
+// samePlace reports options that lead to the place of another target: each would treat
+// the objects of the other as foreign.
 func (d *decoder) samePlace(options value, place string, places map[string]int) {
 	if line, taken := places[place]; taken {
-		d.report(options, "lead to the same place as those in line %d: give each target a place of its own", line)
+		d.report(options, "lead to the same place as those in line %d: give each target its own place", line)
 		return
 	}
 	places[place] = options.node.Line
 }
 
-// single takes apart what was joined, and leaves out what was wrapped around it.
+// single returns the errors that were joined, without the errors that wrap them.
 func single(err error) []error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		if joined, ok := inner.(interface{ Unwrap() []error }); ok {
@@ -119,8 +120,8 @@ func (d *decoder) selection(v value, s *plan.Select) {
 	)
 }
 
-// texts reads a list of texts. A bad one keeps its place, so that positions in
-// the compiled rules stay those of the file.
+// texts reads a list of texts. A bad text keeps its index, so that indexes in the
+// compiled rules are those of the file.
 func (d *decoder) texts(v value, checks ...check) []string {
 	items := d.items(v)
 	all := make([]string, len(items))
@@ -130,8 +131,8 @@ func (d *decoder) texts(v value, checks ...check) []string {
 	return all
 }
 
-// choice reads a list that narrows a selection. Given but empty it is a problem:
-// commenting out the last entry would otherwise widen the selection to all.
+// choice reads a list that narrows a selection. An empty list is a problem: otherwise
+// commenting out the last entry would select everything.
 func (d *decoder) choice(v value, checks ...check) []string {
 	all := d.texts(v, checks...)
 	if !v.absent && len(all) == 0 && !d.faulty(v.path) {
@@ -140,8 +141,7 @@ func (d *decoder) choice(v value, checks ...check) []string {
 	return all
 }
 
-// labels reads the values wanted of each label group. A single value may stand
-// without its list.
+// labels reads the values to select in each label group. A single value needs no list.
 func (d *decoder) labels(v value) map[string][]string {
 	groups := map[string][]string{}
 	entries := d.ordered(v)
@@ -179,8 +179,8 @@ func (d *decoder) removalLimit(v value, l *plan.RemovalLimit) {
 	)
 }
 
-// compile compiles the rules of a target, and places what is wrong with them.
-// What a check has already found is not said twice.
+// compile compiles the rules of a target and reports problems at their place in the
+// file. It skips keys that already have a problem.
 func (d *decoder) compile(v value, spec plan.Spec) *plan.Target {
 	rules, faults := plan.Compile(spec)
 	faults = slices.DeleteFunc(faults, func(f plan.Problem) bool { return d.faulty(join(v.path, f.Field)) })
