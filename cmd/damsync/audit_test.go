@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// An audit by hand answers whether the mirror is complete: work that waits for other reasons neither
-// delays it nor changes its exit code.
+// damsync audit reports whether the mirror is complete. Work that waits for other reasons neither delays it
+// nor changes its exit code.
 func TestAuditByHand(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{

@@ -44,7 +44,7 @@ func TestResyncBesideDaemon(t *testing.T) {
 	}
 }
 
-// anyWanted is an asset that belongs to the target, the same each time.
+// anyWanted returns an asset that belongs to the target, the same each time.
 func (s *site) anyWanted() string {
 	s.t.Helper()
 	var ids []string
@@ -102,7 +102,7 @@ func TestResyncOneTarget(t *testing.T) {
 	}
 }
 
-// snapshot is every file below dir with its time of change.
+// snapshot returns every file below dir with its size and time.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -148,7 +148,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}
 }
 
-// What moves no modified_at and sends no event, only --full finds.
+// --full finds an edit that neither moves modified_at nor sends a webhook.
 func TestResyncFull(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})

@@ -15,7 +15,7 @@ import (
 	"damsync/dam/s3/s3test"
 )
 
-// vandal does to a bucket what people with its keys do.
+// vandal changes a bucket behind damsync's back.
 type vandal struct {
 	t      *testing.T
 	api    *s3.Client
@@ -53,7 +53,7 @@ func (v vandal) write(key, body string) {
 	}
 }
 
-// alter changes one byte and leaves the mark as it is.
+// alter changes one byte and keeps the mark.
 func (v vandal) alter(key string) {
 	v.t.Helper()
 	out, err := v.api.GetObject(v.t.Context(), &s3.GetObjectInput{Bucket: &v.bucket, Key: &key})
@@ -74,7 +74,7 @@ func (v vandal) alter(key string) {
 	}
 }
 
-// What people do to a bucket is found, at every depth, and put right.
+// Edits of a bucket are found and repaired at every depth.
 func TestVerifyABucket(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
@@ -96,7 +96,7 @@ func TestVerifyABucket(t *testing.T) {
 		s.verify(0, "--depth", depth, "--repair").wantFound(t, 1, 1, 0, 1)
 		s.verify(0, "--depth", "readback").wantFound(t, 0, 0, 0, 1)
 	}
-	// What was replaced by something without our mark is somebody else's now.
+	// An object that replaced ours and has no mark is foreign.
 	people.write(keys[2], "no mark")
 	s.verify(4).wantFound(t, 1, 0, 0, 2)
 	s.run("verify", "--repair").wantCode(t, 4)

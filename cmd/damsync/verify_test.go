@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// verified is damsync verify --json.
+// verified is the output of damsync verify --json.
 type verified struct {
 	Targets []struct {
 		Name              string
@@ -37,7 +37,7 @@ func (s *site) verify(code int, args ...string) verified {
 	return v
 }
 
-// wantFound holds the counts of the only target: missing, changed, orphaned, foreign.
+// wantFound compares the counts of the only target: missing, changed, orphaned, foreign.
 func (v verified) wantFound(t *testing.T, missing, changed, orphaned, foreign int) {
 	t.Helper()
 	if len(v.Targets) != 1 {
@@ -49,7 +49,7 @@ func (v verified) wantFound(t *testing.T, missing, changed, orphaned, foreign in
 	}
 }
 
-// paths of what the target holds, in a stable order.
+// paths returns the sorted paths of the objects at the target.
 func (s *site) paths() []string {
 	s.t.Helper()
 	have, err := s.files()
@@ -73,8 +73,8 @@ func readFile(t *testing.T, path string) []byte {
 	return text
 }
 
-// sameSizeEdit writes other bytes of the same number and, when asked, the same
-// time, which nothing but reading them tells.
+// sameSizeEdit changes the bytes of a file but not its size. A hidden edit keeps the time of the file,
+// too, so that only reading it shows the edit.
 func sameSizeEdit(t *testing.T, path string, hidden bool) {
 	t.Helper()
 	before, err := os.Stat(path)
@@ -93,8 +93,7 @@ func sameSizeEdit(t *testing.T, path string, hidden bool) {
 	}
 }
 
-// What people do to a folder behind our back is found and put right, and what is
-// theirs stays.
+// Edits that people make in a folder are found and repaired, and their own files are left alone.
 func TestVerifyFindsAndRepairsDrift(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{target: defaultTarget + "    on_remove: delete\n" + noLimit})
@@ -104,17 +103,17 @@ func TestVerifyFindsAndRepairsDrift(t *testing.T) {
 	paths := s.paths()
 	gone := s.restored()
 	paths = slices.DeleteFunc(paths, func(p string) bool { return p == gone })
-	for _, p := range []string{paths[0], paths[0] + ".damsync.json", paths[1]} { // one whole, of one the bytes alone
+	for _, p := range []string{paths[0], paths[0] + ".damsync.json", paths[1]} { // one with its sidecar, one without
 		if err := os.Remove(p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	writeFile(t, paths[2], "edited by somebody")
+	writeFile(t, paths[2], "edited by a person")
 	sameSizeEdit(t, paths[3], false)
 	if err := os.Rename(paths[4], paths[4]+".moved"); err != nil {
 		t.Fatal(err)
 	}
-	foreign := filepath.Join(s.root, "somebody", "else.txt")
+	foreign := filepath.Join(s.root, "person", "file.txt")
 	writeFile(t, foreign, "theirs")
 
 	v := s.verify(4)
@@ -138,8 +137,7 @@ func TestVerifyFindsAndRepairsDrift(t *testing.T) {
 	s.equal()
 }
 
-// What somebody moved, mark and all, is told where it is and moved back: nothing
-// of it stays behind.
+// An object that a person moved with its mark is reported where it is, and moved back.
 func TestVerifyMovesBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{target: defaultTarget + noLimit})
@@ -153,7 +151,7 @@ func TestVerifyMovesBack(t *testing.T) {
 	v := s.verify(4)
 	v.wantFound(t, 0, 1, 0, 0)
 	if d := v.Targets[0].Drift[0]; d.Path != "moved.png" {
-		t.Errorf("told as %+v", d)
+		t.Errorf("reported as %+v", d)
 	}
 	s.verify(0, "--repair").wantFound(t, 0, 1, 0, 0)
 	s.verify(0).wantFound(t, 0, 0, 0, 0)
@@ -163,8 +161,8 @@ func TestVerifyMovesBack(t *testing.T) {
 	s.equal()
 }
 
-// Other bytes of the same number under the same time show only when they are read
-// back, and are then put again though the target says of them what it always said.
+// An edit that keeps size and time shows only when the bytes are read back. It is repaired although the
+// target lists the object as before.
 func TestVerifyReadsBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})
@@ -176,7 +174,7 @@ func TestVerifyReadsBack(t *testing.T) {
 	s.verify(0, "--depth", "readback", "--repair").wantFound(t, 0, 1, 0, 0)
 	s.verify(0, "--depth", "readback").wantFound(t, 0, 0, 0, 0)
 	s.equal()
-	// The same bytes under another time, as after a backup was brought back, are no change.
+	// The same bytes with another time, as in a restored backup, are no drift.
 	body := readFile(t, s.paths()[1])
 	if err := os.WriteFile(s.paths()[1], body, 0o600); err != nil {
 		t.Fatal(err)
@@ -186,9 +184,8 @@ func TestVerifyReadsBack(t *testing.T) {
 	s.verify(0).wantFound(t, 0, 0, 0, 0)
 }
 
-// A repair of more than removal_limit asks first, and orphans over it wait for
-// approval.
-func TestVerifyAsksBeforeAWave(t *testing.T) {
+// A repair of more objects than removal_limit allows needs --all.
+func TestRepairOfAWaveNeedsAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{target: defaultTarget + "    removal_limit: {count: 1, percent: 100}\n"})
 	s.run("resync").wantCode(t, 0)
@@ -200,7 +197,7 @@ func TestVerifyAsksBeforeAWave(t *testing.T) {
 	before := len(s.sim.wanted())
 	r := s.run("verify", "--repair").wantCode(t, 5).wantText(t, "--repair --all", "2 objects")
 	if have := s.count(`SELECT count(*) FROM damsync.placement WHERE desired_generation > applied_generation`); have != 0 {
-		t.Errorf("%d placements were made dirty: %s", have, r)
+		t.Errorf("%d placements were changed: %s", have, r)
 	}
 	s.verify(0, "--repair", "--all").wantFound(t, 2, 0, 0, 0)
 	s.equal()
@@ -209,8 +206,7 @@ func TestVerifyAsksBeforeAWave(t *testing.T) {
 	}
 }
 
-// An empty folder where there were files is a wrong place, until somebody says
-// that it was emptied.
+// An empty folder that should have files may be the wrong folder. Nothing is inferred without --all.
 func TestVerifyOfAnEmptyTarget(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})
@@ -227,8 +223,8 @@ func TestVerifyOfAnEmptyTarget(t *testing.T) {
 	s.verify(0).wantFound(t, 0, 0, 0, 0)
 }
 
-// What the database has forgotten, as after it was restored from an older copy, is
-// not removed: the library is asked, and says that it belongs there.
+// An object that the database does not know, as after a restore from an older copy, is not removed: the
+// library still has its asset.
 func TestVerifyAsksTheLibraryAboutOrphans(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})
@@ -244,7 +240,7 @@ func TestVerifyAsksTheLibraryAboutOrphans(t *testing.T) {
 	s.verify(0).wantFound(t, 0, 0, 0, 0)
 }
 
-// A daemon verifies by its schedule, and repairs where it is told to.
+// A daemon verifies on schedule, and repairs if on_drift says so.
 func TestVerifyOnSchedule(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{
@@ -255,8 +251,8 @@ func TestVerifyOnSchedule(t *testing.T) {
 	if err := os.Remove(s.paths()[0]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the file is put again", s.differs)
-	eventually(t, "the metrics tell", func() error {
+	eventually(t, "the file is there again", s.differs)
+	eventually(t, "the metrics show it", func() error {
 		_, text, err := s.get("/metrics")
 		if err == nil && !strings.Contains(text, `damsync_drift{kind="missing",target="brand"} 0`) {
 			err = errors.New("there is no gauge of drift")
@@ -265,8 +261,8 @@ func TestVerifyOnSchedule(t *testing.T) {
 	})
 }
 
-// restored removes an asset from the library, and brings the files that the target
-// had of it back after it was removed there, as from a backup.
+// restored removes an asset from the library and from the target, then puts its files back as from a
+// backup. It returns the path.
 func (s *site) restored() (path string) {
 	s.t.Helper()
 	id := s.anyWanted()
