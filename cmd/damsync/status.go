@@ -77,18 +77,7 @@ func printDetails(w io.Writer, d store.Depth) {
 
 func printStatus(w io.Writer, st store.Status) {
 	fmt.Fprintf(w, "mirror    %d assets, %d folders\n", st.Mirror.Assets, st.Mirror.Folders)
-	fmt.Fprintf(w, "quota     %d of %d requests of the month used", st.Quota.Used, st.Quota.Limit)
-	if st.Quota.ResetsAt != nil {
-		fmt.Fprintf(w, ", until %s", st.Quota.ResetsAt.Format(time.DateOnly))
-	}
-	if st.Quota.Reserved > 0 {
-		fmt.Fprintf(w, ", %d of them reserved for others", st.Quota.Reserved)
-	}
-	if st.Quota.Deferred {
-		fmt.Fprint(w, ": everything that needs a request is deferred")
-	}
-	fmt.Fprintln(w)
-	printDeferred(w, st.Quota)
+	printQuota(w, st.Quota)
 	fmt.Fprintf(w, "inbox     %d webhooks pending; %d assets to read, %d of them failed\n", st.Inbox.Pending, st.Lookups.Pending+st.Lookups.Failed, st.Lookups.Failed)
 	for _, kind := range slices.Sorted(maps.Keys(st.Observations)) {
 		o := st.Observations[kind]
@@ -98,13 +87,33 @@ func printStatus(w io.Writer, st store.Status) {
 		}
 		fmt.Fprintln(w)
 	}
+	printPlacements(w, st.Targets)
+}
+
+func printQuota(w io.Writer, q store.QuotaStatus) {
+	fmt.Fprintf(w, "quota     %d of %d requests of the month used", q.Used, q.Limit)
+	if q.ResetsAt != nil {
+		fmt.Fprintf(w, ", until %s", q.ResetsAt.Format(time.DateOnly))
+	}
+	if q.Reserved > 0 {
+		fmt.Fprintf(w, ", %d reserved for other integrations", q.Reserved)
+	}
+	if q.Deferred {
+		fmt.Fprint(w, ": everything that needs a request is deferred")
+	}
+	fmt.Fprintln(w)
+	printDeferred(w, q)
+}
+
+// printPlacements prints the counts of every target, then what a person should look at.
+func printPlacements(w io.Writer, targets []store.TargetStatus) {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tDESIRED\tIN SYNC\tPENDING\tFAILED\tHELD\tCONFLICTS\t")
-	for _, t := range st.Targets {
+	for _, t := range targets {
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Desired, t.InSync, t.Pending, t.Failed, t.Held, t.Conflicts)
 	}
 	_ = tw.Flush() // errors of standard output are ignored throughout
-	for _, t := range st.Targets {
+	for _, t := range targets {
 		if t.Problem != "" {
 			fmt.Fprintf(w, "! target %s does not run: %s\n", t.Name, t.Problem)
 		}
