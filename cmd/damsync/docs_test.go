@@ -18,7 +18,7 @@ import (
 // docsMarker ends the part of a reference document that people write.
 const docsMarker = "<!-- The rest of this page is generated: go test ./cmd/damsync -run Docs -update -->\n"
 
-var updateDocs = flag.Bool("update", false, "rewrite the generated part of the reference documents") //nolint:gochecknoglobals // a flag
+var updateDocs = flag.Bool("update", false, "rewrite the generated part of the reference documents")
 
 // The reference documents below docs are generated from what they describe.
 func TestDocs(t *testing.T) {
