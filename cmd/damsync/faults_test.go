@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Whatever the library answers in its bad moments, nothing is inferred from it,
-// and the files are right in the end.
+// Nothing is inferred from a bad answer of the library, and in the end the files are right.
 func TestBadAnswersAreSurvived(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string][]M{
@@ -48,7 +47,7 @@ func TestBadAnswersAreSurvived(t *testing.T) {
 	}
 }
 
-// An upstream that lists nothing, or refuses everything, removes nothing.
+// A library that lists nothing, or fails every request, causes no removal.
 func TestEmptyLibraryRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{schedule: `{incremental: "@every 1s", sweep: "@every 2s"}`})
@@ -79,7 +78,7 @@ func TestEmptyLibraryRemovesNothing(t *testing.T) {
 	p.stop()
 }
 
-// The quota is a state: exit code 3, and the work goes on when there is more.
+// A spent quota is a state: the exit code is 3, and work continues when there is quota again.
 func TestSpentQuotaDefers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{cmp: "requests_per_second: 500\n  requests_per_month: 12"})
@@ -110,8 +109,8 @@ func TestSpentQuotaDefers(t *testing.T) {
 	}
 }
 
-// Wrong credentials: check says which login and what the server said; serve stays
-// up, not ready, and goes on by itself when they are accepted.
+// With wrong credentials, check names the login and prints the server's answer. serve keeps running, is not
+// ready, and continues by itself once the credentials are accepted.
 func TestWrongCredentials(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 20, settings{})
@@ -125,7 +124,7 @@ func TestWrongCredentials(t *testing.T) {
 	s.configure(func(c *settings) { c.clientSecret = "" })
 	s.sim.fault(M{"kind": "token_error", "host": "accounts", "status": 401, "body": "invalid_client"})
 	p := s.start("serve")
-	eventually(t, "serve is up, not ready, and says why", func() error {
+	eventually(t, "serve runs, is not ready, and reports why", func() error {
 		code, body, err := s.get("/readyz")
 		if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(body, "invalid_client") {
 			return fmt.Errorf("%d %s %w", code, body, err)
@@ -143,7 +142,7 @@ func TestWrongCredentials(t *testing.T) {
 	s.equal()
 }
 
-// Tokens that are revoked while the daemon works are replaced once.
+// Tokens that are revoked while the daemon runs are replaced.
 func TestRevokedTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 20, settings{})
@@ -155,8 +154,8 @@ func TestRevokedTokenIsReplaced(t *testing.T) {
 	s.equal()
 }
 
-// Folders move without any asset's modified_at; archived and expired assets leave.
-func TestWhatNoEventTells(t *testing.T) {
+// Moved folders, which change no modified_at, are found, and archived and expired assets are removed.
+func TestChangesWithoutWebhooks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{})
 	s.serve()
@@ -179,7 +178,7 @@ func TestWhatNoEventTells(t *testing.T) {
 	at := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	s.sim.edit("set_detail", M{"id": id, "detail": M{"expires_at": at.UTC().Format(time.RFC3339)}})
 	s.equal()
-	eventually(t, "the expired asset leaves", func() error {
+	eventually(t, "the expired asset is removed", func() error {
 		have, err := s.files()
 		if err != nil || have[id].path != "" {
 			return fmt.Errorf("it is at %s, %w", have[id].path, err)
@@ -194,8 +193,7 @@ func TestWhatNoEventTells(t *testing.T) {
 	}
 }
 
-// Articles and structured contents are mirrored and have no file to push, even
-// where a selection names them.
+// Articles and structured contents are mirrored but have no file to push, even if a rule selects them.
 func TestFilelessAssetsAreMirroredOnly(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{target: "\n    path: '{asset.id}/{asset.file_name}'\n"})
@@ -236,7 +234,7 @@ func TestLongPauseIsPrinted(t *testing.T) {
 	p.stop()
 }
 
-// A key that is none is a mistake of the configuration: nothing is touched.
+// A malformed DAMSYNC_KEY is a configuration error: nothing is touched.
 func TestBadKeyTouchesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{env: []string{"DAMSYNC_KEY=abc"}})

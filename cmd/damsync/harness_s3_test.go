@@ -19,8 +19,7 @@ import (
 	"damsync/dam/s3/s3test"
 )
 
-// bucket is a bucket of a real S3 server, and a proxy in front of it that
-// remembers what is asked and may interfere.
+// bucket is a bucket of a real S3 server behind a proxy that records requests and may interfere.
 type bucket struct {
 	*s3test.Server
 	t     *testing.T
@@ -67,7 +66,7 @@ func newBucket(t *testing.T) *bucket {
 	return b
 }
 
-// counted is read by the transport, which may go on after the answer.
+// counted is read by the transport, which may continue after the answer.
 type counted struct {
 	io.ReadCloser
 	n atomic.Int64
@@ -85,7 +84,7 @@ func (b *bucket) note(r *http.Request, body *counted) {
 	b.log = append(b.log, asked{r.Method, r.URL.Path, r.URL.Query().Get("partNumber"), body.n.Load()})
 }
 
-// requests gives those since it was last asked.
+// requests returns the requests since its last call.
 func (b *bucket) requests() []asked {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,14 +93,14 @@ func (b *bucket) requests() []asked {
 	return log
 }
 
-// meddle lets f answer requests, or pass them on; nil lets all pass.
+// meddle lets f answer requests or pass them on. nil passes all on.
 func (b *bucket) meddle(f func(http.ResponseWriter, *http.Request) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.interfere = f
 }
 
-// refuse answers every request that changes something.
+// refuse rejects every request that would change something.
 func (b *bucket) refuse(status int, code string) {
 	b.meddle(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -114,7 +113,7 @@ func (b *bucket) refuse(status int, code string) {
 	})
 }
 
-// target is the configuration of a target that pushes here: options and rest add to it.
+// target returns the configuration of a target that pushes to the bucket, with options and rest added.
 func (b *bucket) target(name string, options M, rest string) string {
 	b.t.Helper()
 	given := b.Options(b.name)
@@ -129,8 +128,8 @@ func (b *bucket) target(name string, options M, rest string) string {
 	return fmt.Sprintf("\n  - name: %s\n    adapter: s3\n    options: %s%s", name, text, rest)
 }
 
-// objects gives the keys by asset id, the adapter's own left out. Objects without
-// a mark have the id "".
+// objects returns the keys by asset id, without the adapter's internal objects. Objects without a mark have
+// the id "".
 func (b *bucket) objects() (map[string][]string, error) {
 	out := map[string][]string{}
 	pages := s3.NewListObjectsV2Paginator(b.Client(), &s3.ListObjectsV2Input{Bucket: &b.name})
@@ -175,7 +174,7 @@ func (b *bucket) equal(s *site) {
 	})
 }
 
-// content reads an object as anybody would, "" when there is none.
+// content returns the bytes of an object, or "" if there is none.
 func (b *bucket) content(key string) string {
 	b.t.Helper()
 	out, err := b.Client().GetObject(b.t.Context(), &s3.GetObjectInput{Bucket: &b.name, Key: &key})
@@ -190,7 +189,7 @@ func (b *bucket) content(key string) string {
 	return string(body)
 }
 
-// put puts an object as somebody else would.
+// put writes an object without a mark.
 func (b *bucket) put(key, body string) {
 	b.t.Helper()
 	if _, err := b.Client().PutObject(b.t.Context(), &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: strings.NewReader(body)}); err != nil {

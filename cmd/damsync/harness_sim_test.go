@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// simulated is a CMP of its own process, driven through control_url.
+// simulated is a simulated CMP in its own process, controlled through control_url.
 type simulated struct {
 	t *testing.T
 	p *proc
@@ -80,7 +80,7 @@ func (s *simulated) post(path string, body any) {
 	s.call(http.MethodPost, path, body, nil)
 }
 
-// edit plays an editor and returns the id of what was edited.
+// edit edits the library and returns the id of the edited object.
 func (s *simulated) edit(verb string, keys M) string {
 	s.t.Helper()
 	body := M{"verb": verb}
@@ -104,7 +104,7 @@ func (s *simulated) fault(f M) { s.t.Helper(); s.post("/faults", f) }
 
 func (s *simulated) noFaults() { s.t.Helper(); s.call(http.MethodDelete, "/faults", nil, nil) }
 
-// truth is what the library says of an asset.
+// truth is an asset as the library has it.
 type truth struct {
 	ID, Title, Type, Folder string
 	Labels                  map[string][]string
@@ -123,7 +123,7 @@ func (s *simulated) assets() []truth {
 	return out
 }
 
-// wanted is what belongs to the target of the tests.
+// wanted returns the assets that belong to the target of the tests.
 func (s *simulated) wanted() map[string]truth {
 	s.t.Helper()
 	out := map[string]truth{}
@@ -135,7 +135,7 @@ func (s *simulated) wanted() map[string]truth {
 	return out
 }
 
-// belongs is the rule of the tests' target, said once more.
+// belongs repeats the rule of the tests' target in Go.
 func (a truth) belongs() bool {
 	brand := a.Folder == "/Brand" || strings.HasPrefix(a.Folder, "/Brand/")
 	status := false

@@ -29,7 +29,7 @@ type site struct {
 	conf   settings
 }
 
-// settings is what tests vary of a configuration; YAML where not named otherwise.
+// settings are the parts of a configuration that tests vary, in YAML unless noted.
 type settings struct {
 	database     string // URL; "private" for one under data_dir
 	apiURL       string
@@ -53,10 +53,10 @@ const defaultTarget = `
     metadata: {title: asset.title, alt: asset.alt_text}
 `
 
-// noLimit lets a small library lose what it likes.
+// noLimit allows a small library to lose every asset.
 const noLimit = "    removal_limit: {count: 1000, percent: 100}\n"
 
-// newSite lays an installation next to a simulated library of its own.
+// newSite returns an installation with its own simulated library.
 func newSite(t *testing.T, assets int, conf settings) *site {
 	t.Helper()
 	s := &site{t: t, sim: simulate(t, assets), dir: tempDir(t), listen: ownAddress(t), conf: conf}
@@ -72,7 +72,7 @@ func newSite(t *testing.T, assets int, conf settings) *site {
 	return s
 }
 
-// endPrivate joins the private server and leaves as the last, which stops it.
+// endPrivate stops the private server by joining it and leaving as the last process.
 func (s *site) endPrivate() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -90,7 +90,7 @@ func (s *site) endPrivate() {
 
 func (s *site) file() string { return filepath.Join(s.dir, "config.yaml") }
 
-// or is the first text that is not empty.
+// or returns the first text that is not empty.
 func or(texts ...string) string {
 	for _, text := range texts {
 		if text != "" {
@@ -178,7 +178,7 @@ func do(req *http.Request) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-// webhook posts a body to the receiver and returns the status.
+// webhook posts a body to the receiver and returns the status code.
 func (s *site) webhook(secret, body string) (int, error) {
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.listen+"/webhooks/cmp", strings.NewReader(body))
 	if err != nil {
@@ -192,13 +192,13 @@ func (s *site) webhook(secret, body string) (int, error) {
 	return code, err
 }
 
-// registerWebhook lets the library announce edits to the daemon.
+// registerWebhook makes the library report edits to the daemon.
 func (s *site) registerWebhook() {
 	s.t.Helper()
 	s.sim.post("/webhooks", M{"url": "http://" + s.listen + "/webhooks/cmp"})
 }
 
-// sidecar is what lies beside a file.
+// sidecar is the JSON file beside a file.
 type sidecar struct {
 	AssetID    string         `json:"asset_id"`
 	Target     string         `json:"target"`
@@ -211,8 +211,7 @@ type sidecar struct {
 	path string // of the file, below the root
 }
 
-// files reads what the target holds, by asset id: every file with its sidecar,
-// and nothing else.
+// files returns what the target holds, by asset id. A file without its sidecar, or the reverse, is an error.
 func (s *site) files() (map[string]sidecar, error) { return filesIn(s.root) }
 
 func filesIn(root string) (map[string]sidecar, error) {
@@ -274,7 +273,7 @@ func readSidecar(root, path string, out map[string]sidecar) error {
 	return nil
 }
 
-// differs holds the files against the truth of the library.
+// differs compares the files with the library.
 func (s *site) differs() error {
 	have, err := s.files()
 	if err != nil {
@@ -301,13 +300,13 @@ func (s *site) differs() error {
 	return nil
 }
 
-// equal waits until the files are what the library says.
+// equal waits until the files equal the library.
 func (s *site) equal() {
 	s.t.Helper()
 	eventually(s.t, "the files equal the library", s.differs)
 }
 
-// status is damsync status --json.
+// status returns the output of damsync status --json.
 type status struct {
 	Mirror  struct{ Assets, Folders int }
 	Targets []struct {

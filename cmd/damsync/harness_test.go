@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what should come soon. Tests run side by
-// side on small machines, with the race detector too.
+// patience limits how long a test waits for something that should happen soon. Tests run in parallel on small
+// machines, also with the race detector.
 const patience = 2 * time.Minute
 
-// eventually waits until probe finds nothing to complain of.
+// eventually waits until probe returns no error.
 func eventually(t *testing.T, what string, probe func() error) {
 	t.Helper()
 	if err := within(t.Context(), patience, probe); err != nil {
@@ -46,8 +46,8 @@ func within(ctx context.Context, d time.Duration, probe func() error) error {
 	}
 }
 
-// tempDir is a directory that the PostgreSQL user of a test run by root may
-// enter, with a short path as sockets need.
+// tempDir returns a temporary directory with a path short enough for sockets. If root runs the test, the user
+// of PostgreSQL may enter it.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "damsync-cmd-")
@@ -67,8 +67,8 @@ func tempDir(t *testing.T) string {
 
 var lastHost atomic.Uint32
 
-// ownAddress is a loopback address that no other test listens on, so that a
-// daemon that is killed finds its port free again.
+// ownAddress returns a loopback address that no other test listens on, so that a restarted daemon finds its
+// port free.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	n := lastHost.Add(1)
@@ -101,7 +101,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// proc is a damsync that runs.
+// proc is a running damsync.
 type proc struct {
 	t              *testing.T
 	cmd            *exec.Cmd
@@ -110,7 +110,7 @@ type proc struct {
 	name           string
 }
 
-// launch is how a damsync is started.
+// launch says how to start a damsync.
 type launch struct {
 	args []string
 	dir  string
@@ -119,7 +119,7 @@ type launch struct {
 	cred *syscall.Credential
 }
 
-// start runs damsync; at the end of the test it is killed when it still runs.
+// start starts damsync. It is killed at the end of the test if it still runs.
 func start(t *testing.T, l launch) *proc {
 	t.Helper()
 	bin := l.bin
@@ -133,14 +133,14 @@ func start(t *testing.T, l launch) *proc {
 	p.cmd = exec.Command(bin, l.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = l.dir, p.stdout, p.stderr
 	p.cmd.Env = append(cleanEnv(), append(l.env, asProgram+"=1")...)
-	// A test that panics takes what it started with it.
+	// The process ends with a test that panics.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.cred, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start damsync %s: %v", p.name, err)
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // the state tells
+		_ = p.cmd.Wait() // the process state has the exit code
 	}()
 	t.Cleanup(func() {
 		p.kill()
@@ -158,7 +158,7 @@ func tail(text string, n int) string {
 	return text
 }
 
-// cleanEnv is the environment without what would change damsync.
+// cleanEnv returns the environment without the variables that affect damsync.
 func cleanEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -169,7 +169,7 @@ func cleanEnv() []string {
 	return env
 }
 
-// kill is kill -9, and waits for the end.
+// kill sends SIGKILL and waits for the end.
 func (p *proc) kill() {
 	if !p.running() {
 		return
@@ -205,7 +205,7 @@ func (p *proc) wait() int {
 	}
 }
 
-// stop asks it to end as a service manager does.
+// stop sends SIGTERM, as a service manager does, and returns the exit code.
 func (p *proc) stop() int {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -214,7 +214,7 @@ func (p *proc) stop() int {
 	return p.wait()
 }
 
-// result is a damsync that has ended.
+// result is the outcome of a damsync that has ended.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -224,10 +224,10 @@ func (r result) String() string {
 	return fmt.Sprintf("exit code %d\nstdout:\n%s\nstderr:\n%s", r.code, r.stdout, r.stderr)
 }
 
-// all is everything that was printed.
+// all returns everything that was printed.
 func (r result) all() string { return r.stdout + r.stderr }
 
-// damsync runs a command to its end.
+// damsync runs a command and waits for its end.
 func damsync(t *testing.T, args ...string) result {
 	t.Helper()
 	return finish(start(t, launch{args: args, dir: t.TempDir()}))
@@ -243,7 +243,7 @@ func finish(p *proc) result {
 	return result{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
-// wantCode fails the test when the command ended otherwise.
+// wantCode fails the test if the command ended with another exit code.
 func (r result) wantCode(t *testing.T, code int) result {
 	t.Helper()
 	if r.code != code {
@@ -252,7 +252,7 @@ func (r result) wantCode(t *testing.T, code int) result {
 	return r
 }
 
-// wantText fails the test when a text is not printed.
+// wantText fails the test if a text was not printed.
 func (r result) wantText(t *testing.T, texts ...string) result {
 	t.Helper()
 	for _, text := range texts {

@@ -25,8 +25,8 @@ func (s *site) postmaster() (int, error) {
 	return strconv.Atoi(line)
 }
 
-// With the private PostgreSQL: kill -9 of the daemon leaves a server that the
-// next one joins; commands run beside it; the last to leave stops it.
+// kill -9 of a daemon leaves its private PostgreSQL running. The next daemon and commands join it, and the
+// last process to end stops it.
 func TestPrivatePostgreSQL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{database: "private"})
@@ -64,8 +64,8 @@ func TestPrivatePostgreSQL(t *testing.T) {
 	}
 }
 
-// PostgreSQL dies under the daemon: webhooks get a 503, to be sent again, and all
-// goes on by itself when it is back.
+// While PostgreSQL is down, webhooks get a 503, so that the CMP sends them again. The daemon continues by
+// itself when PostgreSQL is back.
 func TestPostgreSQLDies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{database: "private"})
@@ -95,8 +95,8 @@ func TestPostgreSQLDies(t *testing.T) {
 	}
 }
 
-// kill -9 of the daemon, again and again, with the private server.
-func TestKilledDaemonGoesOnPrivately(t *testing.T) {
+// The daemon survives repeated kill -9 with the private server, too.
+func TestKilledDaemonContinuesWithPrivatePostgreSQL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{database: "private"})
 	s.churn(4)

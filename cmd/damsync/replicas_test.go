@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// beside is the same installation with a second daemon's address.
+// beside returns the same installation with the address of a second daemon.
 func (s *site) beside() *site {
 	s.t.Helper()
 	b := *s
@@ -20,11 +20,11 @@ func (s *site) beside() *site {
 	return &b
 }
 
-// testKey lets daemons with a data directory each open the same tokens.
+// testKey lets daemons with different data directories open the same tokens.
 const testKey = "DAMSYNC_KEY=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-// Two daemons on one database share the work, none is done twice, and either can
-// go on alone: the one that follows too.
+// Two daemons on one database share the work and do nothing twice. When the leader dies, the other one
+// continues alone.
 func TestTwoDaemonsShareTheWork(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{env: []string{testKey}})
@@ -58,9 +58,8 @@ func TestTwoDaemonsShareTheWork(t *testing.T) {
 	})
 }
 
-// kill -9 at any moment, again and again, while an editor works: in the end the
-// files are what the library says, each once.
-func TestKilledDaemonGoesOn(t *testing.T) {
+// After repeated kill -9 at random moments, while an editor works, the files equal the library, each once.
+func TestKilledDaemonContinues(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{schedule: `{incremental: "@every 1s", sweep: "@every 1h"}`})
 	s.churn(8)
@@ -90,16 +89,16 @@ func (s *site) churn(rounds int) {
 	}
 }
 
-// SIGTERM gives back what is in work and what is led, at once.
-func TestSIGTERMGivesLeasesBack(t *testing.T) {
+// On SIGTERM, a daemon releases its work and its lead at once.
+func TestSIGTERMReleasesLeases(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 60, settings{env: []string{testKey}})
 	s.sim.fault(M{"kind": "slow", "host": "files", "delay_ms": 60000})
 	s.sim.fault(M{"kind": "slow", "host": "api", "path": "/v3/images/*", "delay_ms": 60000, "skip": 3})
 	first := s.serve()
-	eventually(t, "something is in work", func() error {
+	eventually(t, "some work has started", func() error {
 		if s.sim.requests("/v3/images/") < 4 {
-			return fmt.Errorf("nothing is")
+			return fmt.Errorf("no detail is being read")
 		}
 		return nil
 	})
@@ -114,13 +113,13 @@ func TestSIGTERMGivesLeasesBack(t *testing.T) {
 	s.serve()
 	began = time.Now()
 	s.equal()
-	// A lease that was not given back would have to run out: a minute or more.
+	// A lease that was not released would expire after a minute or more.
 	if took := time.Since(began); took > 40*time.Second {
 		t.Errorf("the next daemon needed %s", took)
 	}
 }
 
-func TestInterruptEndsAtOnce(t *testing.T) {
+func TestInterruptEndsResyncAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{})
 	s.sim.fault(M{"kind": "slow", "host": "api", "delay_ms": 60000})
@@ -148,6 +147,6 @@ func TestHealthEndpoints(t *testing.T) {
 			t.Errorf("%s: %d %v, want %q in %.300s", path, code, err, want, body)
 		}
 	}
-	// The port is taken now.
+	// The port is in use by the daemon.
 	s.run("serve").wantCode(t, 1).wantText(t, "http.listen", "address already in use")
 }

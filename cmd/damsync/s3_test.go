@@ -15,12 +15,11 @@ import (
 	"time"
 )
 
-// small lets few bytes be a large upload.
+// small makes a few megabytes a large upload.
 var small = M{"multipart_threshold": "5MiB", "part_size": "5MiB", "part_concurrency": 1}
 
-// kill -9 in the middle of a large upload: the next daemon sends the parts that are missing, and
-// no other.
-func TestUploadGoesOnAfterAKill(t *testing.T) {
+// After kill -9 in the middle of a large upload, the next daemon sends only the missing parts.
+func TestUploadResumesAfterAKill(t *testing.T) {
 	// Of a summary alone the version is not sure until the second of the last change is over.
 	for name, expired := range map[string]string{"details": "exclude", "summaries": "ignore"} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); uploadGoesOnAfterAKill(t, expired) })
@@ -85,9 +84,9 @@ func parts(log []asked) []string {
 	return all
 }
 
-// A bucket that takes nothing for a while is waited for, and filled when it does
-// again, without anybody's help. The mirror goes on meanwhile.
-func TestBucketThatTakesNothingIsWaitedFor(t *testing.T) {
+// While a bucket accepts nothing, its placements wait and the mirror is kept up to date. When the bucket
+// accepts objects again, it is filled without help.
+func TestDaemonWaitsForAFailingBucket(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		begin, end func(*testing.T, *bucket)
@@ -129,7 +128,7 @@ func TestBucketThatTakesNothingIsWaitedFor(t *testing.T) {
 			c.begin(t, b)
 			s.registerWebhook()
 			id := s.sim.add("Meanwhile", "/Brand")
-			eventually(t, "status says why nothing is pushed", func() error {
+			eventually(t, "status shows why nothing is pushed", func() error {
 				if r := s.run("status"); !strings.Contains(r.stdout, c.reason) {
 					return fmt.Errorf("%s", r)
 				}
@@ -147,7 +146,7 @@ func TestBucketThatTakesNothingIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A target that throttles slows itself only, and is counted.
+// A target that throttles slows down only itself, and the metrics count it.
 func TestThrottlingSlowsOneTarget(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
@@ -162,7 +161,7 @@ func TestThrottlingSlowsOneTarget(t *testing.T) {
 	if n := s.inSync("bucket"); n != 0 {
 		t.Errorf("%d in sync at the throttled target", n)
 	}
-	eventually(t, "the metrics tell", func() error {
+	eventually(t, "the metrics show it", func() error {
 		_, text, err := s.get("/metrics")
 		for _, want := range []string{`{error_class="throttled",op="check",target="bucket"} `, `{error_class="",op="put",target="brand"} `} {
 			if !strings.Contains(text, "damsync_target_calls_total"+want) {
@@ -175,8 +174,8 @@ func TestThrottlingSlowsOneTarget(t *testing.T) {
 	b.equal(s)
 }
 
-// What is in sync costs the bucket no request, and metadata alone no bytes.
-func TestBucketIsNotAskedForNothing(t *testing.T) {
+// Objects in sync cost no request to the bucket, and a change of metadata sends no bytes.
+func TestObjectsInSyncCostNoRequest(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
 	s := newSite(t, 300, settings{schedule: `{incremental: "", sweep: ""}`})
@@ -191,7 +190,7 @@ func TestBucketIsNotAskedForNothing(t *testing.T) {
 		t.Errorf("a pass over what is in sync asked %d times: %v", len(got), got)
 	}
 	for id := range wanted {
-		s.sim.edit("set_detail", M{"id": id, "detail": M{"alt_text": "Seen anew"}})
+		s.sim.edit("set_detail", M{"id": id, "detail": M{"alt_text": "Changed"}})
 	}
 	s.run("resync", "--full").wantCode(t, 0)
 	log, sent, copies := b.requests(), int64(0), 0
@@ -206,8 +205,8 @@ func TestBucketIsNotAskedForNothing(t *testing.T) {
 	}
 }
 
-// What is in an asset's place without a mark is taken over when that is wished and its bytes are the
-// asset's, without sending them. Anything else is left alone.
+// With adopt-if-same-bytes, an object without a mark is taken over if it has the asset's bytes, without
+// sending them. Other objects are left alone.
 func TestForeignObjectsAreAdopted(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
@@ -276,7 +275,7 @@ func TestForeignObjectsAreAdopted(t *testing.T) {
 	}
 }
 
-// inSync gives how many placements of a target are.
+// inSync returns the number of placements of a target that are in sync.
 func (s *site) inSync(target string) int {
 	s.t.Helper()
 	for _, t := range s.status().Targets {
@@ -284,11 +283,11 @@ func (s *site) inSync(target string) int {
 			return t.InSync
 		}
 	}
-	s.t.Fatalf("status does not tell of target %s", target)
+	s.t.Fatalf("status does not list target %s", target)
 	return 0
 }
 
-// twoWanted gives two assets of the target.
+// twoWanted returns two assets of the target.
 func (s *site) twoWanted() (string, string) {
 	s.t.Helper()
 	var ids []string

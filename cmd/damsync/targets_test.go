@@ -9,16 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// A file of somebody else where one asset has to go: that asset alone is a
-// conflict, the file is not touched, and the rest is in place.
+// A foreign file at the path of an asset makes only that asset a conflict. The file is not touched.
 func TestForeignFileIsAConflict(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{target: strings.Replace(defaultTarget, "{asset.folder}/{asset.id}-{asset.file_name}", "{asset.id}.png", 1) + noLimit})
 	id := s.anyWanted()
 	foreign := filepath.Join(s.root, id+".png")
-	writeFile(t, foreign, "somebody else's")
+	writeFile(t, foreign, "foreign")
 	s.run("resync").wantCode(t, 4).wantText(t, "1 placements")
-	if text, err := os.ReadFile(foreign); err != nil || string(text) != "somebody else's" {
+	if text, err := os.ReadFile(foreign); err != nil || string(text) != "foreign" {
 		t.Errorf("the foreign file was touched: %q %v", text, err)
 	}
 	st := s.status().Targets[0]
@@ -33,7 +32,7 @@ func TestForeignFileIsAConflict(t *testing.T) {
 	s.run("resync").wantCode(t, 0)
 }
 
-// A directory that cannot be made, because a file has its name, fails one asset.
+// A directory that cannot be created, because a file has its name, fails one asset.
 func TestBlockedPathFailsOneAsset(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 40, settings{target: strings.Replace(defaultTarget, "{asset.folder}/{asset.id}-{asset.file_name}", "{asset.id}/{asset.file_name}", 1) + noLimit})
@@ -45,14 +44,13 @@ func TestBlockedPathFailsOneAsset(t *testing.T) {
 	}
 }
 
-// Two assets that ask for one path: one file, the other a visible conflict,
-// which ends when the first gets another name.
-func TestTwoAssetsAskForOnePath(t *testing.T) {
+// Of two assets with the same path, one is stored and the other is a conflict until the first is renamed.
+func TestTwoAssetsWithOnePath(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 0, settings{target: strings.Replace(defaultTarget, "{asset.folder}/{asset.id}-{asset.file_name}", "{asset.title}", 1) + noLimit})
 	first, second := s.sim.add("Same", "/Brand"), s.sim.add("Same", "/Brand")
 	s.serve()
-	eventually(t, "one is in place, the other a conflict", func() error {
+	eventually(t, "one is stored, the other is a conflict", func() error {
 		if st := s.status().Targets[0]; st.InSync != 1 || st.Conflicts != 1 {
 			return fmt.Errorf("%+v", st)
 		}
@@ -69,7 +67,7 @@ func TestTwoAssetsAskForOnePath(t *testing.T) {
 	s.run("status").wantText(t, waits, holder)
 	s.registerWebhook()
 	s.sim.edit("edit_title", M{"id": holder, "title": "Other"})
-	eventually(t, "both are in place", func() error {
+	eventually(t, "both are stored", func() error {
 		have, err := s.files()
 		if err != nil || have[holder].path == "" || have[waits].path == "" {
 			return fmt.Errorf("%v %v", have, err)
@@ -82,8 +80,7 @@ func TestTwoAssetsAskForOnePath(t *testing.T) {
 	}
 }
 
-// Titles that break naive paths get a safe one that stays, and are kept whole in
-// the sidecar.
+// Hostile titles get a safe path that does not change, and the sidecar keeps the full title.
 func TestHostileTitles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 0, settings{target: strings.Replace(defaultTarget, "{asset.folder}/{asset.id}-{asset.file_name}", "{asset.id}/{asset.title}", 1) + noLimit})
@@ -132,9 +129,8 @@ func TestHostileTitles(t *testing.T) {
 	}
 }
 
-// A root that vanishes, or is emptied, is an outage and not a new target: it is
-// waited for, and used again when it is back.
-func TestVanishedRootIsWaitedFor(t *testing.T) {
+// A root that vanishes or is emptied is an outage, not a new target: damsync waits until it is back.
+func TestDaemonWaitsForVanishedRoot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{schedule: `{incremental: "", sweep: ""}`})
 	p := s.serve()
@@ -148,7 +144,7 @@ func TestVanishedRootIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.sim.add("Meanwhile", "/Brand")
-	eventually(t, "status says why nothing is pushed", func() error {
+	eventually(t, "status shows why nothing is pushed", func() error {
 		if r := s.run("status"); !strings.Contains(r.stdout, "is the disk mounted?") {
 			return fmt.Errorf("%s", r.stdout)
 		}
@@ -172,7 +168,7 @@ func TestVanishedRootIsWaitedFor(t *testing.T) {
 	p.stop()
 }
 
-// A target that cannot be used at all waits; the other one does not.
+// A broken target waits and does not hold up the other one.
 func TestBrokenTargetDoesNotStopTheOther(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{})
@@ -190,8 +186,8 @@ func TestBrokenTargetDoesNotStopTheOther(t *testing.T) {
 	s.run("resync").wantCode(t, 0)
 }
 
-// A name that the library does not have keeps its target from running, and is
-// named; the other target runs.
+// A target whose rules name folders or labels that the library does not have does not run, and status names them.
+// The other target runs.
 func TestUnknownNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{})
@@ -218,7 +214,7 @@ func TestUnknownNames(t *testing.T) {
 	s.run("resync").wantCode(t, 1).wantText(t, "target one does not run", "Brnad")
 }
 
-// A rule that reads a field nobody has.
+// A target whose rule reads an unknown field does not run.
 func TestUnknownField(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 10, settings{target: strings.Replace(defaultTarget, "alt: asset.alt_text", `x: 'asset.fields["Rihgts"]'`, 1)})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestWebhooksThatAreRefused(t *testing.T) {
+func TestBadWebhooksAreRejected(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 10, settings{})
 	s.serve()
@@ -38,7 +38,7 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 	if err != nil || code != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d %v", code, err)
 	}
-	eventually(t, "the inbox is worked through", func() error {
+	eventually(t, "the inbox is empty", func() error {
 		if st := s.status(); st.Inbox.Pending != 0 {
 			return fmt.Errorf("%+v", st.Inbox)
 		}
@@ -47,8 +47,8 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 	s.equal()
 }
 
-// Events that come twice, late, in the wrong order, or about what is not so, are
-// harmless: the truth is read.
+// Events that are doubled, late, in the wrong order or wrong are harmless, because the asset is read from the
+// library.
 func TestWebhooksOnlySayWhereToLook(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 30, settings{schedule: `{incremental: "", sweep: ""}`})
@@ -61,7 +61,7 @@ func TestWebhooksOnlySayWhereToLook(t *testing.T) {
 			t.Fatalf("%d %v", code, err)
 		}
 	}
-	eventually(t, "the inbox is worked through", func() error {
+	eventually(t, "the inbox is empty", func() error {
 		if st := s.status(); st.Inbox.Pending != 0 {
 			return fmt.Errorf("%+v", st.Inbox)
 		}
@@ -78,16 +78,15 @@ func TestWebhooksOnlySayWhereToLook(t *testing.T) {
 	s.equal()
 }
 
-// Without a secret, or with another than the CMP has, no event is taken; the
-// schedule finds the changes.
+// Without a secret, or with a wrong one, every event is rejected, and changes are found on schedule.
 func TestWrongWebhookSecret(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 20, settings{})
 	p := s.serve()
-	s.sim.post("/webhooks", M{"url": "http://" + s.listen + "/webhooks/cmp", "secret": "somebody else's"})
+	s.sim.post("/webhooks", M{"url": "http://" + s.listen + "/webhooks/cmp", "secret": "another secret"})
 	s.sim.add("Unannounced", "/Brand")
 	s.equal()
-	eventually(t, "the refusal is logged", func() error {
+	eventually(t, "the rejection is logged", func() error {
 		if !strings.Contains(p.stderr.String(), "webhook refused: wrong or missing secret") {
 			return fmt.Errorf("%s", p.stderr)
 		}
