@@ -13,10 +13,10 @@ import (
 	"damsync/sync"
 )
 
-const resyncHelp = `resync reads the summary of every asset in the library, looks up the assets that the
-library does not list, and pushes what changed. It returns when the work that it
-caused is done, and does not wait for work that was requested meanwhile. It also tries
-again what failed before. It runs with or without a daemon.
+const resyncHelp = `resync reads the summary of every asset in the library, looks up the assets of the
+mirror that the library does not list, and pushes what changed. It returns when the
+work that it caused is done, and does not wait for work that was requested meanwhile.
+It also tries again what failed before. It runs with or without a daemon.
 
 An asset that fails for a lasting reason is tried once and counted (exit code 4). If the
 login is rejected, or the library does not answer for two minutes, resync ends with exit

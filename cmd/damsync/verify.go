@@ -57,7 +57,7 @@ held for approval. Foreign objects alone are not drift.`,
 	}
 	configFlag(cmd, &f.file)
 	cmd.Flags().StringVar(&f.target, "target", "", "only the target `NAME`")
-	cmd.Flags().StringVar((*string)(&f.options.Depth), "depth", string(verify.DepthToken), "how closely to compare: token, hash or readback")
+	cmd.Flags().StringVar((*string)(&f.options.Depth), "depth", string(verify.DepthToken), "compare by `DEPTH`: token, hash or readback")
 	cmd.Flags().BoolVar(&f.options.Repair, "repair", false, "put missing and changed objects again, remove orphaned ones within removal_limit, and wait")
 	cmd.Flags().BoolVar(&f.options.All, "all", false, "with --repair: also repair more than removal_limit allows, and a target that lists nothing")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
