@@ -18,7 +18,7 @@ func TestBackfillIsShownAsItIs(t *testing.T) {
 	must(t, s.RequestLookups(t.Context(), state.Observation{Kind: state.KindRefresh}, grant.Backfill, false, []state.Ref{{ID: "c"}}))
 	shows := func(want state.Backfill) {
 		t.Helper()
-		d, err := s.Depth(t.Context())
+		d, err := s.Details(t.Context())
 		must(t, err)
 		switch {
 		case want == state.Backfill{}:

@@ -9,9 +9,9 @@ import (
 	"damsync/internal/state"
 )
 
-// Depth says what the mirror knows of assets beyond their summaries. It is part of what
+// DetailStatus says what the mirror knows of assets beyond their summaries. It is part of what
 // `damsync status --json` prints.
-type Depth struct {
+type DetailStatus struct {
 	Levels   []LevelAge      `json:"levels"`
 	Backfill *state.Backfill `json:"backfill"` // null while nothing is left
 }
@@ -25,9 +25,9 @@ type LevelAge struct {
 	Oldest float64 `json:"oldest_seconds"`
 }
 
-// Depth reads the age of details and the progress of the backfill.
-func (s *Store) Depth(ctx context.Context) (Depth, error) {
-	var d Depth
+// Details reads the age of details and the progress of the backfill.
+func (s *Store) Details(ctx context.Context) (DetailStatus, error) {
+	var d DetailStatus
 	rows, err := s.pool.Query(ctx, `SELECT level, assets, extract(epoch FROM p50)::float8, extract(epoch FROM p95)::float8, extract(epoch FROM oldest)::float8
 		FROM report.detail_age ORDER BY level`)
 	if err != nil {

@@ -69,7 +69,7 @@ func TestRefreshingOnTheLeader(t *testing.T) {
 		}
 		return nil
 	})
-	depth, err := w.store.Depth(t.Context())
+	depth, err := w.store.Details(t.Context())
 	if err != nil || len(depth.Levels) != 2 || depth.Levels[0].Assets != int64(len(w.wanted("brand"))) {
 		t.Errorf("%+v, %v", depth, err)
 	}

@@ -42,18 +42,18 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	depth, err := a.store.Depth(ctx)
+	details, err := a.store.Details(ctx)
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		return printJSON(w, struct {
 			store.Status
-			store.Depth
-		}{st, depth})
+			store.DetailStatus
+		}{st, details})
 	}
 	printStatus(w, st)
-	printDetails(w, depth)
+	printDetails(w, details)
 	failures, err := a.store.Failures(ctx, 20)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (a *app) status(ctx context.Context, w io.Writer, asJSON bool) error {
 }
 
 // printDetails prints the age of the details in use and the progress of the backfill.
-func printDetails(w io.Writer, d store.Depth) {
+func printDetails(w io.Writer, d store.DetailStatus) {
 	const day = 24 * 60 * 60
 	for _, l := range d.Levels {
 		fmt.Fprintf(w, "%-9s %d in use; 95 %% were read in the last %.1f days, the oldest %.1f days ago\n", l.Level, l.Assets, l.P95/day, l.Oldest/day)
