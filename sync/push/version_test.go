@@ -9,6 +9,7 @@ import (
 	"damsync/internal/state"
 	"damsync/sync/plan"
 	"damsync/sync/roomtest"
+	"damsync/sync/source"
 )
 
 // modified mirrors an asset that was last modified at a time, and returns what a rule that reads only summaries wants
@@ -43,7 +44,7 @@ func TestVersionWithinItsSecondIsRechecked(t *testing.T) {
 				t.Errorf("recorded %+v", p)
 			}
 			wait := roomtest.Query[time.Time](r.Database, `SELECT next_attempt_at FROM damsync.placement`)
-			if over := graceEnd(second); wait.Before(over.Add(-time.Minute)) || wait.After(over.Add(time.Minute)) {
+			if over := source.GraceEnd(second); wait.Before(over.Add(-time.Minute)) || wait.After(over.Add(time.Minute)) {
 				t.Errorf("looked at again at %s, want when the second is over, at %s", wait, over)
 			}
 			if r.body("a") != roomtest.Bytes("a") {
