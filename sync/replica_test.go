@@ -263,7 +263,6 @@ type watchedAdapters struct {
 	calls   atomic.Int64
 	mu      sync.Mutex
 	retired []string // target and asset id
-	given   []string // sessions that were abandoned
 	hold    map[string]hold
 }
 
@@ -292,12 +291,6 @@ func (a *watchedAdapters) retire(target, asset string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.retired = append(a.retired, target+" "+asset)
-}
-
-func (a *watchedAdapters) abandoned() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return append([]string(nil), a.given...)
 }
 
 func (a *watchedAdapters) retirements() []string {
@@ -364,11 +357,4 @@ func (a watchedAdapter) Retire(ctx context.Context, r dam.Remote, mark dam.Mark,
 	}
 	a.all.retire(a.target, mark.AssetID)
 	return a.Adapter.Retire(ctx, r, mark, mode)
-}
-
-// Abandon implements dam.Abandoner.
-func (a watchedAdapter) Abandon(_ context.Context, session []byte) {
-	a.all.mu.Lock()
-	defer a.all.mu.Unlock()
-	a.all.given = append(a.all.given, string(session))
 }

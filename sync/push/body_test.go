@@ -1,7 +1,6 @@
 package push
 
 import (
-	"context"
 	"errors"
 	"io"
 	"slices"
@@ -10,47 +9,11 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"damsync/cmp"
 	"damsync/dam"
-	"damsync/internal/library"
 	"damsync/internal/state"
+	"damsync/sync/roomtest"
 	"damsync/sync/source"
 )
-
-// host is a library that only gives bytes.
-type host struct {
-	source.Library
-	content string
-	etag    string
-	asked   []int64 // from which bytes on
-	open    int
-}
-
-func (h *host) FileURLs(_ context.Context, ids []string) (map[string]library.DownloadURL, error) {
-	urls := map[string]library.DownloadURL{}
-	for _, id := range ids {
-		urls[id] = library.NewDownloadURL("http://host.test/" + id)
-	}
-	return urls, nil
-}
-
-func (h *host) Download(_ context.Context, _ library.DownloadURL, from int64) (*cmp.Download, error) {
-	h.asked = append(h.asked, from)
-	h.open++
-	return &cmp.Download{
-		Body: &opened{strings.NewReader(h.content[from:]), h}, Size: int64(len(h.content)), ETag: h.etag,
-	}, nil
-}
-
-type opened struct {
-	io.Reader
-	host *host
-}
-
-func (o *opened) Close() error {
-	o.host.open--
-	return nil
-}
 
 // A resumed upload reads from its checkpoint on, of the same content only, and nothing when the checkpoint is at the end.
 func TestBodyResumes(t *testing.T) {
@@ -59,7 +22,7 @@ func TestBodyResumes(t *testing.T) {
 		kept, now string // ETags
 		from      int64
 		want      string
-		asked     []int64
+		offsets   []int64
 		err       error
 	}{
 		"from the beginning":  {"", "e1", 0, content, []int64{0}, nil},
@@ -70,7 +33,8 @@ func TestBodyResumes(t *testing.T) {
 		"host never said":     {"", "e2", 42, content[42:], []int64{0, 42}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &host{content: content, etag: c.now}
+			h := &roomtest.Host{ETag: c.now}
+			h.Set("x", content)
 			b := &body{
 				p: &Pusher{Source: source.New(h, zerolog.Nop())},
 				w: state.Work{AssetID: "x", ExpectedSize: -1, Upload: state.Upload{Session: []byte("s"), ETag: c.kept}},
@@ -90,11 +54,11 @@ func TestBodyResumes(t *testing.T) {
 				_ = r.Close()
 			}
 			b.close()
-			if h.open != 0 {
-				t.Errorf("%d downloads are left open", h.open)
+			if n := h.Open(); n != 0 {
+				t.Errorf("%d downloads are left open", n)
 			}
-			if !slices.Equal(h.asked, c.asked) {
-				t.Errorf("asked for bytes from %v, want %v", h.asked, c.asked)
+			if got := h.Offsets(); !slices.Equal(got, c.offsets) {
+				t.Errorf("requested bytes from %v, want %v", got, c.offsets)
 			}
 		})
 	}

@@ -19,9 +19,8 @@ func Object(r dam.Remote) state.Object {
 	o.State, o.Path, o.Version = string(r.State), r.Path, r.Mark.Version
 	o.SHA256, o.Size = r.Mark.SHA256, r.Mark.Size
 	o.Token, o.Hash = r.Token, r.Hash
-	var hash library.Hash
-	if n, err := hex.Decode(hash[:], []byte(r.Mark.MetadataHash)); err == nil && n == len(hash) {
-		o.MetadataHash = hash
+	if hash, err := hex.DecodeString(r.Mark.MetadataHash); err == nil && len(hash) == len(o.MetadataHash) {
+		o.MetadataHash = library.Hash(hash)
 	}
 	return o
 }

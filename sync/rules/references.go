@@ -133,7 +133,7 @@ func (r *References) Step(ctx context.Context) (time.Duration, error) {
 	wait, requested := r.due()
 	age := now.Sub(last.LastSuccess)
 	switch {
-	case age > referencesAge:
+	case age >= referencesAge:
 	case requested && wait == 0:
 	case requested:
 		return wait, nil

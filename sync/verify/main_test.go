@@ -3,7 +3,7 @@ package verify
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"damsync/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.MainNoLeaks(m) }
