@@ -1,4 +1,4 @@
-# What people type. .ci/run holds the same checks in the order in which they fail fastest.
+# The commands that people type. .ci/run runs the same checks, the fastest first.
 .DEFAULT_GOAL := help
 
 GO        ?= go
@@ -10,25 +10,30 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 COUNT     ?= 1
 
-.PHONY: help build test race lint fmt tidy bench demo ci clean
+.PHONY: help install build test race lint fmt tidy bench demo ci clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+install: ## install what the demo and the tests need: PostgreSQL's server programs (Debian, Ubuntu)
+	.ci/install
+
 build: ## build the program as a static binary, bin/damsync
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/damsync
 
-test: ## run the tests
+test: ## run the tests; on Debian and Ubuntu this first installs what is missing
+	@.ci/install
 	$(GO) test ./...
 
-race: ## run the tests with the race detector, as the CI does
+race: ## run the tests with the race detector, as the CI does; installs what is missing, too
+	@.ci/install --race
 	$(GO) test -race ./...
 
 lint: ## go vet and golangci-lint (the first run builds the linters: minutes)
 	$(GO) vet ./...
 	$(TOOL) golangci-lint run
 
-fmt: ## bring all files into form
+fmt: ## format all files
 	$(TOOL) gofumpt -w .
 
 tidy: ## bring go.mod and go.sum up to date
@@ -41,10 +46,11 @@ bench: ## run the programs of bench/, then the Go benchmarks; PROGRAMS="month up
 	$(GO) test -p 1 -timeout 60m -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
 
-demo: ## see damsync work, without a CMP account; Ctrl-C ends it
+demo: ## watch damsync work, without a CMP account, until Ctrl-C; installs what is missing, too
+	@.ci/install
 	$(GO) run ./cmd/damsync demo
 
-ci: ## everything that must hold before a change lands
+ci: ## run every check that a change must pass
 	.ci/run
 
 clean: ## remove what make built
