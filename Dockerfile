@@ -4,13 +4,13 @@ FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
-# With .git, from which the binary takes its version.
+# Includes .git, from which the binary takes its version.
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/damsync ./cmd/damsync
 
 FROM alpine:3.22
-# Certificates for the CMP's hosts, zones for schedules that name one.
+# Certificates for https to the CMP, time zones for schedules that name one.
 RUN apk add --no-cache ca-certificates tzdata \
     && adduser -S -D -H -u 10001 -s /sbin/nologin damsync \
     && install -d -o 10001 -g 65533 /var/lib/damsync /srv/dam
