@@ -12,14 +12,14 @@ import (
 	"damsync/sync/audit/audittest"
 )
 
-// history is a library, its mirror, and editors that work while the library is audited.
+// history is a library with its mirror and the assets that editors touched during an audit.
 type history struct {
 	*audittest.Library
 	mirror  *audittest.Mirror
 	touched map[int]bool
 }
 
-// draw makes a library with seconds that hold from one asset to hundreds.
+// draw makes a library whose seconds hold from one asset to hundreds.
 func draw(rt *rapid.T) *history {
 	l := audittest.NewLibrary(20_000, 60_000)
 	for range rapid.IntRange(0, 40).Draw(rt, "imports") {
@@ -38,7 +38,7 @@ func draw(rt *rapid.T) *history {
 	return &history{Library: l, mirror: m, touched: map[int]bool{}}
 }
 
-// lose deletes assets, and takes others out of the mirror.
+// lose deletes assets from the library and others from the mirror.
 func (h *history) lose(rt *rapid.T) (gone, unseen []int) {
 	if h.Made() == 0 {
 		return nil, nil
@@ -63,14 +63,14 @@ func (h *history) lose(rt *rapid.T) (gone, unseen []int) {
 
 func (h *history) auditor() audit.Auditor { return audit.Auditor{Library: h, Mirror: h.mirror} }
 
-// A library at rest: what differs is found, all of it and nothing else, unless as
-// many have come as gone, in the same windows: then turns find it.
-func TestEverythingIsFound(t *testing.T) {
+// In a library that does not change, an audit finds every difference and nothing else. Where additions and deletions in
+// one window cancel, turns find them.
+func TestEveryDifferenceIsFound(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := draw(rt)
 		gone, unseen := h.lose(rt)
 		if h.Len() == 0 {
-			return // an empty library says nothing
+			return // nothing is inferred from an empty library
 		}
 		a := h.auditor()
 		report, err := a.Whole(rt.Context())
@@ -98,12 +98,12 @@ func TestEverythingIsFound(t *testing.T) {
 		}
 		for _, i := range gone {
 			if !found[i] {
-				rt.Fatalf("asset %d is gone and not found; %+v", i, report)
+				rt.Fatalf("asset %d was deleted and is no suspect: %+v", i, report)
 			}
 		}
 		for i := range found {
 			if h.Alive(i) {
-				rt.Fatalf("asset %d lives and is taken for gone", i)
+				rt.Fatalf("asset %d exists and is a suspect", i)
 			}
 		}
 		for _, i := range unseen {
@@ -114,7 +114,7 @@ func TestEverythingIsFound(t *testing.T) {
 	})
 }
 
-// Whatever editors do meanwhile, no living asset that nobody touched is a suspect.
+// No edit during an audit makes a suspect of an asset that was not touched.
 func TestEditorsMakeNoSuspects(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := draw(rt)
@@ -155,19 +155,19 @@ func TestEditorsMakeNoSuspects(t *testing.T) {
 			i := audittest.Place(id)
 			found[i] = true
 			if h.Alive(i) && !h.touched[i] {
-				rt.Fatalf("asset %d lives, was not touched, and is a suspect", i)
+				rt.Fatalf("asset %d exists, was not touched, and is a suspect", i)
 			}
 		}
 		for _, i := range gone {
 			if report.Complete && !found[i] && len(h.touched) == 0 && len(unseen) == 0 {
-				rt.Fatalf("asset %d is gone and not found by a complete audit", i)
+				rt.Fatalf("asset %d was deleted and a complete audit did not find it", i)
 			}
 		}
 	})
 }
 
-// Counts that are none are noticed, and cost little.
-func TestLiesAreNoticed(t *testing.T) {
+// An audit detects wrong counts with few requests.
+func TestWrongCountsAreDetected(t *testing.T) {
 	for name, total := range map[string]func(int) int{
 		"missing":  func(int) int { return -1 },
 		"too low":  func(n int) int { return n / 200 },
@@ -195,8 +195,8 @@ func TestLiesAreNoticed(t *testing.T) {
 	}
 }
 
-// A filter that is not obeyed is noticed before anything is inferred from it.
-func TestFilterThatIsNotObeyed(t *testing.T) {
+// An audit detects an ignored filter before it infers anything.
+func TestIgnoredFilterIsDetected(t *testing.T) {
 	l := audittest.NewLibrary(3000, 6000)
 	for range 3000 {
 		l.Sleep(60)
@@ -213,8 +213,8 @@ func TestFilterThatIsNotObeyed(t *testing.T) {
 	}
 }
 
-// A page that comes once with half its rows is asked for again; an empty answer, too.
-func TestHalfAnswersAreNotBelieved(t *testing.T) {
+// A page with fewer rows than its count is requested again.
+func TestShortPageIsRequestedAgain(t *testing.T) {
 	l := audittest.NewLibrary(900, 2000)
 	for range 900 {
 		l.Sleep(60)

@@ -7,49 +7,48 @@ import (
 	"time"
 )
 
-// difference is what a window is inferred to differ by, the library's count less the
-// mirror's.
+// difference is the library's count of a window less the mirror's, inferred from other windows. The zero value is
+// unknown.
 type difference struct {
 	known bool
 	n     int
 }
 
-var unknown = difference{} //nolint:gochecknoglobals // a constant, which a struct cannot be
-
-// leafRows is how many assets of the mirror a window may have to be asked for as one page without
-// knowing how many the library has: a little less than a page, for those the mirror lacks.
+// leafRows is the largest number of assets that a window of the mirror may have to be read as one page when the
+// library's count is unknown. It is a little less than a page, to leave room for assets that the mirror lacks.
 const leafRows = 97
 
-// slack is what editors may change between two counts without anything being wrong with them.
+// slack is the number of assets that editors may change between two counts before the counts are doubted.
 const slack = 20
 
-// level remembers of windows of one size whether it paid to count one half before the other.
-type level struct{ tried, paid int }
+// probeStats counts, for windows of one size, how often one half was counted first and how often that saved reading
+// the other half.
+type probeStats struct{ tried, saved int }
 
-// shouldProbe reports whether a window of n assets is counted on its own, instead of reading its
-// parts: always, until windows of that size, again and again, turned out to differ in both halves. A
-// large difference by itself is no reason: deletions come in runs.
+// shouldProbe reports whether to count a window of n assets before reading its parts. It does until windows of that
+// size have repeatedly differed in both halves. A large difference alone is no reason to stop: deletions come in runs.
 func (r *run) shouldProbe(n int) bool {
 	switch {
 	case n <= leafRows:
 		return true
-	case r.limit > 0 && r.found.Requests > r.limit:
+	case r.probeLimit > 0 && r.found.Requests > r.probeLimit:
 		return false
 	}
-	l := r.level(n)
-	return float64(l.paid+1)/float64(l.tried+1)*float64(n)/leafRows > 1
+	s := r.statsOf(n)
+	return float64(s.saved+1)/float64(s.tried+1)*float64(n)/leafRows > 1
 }
 
-func (r *run) level(n int) *level {
+// statsOf returns the statistics for windows of about n assets.
+func (r *run) statsOf(n int) *probeStats {
 	size := bits.Len(uint(n / leafRows))
-	if r.levels[size] == nil {
-		r.levels[size] = &level{}
+	if r.stats[size] == nil {
+		r.stats[size] = &probeStats{}
 	}
-	return r.levels[size]
+	return r.stats[size]
 }
 
-// visit finds what differs in a window that was not asked for on its own. It returns by how
-// much the window differed before anything it showed was written.
+// visit finds the differences in a window that was not counted yet. It returns the window's difference as it was
+// before the rows found in it were written.
 func (r *run) visit(ctx context.Context, w Window, d difference) (before int, err error) {
 	if d.known && r.residual(w, d.n) == 0 {
 		return d.n, nil
@@ -63,39 +62,39 @@ func (r *run) visit(ctx context.Context, w Window, d difference) (before int, er
 		expected = n + d.n
 	}
 	leaf := d.known && expected <= pageSize || n <= leafRows
-	if leaf || w.second() || !d.known && r.shouldProbe(n) {
+	if leaf || w.oneSecond() || !d.known && r.shouldProbe(n) {
 		l, err := r.probe(ctx, w)
 		if err != nil {
 			return 0, err
 		}
 		if d.known && abs(l.before-d.n) > slack {
-			if err := r.addUp(ctx); err != nil {
+			if err := r.checkSums(ctx); err != nil {
 				return 0, err
 			}
 		}
-		return l.before, r.settle(ctx, w, l)
+		return l.before, r.descend(ctx, w, l)
 	}
-	return r.halves(ctx, w, n, d)
+	return r.visitHalves(ctx, w, n, d)
 }
 
-// settle goes on below a window that was asked for.
-func (r *run) settle(ctx context.Context, w Window, l look) error {
+// descend finds the differences in a window that was counted.
+func (r *run) descend(ctx context.Context, w Window, l counted) error {
 	switch {
 	case l.exact, r.residual(w, l.diff) == 0:
 		return nil
-	case w.second():
+	case w.oneSecond():
 		return r.readTies(ctx, w)
-	case l.mirror == 0: // a page that could be written would have left some
+	case l.mirror == 0: // none of the page's rows could be written
 		r.found.note("none of the %d assets in the window %s can be read", l.total, w)
-		r.hide(w, l.diff)
+		r.setHidden(w, l.diff)
 		return nil
 	}
-	_, err := r.halves(ctx, w, l.mirror, difference{known: true, n: l.diff})
+	_, err := r.visitHalves(ctx, w, l.mirror, difference{known: true, n: l.diff})
 	return err
 }
 
-// halves cuts a window in two and infers the second from the whole and the first.
-func (r *run) halves(ctx context.Context, w Window, n int, d difference) (before int, err error) {
+// visitHalves cuts a window in two, visits the first half, infers the difference of the second, and visits it.
+func (r *run) visitHalves(ctx context.Context, w Window, n int, d difference) (before int, err error) {
 	first, second, err := r.split(ctx, w, n)
 	if err != nil {
 		return 0, err
@@ -106,14 +105,14 @@ func (r *run) halves(ctx context.Context, w Window, n int, d difference) (before
 		return 0, err
 	}
 	if d.known && r.shouldProbe(nFirst) {
-		left, err = r.half(ctx, first, second, nFirst, n, d)
+		left, err = r.probeFirst(ctx, first, second, nFirst, n, d)
 	} else {
-		left, err = r.visit(ctx, first, unknown)
+		left, err = r.visit(ctx, first, difference{})
 	}
 	if err != nil {
 		return left, err
 	}
-	rest := unknown
+	var rest difference
 	if d.known {
 		rest = difference{known: true, n: d.n - left}
 	}
@@ -121,27 +120,28 @@ func (r *run) halves(ctx context.Context, w Window, n int, d difference) (before
 	return left + right, err
 }
 
-// half asks for the first half and learns whether that saves reading one.
-func (r *run) half(ctx context.Context, first, second Window, nFirst, n int, d difference) (before int, err error) {
+// probeFirst counts the first half and records whether that saves reading one of the halves.
+func (r *run) probeFirst(ctx context.Context, first, second Window, nFirst, n int, d difference) (before int, err error) {
 	l, err := r.probe(ctx, first)
 	if err != nil {
 		return 0, err
 	}
 	if l.total > n+d.n+slack {
-		if err := r.addUp(ctx); err != nil {
+		if err := r.checkSums(ctx); err != nil {
 			return 0, err
 		}
 	}
-	if size := r.level(nFirst); !l.exact {
-		size.tried++
+	if s := r.statsOf(nFirst); !l.exact {
+		s.tried++
 		if r.residual(first, l.diff) == 0 || r.residual(second, d.n-l.before) == 0 {
-			size.paid++
+			s.saved++
 		}
 	}
-	return l.before, r.settle(ctx, first, l)
+	return l.before, r.descend(ctx, first, l)
 }
 
-// split cuts a window where the mirror's rows divide evenly, in whole pages, so that the last windows are full ones.
+// split cuts a window where the mirror's rows divide evenly. It cuts at whole pages so that the smallest windows fill
+// a page.
 func (r *run) split(ctx context.Context, w Window, n int) (first, second Window, err error) {
 	half := n / 2
 	if pages := (n + pageSize - 1) / pageSize; pages > 2 {
@@ -170,12 +170,12 @@ func (r *run) split(ctx context.Context, w Window, n int) (first, second Window,
 	return first, second, nil
 }
 
-// maxChecks is how often an audit asks whether the parts add up to the whole.
+// maxChecks bounds how often an audit checks whether the parts add up to the whole.
 const maxChecks = 4
 
-// addUp finds out why counts contradict each other: editors, or a library whose counts are not
-// counts. It asks for the whole and both its halves.
-func (r *run) addUp(ctx context.Context) error {
+// checkSums finds out whether counts contradict each other because of editors or because the library does not count. It
+// requests the whole and both halves, and returns ErrUncountable when they do not add up.
+func (r *run) checkSums(ctx context.Context) error {
 	if r.checks++; r.checks > maxChecks {
 		return nil
 	}
@@ -188,19 +188,25 @@ func (r *run) addUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, err = r.compareSums(ctx, first, second)
+	return err
+}
+
+// compareSums requests the whole and two parts of it, and returns the count of the whole. ErrUncountable: the parts do not
+// add up to it.
+func (r *run) compareSums(ctx context.Context, first, second Window) (whole int, err error) {
 	var totals [3]int
-	for i, w := range []Window{all, first, second} {
-		page, err := r.ask(ctx, w, r.found.Bounds.query(w))
+	for i, w := range []Window{{}, first, second} {
+		page, err := r.request(ctx, w, r.found.Bounds.query(w))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		totals[i] = page.Total
 	}
-	whole, parts := totals[0], totals[1]+totals[2]
-	if abs(whole-parts) <= slack {
-		return nil
+	if abs(totals[0]-totals[1]-totals[2]) <= slack {
+		return totals[0], nil
 	}
-	return fmt.Errorf("%w: total_count is %d of the whole, %d and %d of its halves, which do not add up to it", ErrUncountable, whole, totals[1], totals[2])
+	return 0, fmt.Errorf("%w: total_count is %d for the whole library, but %d and %d for its two halves", ErrUncountable, totals[0], totals[1], totals[2])
 }
 
 func abs(n int) int { return max(n, -n) }

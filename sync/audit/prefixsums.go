@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// prefixSums sums weights by the time they belong to.
+// prefixSums sums weights over ranges of time.
 type prefixSums struct {
 	entries []entry
-	sorted  int // entries in order
+	sorted  int // number of entries already in order
 }
 
 type entry struct {
@@ -17,25 +17,25 @@ type entry struct {
 	weight int
 }
 
-func (a *prefixSums) add(at time.Time, weight int) {
+func (s *prefixSums) add(at time.Time, weight int) {
 	if weight != 0 {
-		a.entries = append(a.entries, entry{at.Unix(), weight})
+		s.entries = append(s.entries, entry{at.Unix(), weight})
 	}
 }
 
-// in sums the weights within w.
-func (a *prefixSums) in(w Window) int {
+// in returns the sum of the weights within w.
+func (s *prefixSums) in(w Window) int {
 	byTime := func(x, y entry) int { return cmp.Compare(x.at, y.at) }
-	if a.sorted < len(a.entries) {
-		slices.SortStableFunc(a.entries, byTime)
-		a.sorted = len(a.entries)
+	if s.sorted < len(s.entries) {
+		slices.SortStableFunc(s.entries, byTime)
+		s.sorted = len(s.entries)
 	}
 	from := 0
 	if !w.From.IsZero() {
-		from, _ = slices.BinarySearchFunc(a.entries, entry{at: w.From.Unix()}, byTime)
+		from, _ = slices.BinarySearchFunc(s.entries, entry{at: w.From.Unix()}, byTime)
 	}
 	sum := 0
-	for _, e := range a.entries[from:] {
+	for _, e := range s.entries[from:] {
 		if !w.To.IsZero() && e.at > w.To.Unix() {
 			break
 		}

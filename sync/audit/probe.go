@@ -9,24 +9,23 @@ import (
 	"damsync/cmp"
 )
 
-// look is what a request for a window has shown.
-type look struct {
-	total  int // what the library counts; of an exact window, what it lists
-	mirror int // what the mirror counts, after the page was written
-	// diff is total less mirror. before is the same as it was before what the page showed
-	// was written, which is what a window around this one was counted with.
+// counted is a window with the counts of both sides.
+type counted struct {
+	total  int // the library's count; for an exact window, the rows it lists
+	mirror int // the mirror's count after the page was written
+	// diff is total less mirror. before is the same with the mirror's count before the page was written: windows around
+	// this one were counted then.
 	diff, before int
-	exact        bool // the page showed the whole window: what it lacks is a suspect
+	exact        bool // the page showed the whole window, so assets it lacks are suspects
 	page         cmp.AssetPage
 }
 
-// compareLimit is how many assets of the mirror a window may have that is only partly shown, for
-// the page to be compared with them.
+// compareLimit is the largest number of assets that a window of the mirror may have for a page to be compared with it
+// when the page shows only a part of the window.
 const compareLimit = 64 * pageSize
 
-// probe asks for a window, writes what the page shows, counts the mirror's side, and
-// compares what the page shows with it where that is cheap.
-func (r *run) probe(ctx context.Context, w Window) (look, error) {
+// probe counts a window and compares the page with the mirror where that is cheap.
+func (r *run) probe(ctx context.Context, w Window) (counted, error) {
 	l, err := r.count(ctx, w, 0)
 	if err == nil && l.mirror > 0 && (l.exact || l.mirror <= compareLimit && r.residual(w, l.diff) != 0) {
 		err = r.compare(ctx, w, l, 0)
@@ -34,19 +33,19 @@ func (r *run) probe(ctx context.Context, w Window) (look, error) {
 	return l, err
 }
 
-// count asks for a window, writes what the page at offset shows, and counts the mirror's side.
-func (r *run) count(ctx context.Context, w Window, offset int) (look, error) {
+// count requests a window, writes the page at offset, and counts the mirror's side.
+func (r *run) count(ctx context.Context, w Window, offset int) (counted, error) {
 	q, err := r.query(ctx, w)
 	if err != nil {
-		return look{}, err
+		return counted{}, err
 	}
 	q.Offset = offset
-	page, err := r.ask(ctx, w, q)
+	page, err := r.request(ctx, w, q)
 	if err != nil {
-		return look{}, err
+		return counted{}, err
 	}
 	r.found.Windows++
-	l := look{total: page.Total, page: page}
+	l := counted{total: page.Total, page: page}
 	if offset == 0 {
 		if err := r.confirmShort(ctx, w, q, &l); err != nil {
 			return l, err
@@ -55,8 +54,8 @@ func (r *run) count(ctx context.Context, w Window, offset int) (look, error) {
 	return l, r.countMirror(ctx, w, &l)
 }
 
-// countMirror counts the mirror's side of a window, after what the page shows is written.
-func (r *run) countMirror(ctx context.Context, w Window, l *look) error {
+// countMirror writes the page and then counts the mirror's side of a window.
+func (r *run) countMirror(ctx context.Context, w Window, l *counted) error {
 	added, err := r.apply(ctx, l.page)
 	if err != nil {
 		return err
@@ -69,8 +68,8 @@ func (r *run) countMirror(ctx context.Context, w Window, l *look) error {
 	return nil
 }
 
-// ask sends one request and refuses what cannot be an answer to it.
-func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPage, error) {
+// request sends one request and checks that the answer is possible.
+func (r *run) request(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPage, error) {
 	page, err := r.Library.Assets(ctx, q)
 	r.found.Requests++
 	if err != nil {
@@ -91,28 +90,27 @@ func (r *run) ask(ctx context.Context, w Window, q cmp.AssetQuery) (cmp.AssetPag
 	case page.Total < rows:
 		return page, fmt.Errorf("%w: total_count is %d on a page of %d assets", ErrUncountable, page.Total, rows)
 	case rows > pageSize:
-		return page, fmt.Errorf("%w: a page of %d assets where %d were asked for", ErrUncountable, rows, pageSize)
+		return page, fmt.Errorf("%w: a page of %d assets where %d were requested", ErrUncountable, rows, pageSize)
 	case stray >= 0:
-		return page, fmt.Errorf("%w: asset %s, created %s, is listed in the window %s: the filter by created_at is not obeyed",
+		return page, fmt.Errorf("%w: asset %s, created %s, is listed in the window %s: the library ignores the filter by created_at",
 			ErrUncountable, page.Items[stray].ID, page.Items[stray].CreatedAt.UTC().Format(time.RFC3339), w)
 	}
 	return page, nil
 }
 
-// confirmShort decides whether the page shows the whole window. One that is short of its own
-// count is asked for again: half an answer is not given twice alike, and a count
-// that takes in what is not listed is.
-func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *look) error {
+// confirmShort decides whether the page shows the whole window. A page with fewer rows than its own count is requested
+// again: a truncated answer does not come twice alike, but a count that includes hidden assets does.
+func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *counted) error {
 	rows := len(l.page.Items) + len(l.page.Bad)
 	if l.page.More || rows == pageSize && l.total > rows {
 		return nil
 	}
 	if rows > 0 && l.total == rows {
 		l.exact = true
-		r.hide(w, 0)
+		r.setHidden(w, 0)
 		return nil
 	}
-	again, err := r.ask(ctx, w, q)
+	again, err := r.request(ctx, w, q)
 	if err != nil {
 		return err
 	}
@@ -124,14 +122,13 @@ func (r *run) confirmShort(ctx context.Context, w Window, q cmp.AssetQuery, l *l
 	}
 	l.exact = true
 	l.total = rows
-	r.hide(w, again.Total-rows)
+	r.setHidden(w, again.Total-rows)
 	return nil
 }
 
-// compare names the assets that the page should have shown. A page is sorted by
-// modified_at: between its first and its last row it is complete, and above its first when it
-// is the first page.
-func (r *run) compare(ctx context.Context, w Window, l look, offset int) error {
+// compare makes suspects of the assets that the page should have shown. A page is sorted by modified_at: it is complete
+// between its first and its last row, and also above its first row when it is the first page.
+func (r *run) compare(ctx context.Context, w Window, l counted, offset int) error {
 	if slices.ContainsFunc(l.page.Bad, unnamed) || !l.exact && len(l.page.Items) == 0 {
 		return nil
 	}
@@ -149,7 +146,7 @@ func (r *run) compare(ctx context.Context, w Window, l look, offset int) error {
 	return nil
 }
 
-// between tells whether a row modified at t belongs on a page that is sorted.
+// between reports whether a row modified at t belongs on a page that is sorted.
 func between(t time.Time, items []cmp.Item, offset int) bool {
 	return t.After(items[len(items)-1].ModifiedAt) && (offset == 0 || t.Before(items[0].ModifiedAt))
 }
@@ -164,7 +161,7 @@ func idsOf(items []cmp.Item) []string {
 	return ids
 }
 
-// query is the query for a window; the first that has a bound finds out what the library means by it.
+// query returns the query for a window. The first window with a bound is preceded by calibrate.
 func (r *run) query(ctx context.Context, w Window) (cmp.AssetQuery, error) {
 	if w != (Window{}) && !r.found.Bounds.Known {
 		if err := r.calibrate(ctx); err != nil {
@@ -174,11 +171,11 @@ func (r *run) query(ctx context.Context, w Window) (cmp.AssetQuery, error) {
 	return r.found.Bounds.query(w), nil
 }
 
-// calibrate asks for the second of an asset that was listed a moment ago: with the bounds at that
-// second, then around it. An editor may remove the asset meanwhile: then the wider bounds show
-// neighbors to a library that includes its bounds, which proves nothing.
+// calibrate finds out whether the library includes the bounds of created_at. It requests the second of an asset that was
+// just listed, first with the bounds at that second, then around it. When an editor removes the asset meanwhile, a library
+// that includes its bounds shows neighbors within the wider bounds, which proves nothing.
 func (r *run) calibrate(ctx context.Context) error {
-	newest, err := r.ask(ctx, Window{}, cmp.AssetQuery{PageSize: pageSize})
+	newest, err := r.request(ctx, Window{}, cmp.AssetQuery{PageSize: pageSize})
 	if err != nil {
 		return err
 	}
@@ -187,11 +184,11 @@ func (r *run) calibrate(ctx context.Context) error {
 		w := Window{From: at, To: at}
 		for _, exclusive := range []bool{false, true} {
 			bounds := Bounds{Known: true, Exclusive: exclusive, Fraction: r.found.Bounds.Fraction}
-			asked := w
+			requested := w
 			if exclusive {
-				asked = Window{From: at.Add(-time.Second), To: at.Add(time.Second)}
+				requested = Window{From: at.Add(-time.Second), To: at.Add(time.Second)}
 			}
-			page, err := r.ask(ctx, asked, bounds.query(w))
+			page, err := r.request(ctx, requested, bounds.query(w))
 			if err != nil {
 				return err
 			}

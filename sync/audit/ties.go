@@ -9,7 +9,7 @@ import (
 	"damsync/sync/walk"
 )
 
-// readTies finds what differs within one second that holds more than a page, as after a bulk import.
+// readTies finds the differences within one second that holds more than a page, as after a bulk import.
 func (r *run) readTies(ctx context.Context, w Window) error {
 	rows, err := r.Mirror.Rows(ctx, w)
 	if err != nil {
@@ -21,7 +21,7 @@ func (r *run) readTies(ctx context.Context, w Window) error {
 	}
 	got, err := walk.ReadTies(ctx, false, func(ctx context.Context, offset int) (cmp.AssetPage, error) {
 		q.Offset = offset
-		page, err := r.ask(ctx, w, q)
+		page, err := r.request(ctx, w, q)
 		if err == nil {
 			_, err = r.apply(ctx, page)
 		}
@@ -32,8 +32,8 @@ func (r *run) readTies(ctx context.Context, w Window) error {
 		return err
 	case got.Uncounted:
 		return fmt.Errorf("%w: total_count is lower than the number of assets listed for %s", ErrUncountable, w)
-	case !got.Settled:
-		r.unsettled = true
+	case !got.Complete:
+		r.changing = true
 		r.found.note("the assets created in the second %s kept changing while they were read", w)
 		return nil
 	}

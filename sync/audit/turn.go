@@ -8,30 +8,27 @@ import (
 	"damsync/cmp"
 )
 
-// overlap is how many assets of a window a turn reads that the turn before has read: while one of
-// them is seen again, none between has been passed over.
+// overlap is the number of assets that a turn reads again: as long as one of them is seen again, no asset was skipped.
 const overlap = 3
 
-// RowsATurn is how many assets of a window one turn reads that the turn before has not.
+// RowsATurn is the number of assets of a window that each turn reads for the first time.
 const RowsATurn = pageSize - overlap
 
-// Turn is how far the assets of one window are read, page by page, one with each
-// count of the window. It is stored between the turns.
+// Turn is the progress of reading one window, a page with each count of the window. The caller stores it between turns.
 type Turn struct {
 	Window
 	Offset int       // of the next page; 0 begins a cycle
 	LastID string    // of the last asset read in this cycle
 	LastAt time.Time // its modified_at
-	// Done says that the cycle ended with this turn: every asset of the window that
-	// lives was read since its first turn, or has moved to the top since, which the poll reads.
+	// Done reports whether the cycle ended with this turn: every living asset of the window was read since the cycle's
+	// first turn, or was edited since, so that the poll reads it.
 	Done bool
-	// Anew says that the cycle has to begin again: more assets have left the window than the overlap
-	// can tell.
+	// Anew reports whether the cycle must begin again because more assets have left the window than the overlap covers.
 	Anew bool
 }
 
-// turn counts a window, reads its next page, and finds what differs.
-func (r *run) turn(ctx context.Context, t *Turn) error {
+// takeTurn counts a window, reads its next page, and finds the differences.
+func (r *run) takeTurn(ctx context.Context, t *Turn) error {
 	offset := max(t.Offset-overlap, 0)
 	l, err := r.count(ctx, t.Window, offset)
 	if err != nil {
@@ -43,7 +40,7 @@ func (r *run) turn(ctx context.Context, t *Turn) error {
 		}
 	}
 	t.advance(l.page, offset, l.exact)
-	return r.settle(ctx, t.Window, l)
+	return r.descend(ctx, t.Window, l)
 }
 
 func (t *Turn) advance(page cmp.AssetPage, offset int, exact bool) {
@@ -61,7 +58,7 @@ func (t *Turn) advance(page cmp.AssetPage, offset int, exact bool) {
 	*t = next
 }
 
-// follows tells whether the page goes on where the turn before has ended.
+// follows reports whether the page continues where the previous turn ended.
 func (t *Turn) follows(page cmp.AssetPage, offset int) bool {
 	if offset == 0 {
 		return true

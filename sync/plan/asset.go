@@ -8,14 +8,14 @@ import (
 	"damsync/internal/state"
 )
 
-// environment is what an expression sees: one value, asset.
+// environment holds the variables of an expression: one value, asset.
 type environment struct {
 	Asset assetValue `expr:"asset"`
 }
 
-// assetValue holds the properties of the expression language. A property of a
-// level that is not known has its zero value; the caller asks for the level
-// before it evaluates an expression that reads one.
+// assetValue holds the properties of the expression language. A property of an
+// unknown level has its zero value; the caller requests the level before it
+// evaluates an expression that reads it.
 type assetValue struct {
 	ID         string              `expr:"id"`
 	Title      string              `expr:"title"`
@@ -36,7 +36,7 @@ type assetValue struct {
 	Attribution string   `expr:"attribution"`
 	Tags        []string `expr:"tags"`
 	// ExpiresAt is nil when the asset never expires, so that an expression
-	// that compares it without asking first fails visibly instead of taking
+	// that compares it without a check fails visibly instead of taking
 	// "never" for the year 1.
 	ExpiresAt *time.Time `expr:"expires_at"`
 	Public    bool       `expr:"public"`
@@ -48,7 +48,7 @@ type assetValue struct {
 	Fields map[string]any `expr:"fields"`
 }
 
-// propertyNames lists the properties of asset in the order people read them.
+// propertyNames lists the properties of asset in the order of the documentation.
 func propertyNames() []string {
 	return []string{
 		"id", "title", "type", "mime_type", "extension", "file_name", "folder", "created_at", "modified_at",
@@ -57,8 +57,8 @@ func propertyNames() []string {
 	}
 }
 
-// propertyLevel returns the level that knows a property, false when there is
-// no such property.
+// propertyLevel returns the level that holds a property, and false when there
+// is no such property.
 func propertyLevel(name string) (library.Level, bool) {
 	switch name {
 	case "id", "title", "type", "mime_type", "extension", "file_name", "folder", "created_at", "modified_at",
@@ -73,8 +73,8 @@ func propertyLevel(name string) (library.Level, bool) {
 	}
 }
 
-// load fills the environment from what is known. The maps are built only when
-// some expression reads them.
+// load fills the environment from a snapshot. It builds the maps only when an
+// expression reads them.
 func (e *environment) load(v *state.Snapshot, folder string, labels, fields bool) {
 	a := &v.Asset
 	extension := extensionOf(a)
@@ -115,8 +115,8 @@ func labelNames(labels []library.Label) map[string][]string {
 	return names
 }
 
-// fileName is the title with the extension, unless the title ends with it
-// already. An asset without a title is called by its id.
+// fileName returns the title with the extension, which it appends unless the
+// title ends with it. Without a title it uses the id.
 func fileName(a *library.Asset, extension string) string {
 	name := a.Title
 	if strings.TrimSpace(name) == "" {

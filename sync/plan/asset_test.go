@@ -10,9 +10,9 @@ import (
 	"damsync/internal/library"
 )
 
-// TestPropertiesAgree holds the struct that expressions read against the two
-// lists of property names: a property in one and not in the other would be
-// refused, or read without being asked for.
+// TestPropertiesAgree compares the struct that expressions read with the two lists
+// of property names: a property missing from one of them would be rejected, or read
+// before its level is requested.
 func TestPropertiesAgree(t *testing.T) {
 	documented := make(map[string]bool)
 	for _, name := range propertyNames() {
@@ -111,8 +111,8 @@ func TestNilMetadataIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestNeverExpiringIsNotEarly guards the choice of nil: a comparison that forgot
-// the assets without expiry must be seen, not silently true.
+// TestNeverExpiringIsNotEarly checks that a comparison with the expiry of an asset
+// that never expires fails visibly instead of being true.
 func TestNeverExpiringIsNotEarly(t *testing.T) {
 	v := poster()
 	v.Detail.ExpiresAt = nil

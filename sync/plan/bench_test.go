@@ -8,9 +8,9 @@ import (
 	"damsync/internal/state"
 )
 
-// BenchmarkDecide decides one asset for two targets, as a full plan does for
-// each asset of the library: one that needs the detail and maps metadata, and
-// one that reads the summary alone.
+// BenchmarkDecide evaluates one asset for two targets, as a full plan does for each
+// asset: one that needs the detail and maps metadata, and one that reads only the
+// summary.
 func BenchmarkDecide(b *testing.B) {
 	brand := mustCompile(b, brandImages())
 	all := mustCompile(b, Spec{Name: "all", Select: Select{Expired: ExpiredIgnore}})
@@ -32,7 +32,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideTarget prices the kinds of target one by one.
+// BenchmarkDecideTarget measures each kind of target.
 func BenchmarkDecideTarget(b *testing.B) {
 	specs := map[string]Spec{
 		"excluded by folder": {Select: Select{Folders: []string{"/Legal/**"}}},

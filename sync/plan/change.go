@@ -14,12 +14,12 @@ const (
 	Unchanged Change = iota
 	Added            // now belongs at the target
 	Updated          // still belongs there, but path, version or metadata differ
-	Removed          // no longer belongs there: a removal, which the removal guard evaluates
+	Removed          // no longer belongs there; the removal guard evaluates it
 )
 
 // Next compares a decision with the desired state of the placement, the zero value when there is no
-// placement, and returns the desired state to store. An outcome that could not decide changes nothing,
-// so it never removes.
+// placement, and returns the desired state to store. An outcome other than Selected and
+// NotSelected changes nothing, so it never removes.
 func Next(d Decision, before state.Desired) (state.Desired, Change) {
 	switch {
 	case d.Outcome == NotSelected && before.Present:

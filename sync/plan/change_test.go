@@ -23,12 +23,12 @@ func anyDesired() *rapid.Generator[state.Desired] {
 	})
 }
 
-// sameContent compares what of two desired states a target would show.
+// sameContent compares the parts of two desired states that a target shows.
 func sameContent(a, b state.Desired) bool {
 	return a.Present == b.Present && a.Path == b.Path && a.Version == b.Version && a.MetadataHash == b.MetadataHash
 }
 
-// objectOf is the object of a target that holds what is desired.
+// objectOf returns the object of a target that equals the desired state.
 func objectOf(d state.Desired) state.Object {
 	if !d.Present {
 		return state.Object{State: "absent"}
@@ -164,7 +164,7 @@ func TestNextOpConverges(t *testing.T) {
 	})
 }
 
-// carryOut does one operation at a target that obeys.
+// carryOut applies an operation to an object.
 func carryOut(op Op, desired state.Desired, applied state.Object, mode RemoveMode) state.Object {
 	switch op {
 	case OpPut:

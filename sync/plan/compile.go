@@ -10,12 +10,12 @@ import (
 	"damsync/internal/library"
 )
 
-// semantics is part of every fingerprint. Raise it when the code here decides
-// differently for the same rule, so that every target is planned anew.
+// semantics is part of every fingerprint. Raise it when this package evaluates
+// the same rule differently, so that every target is planned again.
 const semantics = 1
 
-// Compile checks a rule and prepares it. It reports all problems at once; the
-// target is nil when there is any.
+// Compile checks a rule and prepares it. It returns all problems at once; the
+// target is nil when there are any.
 func Compile(spec Spec) (*Target, []Problem) {
 	spec.Path = cmp.Or(spec.Path, DefaultPath)
 	spec.OnRemove = cmp.Or(spec.OnRemove, RemoveArchive)
@@ -46,22 +46,22 @@ func checkModes(spec Spec) []Problem {
 	switch spec.Select.Expired {
 	case ExpiredExclude, ExpiredIgnore:
 	default:
-		problems = append(problems, Problem{Field: "select.expired", Message: fmt.Sprintf("%q is not known; it is exclude or ignore", spec.Select.Expired)})
+		problems = append(problems, Problem{Field: "select.expired", Message: fmt.Sprintf("%q is unknown; use exclude or ignore", spec.Select.Expired)})
 	}
 	switch spec.OnRemove {
 	case RemoveDelete, RemoveArchive, RemoveKeep:
 	default:
-		problems = append(problems, Problem{Field: "on_remove", Message: fmt.Sprintf("%q is not known; it is delete, archive or keep", string(spec.OnRemove))})
+		problems = append(problems, Problem{Field: "on_remove", Message: fmt.Sprintf("%q is unknown; use delete, archive or keep", string(spec.OnRemove))})
 	}
 	if p := spec.RemovalLimit.Percent; math.IsNaN(p) || p > 100 {
-		problems = append(problems, Problem{Field: "removal_limit.percent", Message: fmt.Sprintf("%v is not a percentage; it is at most 100", p)})
+		problems = append(problems, Problem{Field: "removal_limit.percent", Message: fmt.Sprintf("%v is not a percentage; use at most 100", p)})
 	}
 	return problems
 }
 
-// compileWhen compiles the condition, and of a conjunction each part on its
-// own: a part that fewer levels decide can exclude an asset before the dearer
-// levels are asked for.
+// compileWhen compiles the condition. It also compiles each part of a
+// conjunction that reads fewer levels: such a part can exclude an asset before
+// the more expensive levels are requested.
 func (t *Target) compileWhen(source string) []Problem {
 	if source == "" {
 		return nil
@@ -107,8 +107,8 @@ func atField(field string, faults []fault) []Problem {
 	return problems
 }
 
-// fingerprint hashes what decides: not the name, nor what happens on removal.
-// JSON writes maps in the order of their keys.
+// fingerprint hashes the parts of a rule that change decisions: neither the
+// name nor the remove mode. JSON writes maps in the order of their keys.
 func fingerprint(spec Spec) library.Hash {
 	text, err := json.Marshal(struct {
 		Semantics int

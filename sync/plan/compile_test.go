@@ -10,8 +10,7 @@ import (
 	"damsync/internal/library"
 )
 
-// TestCompileNamesTheProblem checks field and position: a person with forty
-// rules must not have to search.
+// TestCompileNamesTheProblem checks the field and position of problems.
 func TestCompileNamesTheProblem(t *testing.T) {
 	when := func(source string) Spec { return Spec{Select: Select{When: source}} }
 	value := func(source string) Spec { return Spec{Metadata: []MetadataRule{{Key: "x", Expr: source}}} }
@@ -56,7 +55,7 @@ func TestCompileNamesTheProblem(t *testing.T) {
 		"path bool":            {Spec{Path: `{asset.id}{asset.public}`}, "path", 11, "text or a number"},
 		"path empty braces":    {Spec{Path: `{asset.id}{}`}, "path", 11, "empty"},
 		"path open":            {Spec{Path: `{asset.id}/{asset.title`}, "path", 11, "never closed"},
-		"path close":           {Spec{Path: `{asset.id}}`}, "path", 10, "closes nothing"},
+		"path close":           {Spec{Path: `{asset.id}}`}, "path", 10, "no opening brace"},
 		"metadata whole":       {value(`asset`), "metadata.x", 0, "one property"},
 		"metadata function":    {value(`asset.created_at.Year`), "metadata.x", 0, "call a function"},
 		"metadata key":         {Spec{Metadata: []MetadataRule{{Expr: "asset.id"}}}, "metadata", 0, "empty"},

@@ -5,8 +5,8 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
-// conjuncts splits "a and b and c" into the sources of its parts; anything else
-// has none.
+// conjuncts splits "a and b and c" into the sources of its parts. It returns nil
+// for any other expression.
 func conjuncts(n ast.Node) []string {
 	binary, ok := n.(*ast.BinaryNode)
 	if !ok || binary.Operator != "and" && binary.Operator != "&&" {
@@ -23,9 +23,9 @@ func conjuncts(n ast.Node) []string {
 	return parts
 }
 
-// sourceOf prints a part of an expression, and only when the text reads back as
-// the very same part: a part that meant something else could exclude an asset
-// that belongs.
+// sourceOf prints a part of an expression. It reports false when the text does
+// not parse back to the same part: a part with another meaning could exclude an
+// asset that belongs.
 func sourceOf(n ast.Node) (string, bool) {
 	source := n.String()
 	tree, err := parser.Parse(source)

@@ -32,9 +32,9 @@ func TestGatesAreTheCheaperParts(t *testing.T) {
 	}
 }
 
-// TestGatesNeverChangeTheAnswer compares a conjunction with the same condition
-// written so that it has no parts: with everything known they agree.
-func TestGatesNeverChangeTheAnswer(t *testing.T) {
+// TestPrefiltersNeverChangeTheDecision compares a conjunction with the same condition
+// written so that it has no parts: when all levels are known they agree.
+func TestPrefiltersNeverChangeTheDecision(t *testing.T) {
 	atom := rapid.SampledFrom([]string{
 		`asset.title != "Poster"`, `"Press" in asset.labels["Audience"]`, `asset.width > 100`, `asset.tags[0] != "sea"`,
 		`asset.fields["Agency"] == nil`, `(asset.type == "video" or asset.public)`, `not asset.public`, `true`,

@@ -11,19 +11,19 @@ import (
 	"damsync/internal/state"
 )
 
-// Decide says whether an asset belongs at the target, and how. It first tries
-// to exclude the asset by what is known, from cheap to dear, and asks for the
-// next level only when that fails: detail before fields. It is deterministic
-// and never panics.
+// Evaluate decides whether an asset belongs at the target, and how. It first
+// tries to exclude the asset by the known levels, the cheapest first, and asks
+// for the next level only when that fails: detail before fields. It is
+// deterministic and never panics.
 //
-// An exclusion by the summary does not depend on what else is known, so an
-// asset does not change its verdict because its detail went stale.
+// An exclusion by the summary does not depend on the other levels, so the
+// decision does not change when a detail becomes outdated.
 func (t *Target) Evaluate(v state.Snapshot, now time.Time) Decision {
 	folder := folderPath(cmp.Or(v.Folder, v.Asset.FileLocation))
 	if reason := t.excludedBySummary(&v, folder); reason != "" {
 		return Decision{Outcome: NotSelected, Reason: reason}
 	}
-	e := t.evaluator()
+	e := t.acquireEvaluator()
 	defer t.evaluators.Put(e)
 	e.environment.load(&v, folder, t.uses.labels, t.uses.fields)
 
@@ -50,9 +50,9 @@ func (t *Target) excludedBySummary(v *state.Snapshot, folder string) string {
 	}
 }
 
-// exclude tries expiry and condition as far as the known levels go. A part of
-// the condition that fails here is left to the whole condition, which runs when
-// all it reads is known.
+// exclude evaluates expiry and condition with the known levels. It ignores an
+// error in a part of the condition: the whole condition reports it once all
+// levels that it reads are known.
 func (t *Target) exclude(e *evaluator, v *state.Snapshot, now time.Time) (Decision, bool) {
 	if t.excludeExpired && v.Detail != nil && v.Detail.ExpiresAt != nil && !now.Before(*v.Detail.ExpiresAt) {
 		return Decision{Outcome: NotSelected, Reason: "expired " + v.Detail.ExpiresAt.UTC().Format(time.DateOnly)}, true
@@ -70,8 +70,8 @@ func (t *Target) exclude(e *evaluator, v *state.Snapshot, now time.Time) (Decisi
 	}
 	d, done := t.condition(e)
 	if d.Outcome == Failed && t.excludeExpired && v.Detail == nil {
-		// The expiry may exclude it for good: an asset must not outlive its
-		// rights at the target because its condition fails.
+		// The detail may show that the asset is expired. An error in the
+		// condition must not keep an expired asset at the target.
 		return Decision{}, false
 	}
 	return d, done
@@ -84,7 +84,7 @@ func (t *Target) condition(e *evaluator) (Decision, bool) {
 	}
 	holds, ok := value.(bool)
 	if !ok {
-		return failed("select.when", fmt.Errorf("the result is %v, neither true nor false", value)), true
+		return failed("select.when", fmt.Errorf("the result %v is neither true nor false", value)), true
 	}
 	if !holds {
 		return t.conditionFalse(), true
@@ -100,7 +100,7 @@ func failed(field string, err error) Decision {
 	return Decision{Outcome: Failed, Reason: field + ": " + err.Error()}
 }
 
-// selected computes what the target should hold of an asset that belongs there.
+// selected computes the desired state of an asset that belongs at the target.
 func (t *Target) selected(e *evaluator, v *state.Snapshot) Decision {
 	path, err := e.render(t.path)
 	if err != nil {
@@ -125,8 +125,8 @@ func (t *Target) selected(e *evaluator, v *state.Snapshot) Decision {
 	}
 }
 
-// metadataHash covers everything a target writes beside the bytes: the title
-// goes there whether or not a rule maps it.
+// metadataHash covers everything a target writes beside the bytes. The title is
+// included because targets write it whether or not a rule maps it.
 func metadataHash(title string, metadata []byte) library.Hash {
 	h := sha256.New()
 	h.Write([]byte(title))
@@ -143,10 +143,10 @@ func (e *evaluator) metadata(x *expression) (any, error) {
 	return plainValue(value)
 }
 
-// version names the content. The CMP's version id does so exactly; without a
-// detail the time of modification stands in for it. A target that never asks
-// for the detail does not look at one that happens to be known: else every
-// asset would be pushed again whenever a detail comes or goes stale.
+// version identifies the content: by the CMP's version id, or by the time of
+// modification when the rule needs no detail. Such a rule ignores a detail that
+// happens to be known; otherwise every asset would be pushed again whenever a
+// detail is read or becomes outdated.
 func (t *Target) version(v *state.Snapshot) string {
 	if t.needsDetail() && v.Detail.VersionID != "" {
 		return v.Detail.VersionID
@@ -154,7 +154,8 @@ func (t *Target) version(v *state.Snapshot) string {
 	return "modified:" + v.Asset.ModifiedAt.UTC().Format(time.RFC3339Nano)
 }
 
-func (t *Target) evaluator() *evaluator {
+// acquireEvaluator returns an evaluator for exclusive use; the caller puts it back into t.evaluators.
+func (t *Target) acquireEvaluator() *evaluator {
 	if e, ok := t.evaluators.Get().(*evaluator); ok {
 		return e
 	}

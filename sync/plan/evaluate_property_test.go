@@ -37,7 +37,7 @@ func anyTarget() *rapid.Generator[*Target] {
 	})
 }
 
-func anyView() *rapid.Generator[state.Snapshot] {
+func anySnapshot() *rapid.Generator[state.Snapshot] {
 	times := rapid.Custom(func(t *rapid.T) time.Time { return time.Unix(rapid.Int64Range(-1e9, 4e9).Draw(t, "unix"), 0) })
 	return rapid.Custom(func(t *rapid.T) state.Snapshot {
 		v := state.Snapshot{
@@ -87,7 +87,7 @@ func anyFields() *rapid.Generator[library.Fields] {
 
 func TestEvaluateProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		target, v := anyTarget().Draw(t, "target"), anyView().Draw(t, "view")
+		target, v := anyTarget().Draw(t, "target"), anySnapshot().Draw(t, "snapshot")
 		now := time.Unix(rapid.Int64Range(0, 3e9).Draw(t, "now"), 0)
 		d := target.Evaluate(v, now)
 		if again := target.Evaluate(v, now); !reflect.DeepEqual(d, again) {
@@ -101,7 +101,7 @@ func TestEvaluateProperties(t *testing.T) {
 	})
 }
 
-// checkSelected holds a decision against what must never be at a target.
+// checkSelected checks that a decision selects nothing that must never be at a target.
 func checkSelected(t *rapid.T, target *Target, v state.Snapshot, d Decision, now time.Time) {
 	if d.Outcome != Selected {
 		if d.Path != "" || d.Version != "" || d.Metadata != nil {
@@ -122,8 +122,8 @@ func checkSelected(t *rapid.T, target *Target, v state.Snapshot, d Decision, now
 	checkSafe(t, d.Path)
 }
 
-// checkAsking holds a decision against the promise to ask only upwards, only
-// for what is unknown, and never for more than the level announced.
+// checkAsking checks that a decision asks only for unknown levels, and never beyond
+// the announced level.
 func checkAsking(t *rapid.T, target *Target, v state.Snapshot, d Decision, now time.Time) {
 	switch {
 	case d.Outcome == NeedsDetail && (v.Detail != nil || target.Level() < library.LevelDetail),
@@ -151,8 +151,8 @@ func checkAsking(t *rapid.T, target *Target, v state.Snapshot, d Decision, now t
 	}
 }
 
-// TestVersionIgnoresAPassingDetail guards against a whole library pushed again
-// because another target had its details fetched.
+// TestVersionIgnoresAPassingDetail checks that a detail read for another target does
+// not push the asset again.
 func TestVersionIgnoresAPassingDetail(t *testing.T) {
 	target := mustCompile(t, Spec{Select: Select{Expired: ExpiredIgnore}})
 	v := poster()

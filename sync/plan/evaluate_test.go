@@ -37,7 +37,7 @@ func label(group string, values ...string) library.Label {
 	return l
 }
 
-// poster is an approved image of which everything is known.
+// poster is an approved image with all levels known.
 func poster() state.Snapshot {
 	expires := day("2027-01-01")
 	return state.Snapshot{
@@ -94,7 +94,7 @@ func TestEvaluateSelectsAndMaps(t *testing.T) {
 	}
 }
 
-// A size that the library does not say is no negative one to a rule.
+// A rule sees an unknown size as 0, not as a negative number.
 func TestUnknownSizeIsNone(t *testing.T) {
 	spec := brandImages()
 	spec.Metadata = []MetadataRule{{Key: "size", Expr: "string(asset.size)"}}
@@ -110,13 +110,13 @@ func TestEvaluateSaysWhyNot(t *testing.T) {
 		change func(*state.Snapshot)
 		reason string
 	}{
-		"gone":          {func(v *state.Snapshot) { v.Gone = true }, "removed from the library"},
-		"archived":      {func(v *state.Snapshot) { v.Asset.Archived = true }, "archived"},
-		"type":          {func(v *state.Snapshot) { v.Asset.Type = "video" }, "type video is none of image"},
-		"folder":        {func(v *state.Snapshot) { v.Asset.FileLocation = "/Legal" }, "folder /Legal matches none of /Brand/**"},
-		"folder view":   {func(v *state.Snapshot) { v.Folder = "/Legal/" }, "folder /Legal matches none of /Brand/**"},
-		"folder prefix": {func(v *state.Snapshot) { v.Folder = "/Brandy" }, "folder /Brandy matches none of /Brand/**"},
-		"label":         {func(v *state.Snapshot) { v.Asset.Labels = v.Asset.Labels[1:] }, "label Status is none of Approved"},
+		"gone":                   {func(v *state.Snapshot) { v.Gone = true }, "removed from the library"},
+		"archived":               {func(v *state.Snapshot) { v.Asset.Archived = true }, "archived"},
+		"type":                   {func(v *state.Snapshot) { v.Asset.Type = "video" }, "type video is none of image"},
+		"folder":                 {func(v *state.Snapshot) { v.Asset.FileLocation = "/Legal" }, "folder /Legal matches none of /Brand/**"},
+		"folder of the snapshot": {func(v *state.Snapshot) { v.Folder = "/Legal/" }, "folder /Legal matches none of /Brand/**"},
+		"folder prefix":          {func(v *state.Snapshot) { v.Folder = "/Brandy" }, "folder /Brandy matches none of /Brand/**"},
+		"label":                  {func(v *state.Snapshot) { v.Asset.Labels = v.Asset.Labels[1:] }, "label Status is none of Approved"},
 		"label case": {
 			func(v *state.Snapshot) { v.Asset.Labels = []library.Label{label("Status", "approved")} },
 			"label Status is none of Approved",
@@ -207,7 +207,7 @@ func TestEvaluateFailsAlone(t *testing.T) {
 	}
 }
 
-// TestAFailingConditionDoesNotOutliveTheRights: an expired asset leaves the
+// TestAFailingConditionDoesNotOutliveTheRights checks that an expired asset leaves the
 // target even when the condition fails on it.
 func TestAFailingConditionDoesNotOutliveTheRights(t *testing.T) {
 	target := mustCompile(t, Spec{Select: Select{When: `asset.labels["None"][0] == "x"`}})
@@ -226,7 +226,7 @@ func TestAFailingConditionDoesNotOutliveTheRights(t *testing.T) {
 	}
 }
 
-// TestFailuresSayWhereAndWhat: the reason is all that a person gets to see.
+// TestFailuresSayWhereAndWhat checks the reason of a failure, which is all that people see.
 func TestFailuresSayWhereAndWhat(t *testing.T) {
 	for source, want := range map[string]string{
 		`upper(asset.fields["None"])`:   "a value is missing here; give a default with ??",

@@ -9,7 +9,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// A rule that can be decided from the summary alone: it costs no request.
+// A rule that needs only the summary costs no request.
 func Example() {
 	target, problems := plan.Compile(plan.Spec{
 		Name: "brand-images",
@@ -40,7 +40,7 @@ func Example() {
 	// not selected because folder /Legal matches none of /Brand/**
 }
 
-// Problems carry the place of the mistake.
+// Problems have the position of the mistake.
 func ExampleCompile_problems() {
 	_, problems := plan.Compile(plan.Spec{Select: plan.Select{When: `asset.width > "wide"`}})
 	for _, p := range problems {

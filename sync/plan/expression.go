@@ -16,12 +16,12 @@ import (
 const (
 	maxExpression = 8 << 10 // bytes of source
 	maxNodes      = 1000
-	// memoryBudget bounds what one evaluation may build, in elements and
+	// memoryBudget bounds the memory of one evaluation, in elements and
 	// characters as expr counts them.
 	memoryBudget = 200_000
 )
 
-// expression is one compiled expression with what it reads.
+// expression is a compiled expression with the properties it reads.
 type expression struct {
 	source  string
 	program *vm.Program
@@ -29,15 +29,15 @@ type expression struct {
 	parts   []string // the conjuncts, when there are several
 }
 
-// fault is something wrong inside one expression or template.
+// fault is an error inside an expression or template.
 type fault struct {
 	offset  int // bytes
 	message string
 }
 
 // compileExpression type-checks source against the properties of asset. accept
-// judges the static type of the result; it returns what is wrong with it, or
-// nothing.
+// checks the static type of the result and returns what is wrong with it, or an
+// empty string.
 func compileExpression(source string, accept func(reflect.Type) string) (*expression, []fault) {
 	if strings.TrimSpace(source) == "" {
 		return nil, []fault{{message: "the expression is empty"}}
@@ -64,9 +64,10 @@ func compileExpression(source string, accept func(reflect.Type) string) (*expres
 	return &expression{source: source, program: program, uses: uses, parts: parts}, nil
 }
 
-// options define the language. What depends on the clock, on the machine's
-// time zones or on the order of a map is taken out, so that an expression gives
-// the same value each time: a value that flickers would be pushed for ever.
+// options returns the definition of the language. It leaves out functions that
+// depend on the clock, the machine's time zones or the order of a map, so that an
+// expression always gives the same value: a changing value would be pushed again
+// and again.
 func options() []expr.Option {
 	return []expr.Option{
 		expr.Env(environment{}),
@@ -82,12 +83,12 @@ func options() []expr.Option {
 	}
 }
 
-// repeat replaces the built-in repeat, which builds its result before it counts
-// it against the memory budget.
+// repeat replaces the built-in repeat, which builds its result before it checks
+// the memory budget.
 func repeat(params ...any) (any, error) {
 	text, count := params[0].(string), params[1].(int)
 	if count < 0 || count > memoryBudget || len(text)*count > memoryBudget {
-		return nil, fmt.Errorf("repeat would give more than %d bytes, or less than none", memoryBudget)
+		return nil, fmt.Errorf("repeat needs a count of at least 0 and a result of at most %d bytes", memoryBudget)
 	}
 	return strings.Repeat(text, count), nil
 }
@@ -105,15 +106,15 @@ func sortedKeys(params ...any) (any, error) {
 			keys = append(keys, key)
 		}
 	default:
-		return nil, fmt.Errorf("keys wants a map, got %T", params[0])
+		return nil, fmt.Errorf("keys needs a map, got %T", params[0])
 	}
 	slices.Sort(keys)
 	return keys, nil
 }
 
-// faultOf turns an error of expr into a fault. Its positions count characters,
-// ours count bytes; its messages name our Go types, which mean nothing to the
-// reader of a configuration.
+// faultOf converts an error of expr into a fault. It converts positions from
+// characters to bytes, and replaces Go types in messages, which mean nothing to
+// the reader of a configuration.
 func faultOf(source string, err error) fault {
 	positioned, ok := errors.AsType[*file.Error](err)
 	if !ok {
@@ -134,15 +135,15 @@ func byteOffset(source string, characters int) int {
 	return len(source)
 }
 
-// evaluator runs expressions one after the other; it is reused because a
-// virtual machine with its stack costs more than most evaluations.
+// evaluator runs expressions one after the other. It is reused because creating
+// a virtual machine costs more than most evaluations.
 type evaluator struct {
 	machine     vm.VM
 	environment environment
 }
 
-// run evaluates one expression. It never panics: expr turns a panic of an
-// evaluation into an error.
+// run evaluates one expression. It never panics: expr converts a panic during
+// the evaluation into an error.
 func (e *evaluator) run(x *expression) (any, error) {
 	value, err := e.machine.Run(x.program, &e.environment)
 	if positioned, ok := errors.AsType[*file.Error](err); ok {
@@ -151,8 +152,8 @@ func (e *evaluator) run(x *expression) (any, error) {
 	return value, err
 }
 
-// readable says in words what goes wrong most: an absent custom field used as
-// if it had a value.
+// readable rewords the most common error: the use of a custom field that has no
+// value.
 func readable(message string) string {
 	if strings.Contains(message, "interface {} is nil") || strings.Contains(message, "<nil>") {
 		return "a value is missing here; give a default with ??"

@@ -10,13 +10,12 @@ import (
 	"damsync/internal/state"
 )
 
-// TestAskingEndsAtTheSameAnswer plays an engine that starts from the summary
-// and fetches what it is asked for: it ends after at most one detail and one
-// fields request, within the announced level, and with the answer that full
-// knowledge would have given.
+// TestAskingEndsAtTheSameAnswer simulates an engine that starts from the summary and
+// fetches the requested levels. It ends after at most one detail and one fields
+// request, within the announced level, and with the decision for a full snapshot.
 func TestAskingEndsAtTheSameAnswer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		target, full := anyTarget().Draw(t, "target"), anyView().Draw(t, "view")
+		target, full := anyTarget().Draw(t, "target"), anySnapshot().Draw(t, "snapshot")
 		if full.Detail == nil {
 			full.Detail = &library.Detail{}
 		}
@@ -47,9 +46,9 @@ func TestAskingEndsAtTheSameAnswer(t *testing.T) {
 	})
 }
 
-// TestHistoryEndsWhereTheLastDecisionSays plays one placement through random
-// decisions and work that may lag behind: whatever the order, when the work has
-// caught up the target holds what the last decision that decided anything said.
+// TestHistoryEndsWhereTheLastDecisionSays takes a placement through random decisions
+// and work that may lag behind. When the work has caught up, the target holds what the
+// last conclusive decision demands.
 func TestHistoryEndsWhereTheLastDecisionSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mode := rapid.SampledFrom([]RemoveMode{RemoveDelete, RemoveArchive}).Draw(t, "mode")
@@ -92,8 +91,8 @@ func (p *placement) work() {
 	p.applied = carryOut(NextOp(p.desired, p.applied, p.mode), p.desired, p.applied, p.mode)
 }
 
-// TestDefaultPathsNeverMeet: with the default path two assets never ask for one
-// place, whatever they are called.
+// TestDefaultPathsNeverMeet checks that with the default path two assets never have the
+// same path, whatever their titles.
 func TestDefaultPathsNeverMeet(t *testing.T) {
 	target := mustCompile(t, Spec{Select: Select{Expired: ExpiredIgnore}})
 	id := rapid.StringMatching(`[0-9a-f]{32}`)
@@ -114,9 +113,9 @@ func TestDefaultPathsNeverMeet(t *testing.T) {
 	})
 }
 
-// TestNoMinuteRemovesMoreThanAllowed plays the removal gate over a random
-// stream of removals, suspects and time: in no minute does it let through more
-// than the limit and the single edits of a small target, and once it holds it lets nothing through.
+// TestNoMinuteRemovesMoreThanAllowed runs the removal guard over a random stream of
+// removals, suspects and time. In no minute does it release more than the limit and the
+// single edits of a small target, and once it holds it releases nothing.
 func TestNoMinuteRemovesMoreThanAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := RemovalLimit{Count: rapid.IntRange(1, 30).Draw(t, "count"), Percent: rapid.Float64Range(1, 50).Draw(t, "percent")}

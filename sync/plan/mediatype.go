@@ -1,8 +1,8 @@
 package plan
 
-// extensionByType returns the usual extension of a media type, empty when it is
-// not in the table. The standard mime package is no substitute: it reads the
-// machine's own tables, so two machines could give one asset two names.
+// extensionByType returns the usual extension of a media type, or an empty string
+// when it is not in the table. The standard mime package is no substitute: it
+// reads the machine's tables, so two machines could give an asset two names.
 func extensionByType(mediaType string) string {
 	switch mediaType {
 	case "image/jpeg", "image/jpg", "image/pjpeg":

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestExtensionByType goes through what a CMP library holds; the extension of
-// a file that is opened by it decides which program opens it.
+// TestExtensionByType checks the media types of a CMP library. The extension decides
+// which program opens a file.
 func TestExtensionByType(t *testing.T) {
 	tests := map[string]string{
 		"image/jpeg": "jpg", "image/jpg": "jpg", "image/pjpeg": "jpg", "image/png": "png", "image/gif": "gif",

@@ -6,15 +6,15 @@ import (
 	"damsync/internal/library"
 )
 
-// Need is one part of a rule that a summary does not answer.
+// Need is a part of a rule that needs more than the summary.
 type Need struct {
 	Key   string        // key path as in Problem, such as "select.expired" or "metadata.alt"
-	Reads []string      // the properties of asset that ask for it, sorted
-	Level library.Level // the deepest it may ask for
+	Reads []string      // the properties of asset that it reads beyond the summary, sorted
+	Level library.Level // the deepest level that it needs
 }
 
-// Needs lists what makes the rule read assets singly, in the order of the rule: the expiry, the
-// condition, the path, the metadata. Without any, the summary suffices.
+// Needs lists the parts that make the rule read assets singly, in the order of the rule: expiry, condition, path,
+// metadata. When it is empty, the summary suffices.
 func (t *Target) Needs() []Need {
 	var needs []Need
 	add := func(key string, uses usage) {

@@ -8,7 +8,7 @@ import (
 	"damsync/internal/library"
 )
 
-// What makes a rule dear is named by its key, so that the forecast can put a price on it.
+// Needs names the keys that make a rule expensive, so that the forecast can show their cost.
 func TestNeeds(t *testing.T) {
 	target, problems := Compile(Spec{
 		Name:   "brand",

@@ -1,10 +1,10 @@
-// Package plan is the pure part of the engine: from what is known of an asset
-// and the rule of a target it decides whether the asset belongs there, under
-// which path, in which version and with which metadata; from a decision and a
-// stored placement it tells what to change; and it judges removal waves.
+// Package plan is the pure part of the engine. From the snapshot of an asset and
+// the rule of a target it decides whether the asset belongs there, and with which
+// path, version and metadata. From a decision and a stored placement it computes
+// what to change. It also evaluates removal waves.
 //
-// It has no clock and does no I/O: the same input gives the same output on
-// every machine. Everything here is safe for concurrent use.
+// It has no clock and does no I/O: the same input gives the same output on every
+// machine. All functions are safe for concurrent use.
 package plan
 
 import (
@@ -13,12 +13,12 @@ import (
 	"damsync/internal/library"
 )
 
-// DefaultPath is the path template of a target that configures none. It holds
-// the asset id, so two assets never ask for the same path.
+// DefaultPath is the path template of a target that configures none. It contains
+// the asset id, so two assets never have the same path.
 const DefaultPath = `{asset.folder}/{asset.id}/{asset.file_name}`
 
-// Spec is the rule part of one target as configured. The zero value of every
-// part stands for its default; Compile fills them in.
+// Spec is the rule of a target as configured. The zero value of each part means
+// its default; Compile fills in the defaults.
 type Spec struct {
 	Name         string
 	Select       Select
@@ -28,8 +28,8 @@ type Spec struct {
 	RemovalLimit RemovalLimit // zero means DefaultRemovalLimit
 }
 
-// Select says which assets belong at a target. The zero value takes every
-// asset that has a file and has not expired.
+// Select specifies which assets belong at a target. The zero value selects every
+// asset that has a file and is not expired.
 type Select struct {
 	Types   []string            // any of; empty means library.FileTypes
 	Folders []string            // doublestar patterns, any of; empty means all
@@ -38,8 +38,8 @@ type Select struct {
 	Expired string              // ExpiredExclude (default) or ExpiredIgnore
 }
 
-// The values of Select.Expired. Only the detail knows the expiry, so
-// ExpiredExclude costs one request an asset.
+// The values of Select.Expired. Only the detail has the expiry, so
+// ExpiredExclude costs one request for each asset.
 const (
 	ExpiredExclude = "exclude"
 	ExpiredIgnore  = "ignore"
@@ -51,7 +51,7 @@ type MetadataRule struct {
 	Expr string
 }
 
-// RemoveMode says what happens at a target to an asset that no longer belongs
+// RemoveMode specifies what a target does with an object that no longer belongs
 // there.
 type RemoveMode string
 
@@ -62,15 +62,15 @@ const (
 	RemoveKeep    RemoveMode = "keep"
 )
 
-// Problem is one thing wrong with a Spec.
+// Problem is an error in a Spec.
 type Problem struct {
 	Field   string // key path such as "select.when", "metadata.title", "select.folders[1]"
-	Offset  int    // byte offset inside that value; 0 when it concerns the whole value
-	Message string // what is wrong and what to do
+	Offset  int    // byte offset inside the value; 0 when the problem concerns the whole value
+	Message string // what is wrong and how to fix it
 }
 
-// References are the names of the library that a rule relies on. A target
-// whose names the library lacks must not run: it would select too little.
+// References are the names in the library that a rule relies on. A target must
+// not run while the library lacks one of them: it would select too little.
 type References struct {
 	Labels         map[string][]string // group name to value names, both sorted; no values when only the group is named
 	Fields         []string            // custom field names, sorted
@@ -80,8 +80,8 @@ type References struct {
 // Outcome is the kind of a Decision.
 type Outcome int
 
-// The outcomes. NeedsDetail, NeedsFields and Failed say nothing about whether
-// the asset belongs at the target and never change a placement.
+// The outcomes. NeedsDetail, NeedsFields and Failed leave open whether the asset
+// belongs at the target and never change a placement.
 const (
 	NotSelected Outcome = iota
 	Selected
@@ -94,7 +94,7 @@ func (o Outcome) String() string {
 	return [...]string{"not selected", "selected", "needs detail", "needs fields", "failed"}[o]
 }
 
-// Decision says whether one asset belongs at one target, and how.
+// Decision is the result of evaluating an asset for a target.
 type Decision struct {
 	Outcome Outcome
 	Reason  string // for people: why not selected, or what failed; empty when selected

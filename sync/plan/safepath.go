@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// maxSegment leaves room below the usual limit of 255 bytes for what an
-	// adapter appends: the sidecar suffix, a temporary suffix.
+	// maxSegment leaves room below the usual limit of 255 bytes for the suffixes
+	// that an adapter appends to sidecars and temporary files.
 	maxSegment = 200
 	// maxPath stays below the 1024 bytes of an S3 key with room for a prefix.
 	maxPath = 900
-	// maxExtension is how long the part after the last dot may be to count as
-	// a file extension when a name is cut.
+	// maxExtension is the longest part after the last dot that counts as a file
+	// extension when a name is cut.
 	maxExtension = 32
 
 	sidecarSuffix = ".damsync.json"
 )
 
-// SafePath makes a relative slash-separated path out of any text, safe on the
-// usual file systems and object stores: Unicode NFC, valid UTF-8, no empty,
+// SafePath converts any text into a relative slash-separated path that is safe on
+// the usual file systems and object stores: Unicode NFC, valid UTF-8, no empty,
 // "." or ".." segment, no hidden or reserved name, no control, bidirectional or
-// zero-width character, at most 200 bytes a segment and 900 in all. What is cut
-// is replaced by a hash of the whole. It is a pure function and idempotent; the
+// zero-width character, at most 200 bytes for each segment and 900 in total. A
+// hash of the whole replaces what is cut. SafePath is pure and idempotent. The
 // result is empty when no segment is left.
 func SafePath(text string) string {
 	var segments []string
@@ -40,8 +40,8 @@ func SafePath(text string) string {
 	return capPath(segments)
 }
 
-// SafeSegment makes one path segment out of any text by the rules of SafePath.
-// A slash does not separate but becomes "_"; the result is never empty.
+// SafeSegment converts any text into one path segment by the rules of SafePath.
+// It replaces slashes by "_". The result is never empty.
 func SafeSegment(text string) string {
 	if segment := cleanSegment(text); segment != "" {
 		return segment
@@ -49,8 +49,8 @@ func SafeSegment(text string) string {
 	return "_"
 }
 
-// cleanSegment returns the safe form of one segment, empty when nothing but
-// dots and spaces is there.
+// cleanSegment returns the safe form of a segment. The result is empty when the
+// text has only dots and spaces.
 func cleanSegment(text string) string {
 	s := text
 	if strings.ContainsFunc(s, needsMapping) {
@@ -64,8 +64,8 @@ func cleanSegment(text string) string {
 	return capSegment(s)
 }
 
-// needsMapping reports whether a text with this character goes the long way:
-// most names are plain ASCII, which no mapping and no normalisation changes.
+// needsMapping reports whether a text with this character must be mapped and
+// normalised. Most names are plain ASCII and need neither.
 func needsMapping(r rune) bool {
 	return r < ' ' || r >= 0x7f || isReserved(r)
 }
@@ -78,7 +78,7 @@ func isReserved(r rune) bool {
 	return false
 }
 
-// safeRune maps the characters that a file system or a reader could trip over.
+// safeRune replaces the characters that confuse a file system or a reader.
 // Format characters (bidirectional and zero-width controls) are dropped: they
 // are invisible and let one name look like another.
 func safeRune(r rune) rune {
@@ -99,7 +99,7 @@ func showDots(s string) string {
 	return strings.Repeat("_", len(s)-len(rest)) + rest
 }
 
-// renameDevice alters the names that Windows reserves, with any extension and
+// renameDevice changes the names that Windows reserves, with any extension and
 // in any case: "con.txt" becomes "con_.txt".
 func renameDevice(s string) string {
 	base, _, _ := strings.Cut(s, ".")
@@ -119,11 +119,11 @@ func isDevice(name string) bool {
 	if !ok {
 		port, ok = strings.CutPrefix(name, "LPT")
 	}
-	// Windows takes the superscript digits for the digits.
+	// Windows treats superscript digits as digits.
 	return ok && utf8.RuneCountInString(port) == 1 && strings.Contains("0123456789¹²³", port)
 }
 
-// renameSidecar keeps an asset from taking the name of another one's sidecar.
+// renameSidecar prevents an asset from having the name of another asset's sidecar.
 func renameSidecar(s string) string {
 	cut := len(s) - len(sidecarSuffix)
 	if cut < 0 || !strings.EqualFold(s[cut:], sidecarSuffix) {
@@ -133,8 +133,8 @@ func renameSidecar(s string) string {
 	return strings.TrimSuffix(s, extension) + "_" + extension
 }
 
-// capSegment cuts a long segment before its extension and marks the cut with a
-// hash of the whole, so that two long titles stay two names.
+// capSegment cuts a long segment before its extension and appends a hash of the
+// whole, so that two long titles keep different names.
 func capSegment(s string) string {
 	if len(s) <= maxSegment {
 		return s
@@ -164,8 +164,8 @@ func cutText(s string, limit int) string {
 	return s[:limit]
 }
 
-// capPath joins the segments; of a path that is too long it keeps the outer
-// folders and the last segment, and a hash of the whole in between.
+// capPath joins the segments. When the path is too long, it keeps the outer folders
+// and the last segment, with a hash of the whole in between.
 func capPath(segments []string) string {
 	whole := strings.Join(segments, "/")
 	if len(whole) <= maxPath {

@@ -86,7 +86,7 @@ func TestSafePathKeepsDeepPathsApart(t *testing.T) {
 	}
 }
 
-// checkSafe is the promise of SafePath for one input.
+// checkSafe checks the guarantees of SafePath for one input.
 func checkSafe(t interface{ Fatalf(string, ...any) }, in string) {
 	got := SafePath(in)
 	if again := SafePath(got); again != got {
@@ -124,7 +124,7 @@ func checkSafeSegment(t interface{ Fatalf(string, ...any) }, in, segment string)
 	}
 }
 
-// oddText draws texts made of what breaks paths, among ordinary letters.
+// oddText draws texts of ordinary letters and characters that break paths.
 func oddText() *rapid.Generator[string] {
 	part := rapid.OneOf(
 		rapid.String(),

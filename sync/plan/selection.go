@@ -11,8 +11,7 @@ import (
 	"damsync/internal/library"
 )
 
-// selection is the part of a rule that the summary alone decides, without
-// expressions.
+// selection is the part of a rule that needs only the summary and no expressions.
 type selection struct {
 	types   []string
 	folders []string // valid patterns with a leading slash; empty means all
@@ -24,7 +23,7 @@ type labelRule struct {
 	values []string
 }
 
-// excludes returns why the asset in that folder is not selected, or nothing.
+// excludes returns why the asset in that folder is not selected, or an empty string.
 func (s *selection) excludes(a *library.Asset, folder string) string {
 	if !slices.Contains(s.types, a.Type) {
 		return "type " + a.Type + " is none of " + strings.Join(s.types, ", ")
@@ -65,7 +64,7 @@ func (r *labelRule) matches(labels []library.Label) bool {
 	return false
 }
 
-// compileSelection checks and normalises the static part of a selection.
+// compileSelection checks and normalises the part of a selection without expressions.
 func compileSelection(s Select) (selection, []Problem) {
 	types, problems := compileTypes(s.Types)
 	folders, wrong := compileFolders(s.Folders)
@@ -87,7 +86,7 @@ func compileTypes(types []string) ([]string, []Problem) {
 		if !slices.Contains(documented, name) {
 			problems = append(problems, Problem{
 				Field:   fmt.Sprintf("select.types[%d]", i),
-				Message: fmt.Sprintf("unknown asset type %q; it is one of %s", name, strings.Join(documented, ", ")),
+				Message: fmt.Sprintf("unknown asset type %q; use one of %s", name, strings.Join(documented, ", ")),
 			})
 		}
 	}
@@ -133,7 +132,7 @@ func compileLabels(labels map[string][]string) ([]labelRule, []Problem) {
 	return rules, problems
 }
 
-// folderPath gives a folder or pattern one leading slash and no trailing one.
+// folderPath returns a folder or pattern with one leading slash and no trailing one.
 func folderPath(text string) string {
 	if len(text) > 1 && text[0] == '/' && text[1] != '/' && text[len(text)-1] != '/' {
 		return text
@@ -141,10 +140,10 @@ func folderPath(text string) string {
 	return "/" + strings.Trim(text, "/")
 }
 
-// fixedPrefix returns the folder that a pattern names before its first
-// wildcard, without escapes; nothing when that is the root.
+// fixedPrefix returns the folder that a pattern names before its first wildcard,
+// without escapes. It is empty for the root.
 func fixedPrefix(pattern string) string {
-	// With a wildcard appended the last segment of a plain path counts too.
+	// The appended wildcard keeps the last segment of a plain path.
 	base, _ := doublestar.SplitPattern(pattern + "/*")
 	if base == "/" || base == "." {
 		return ""

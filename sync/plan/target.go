@@ -13,7 +13,7 @@ type Target struct {
 	selection      selection
 	excludeExpired bool
 	when           *expression   // nil: no condition
-	prefilters     []*expression // parts of when that fewer levels decide
+	prefilters     []*expression // parts of when that read fewer levels
 	path           []piece
 	metadata       []metadataRule
 	onRemove       RemoveMode
@@ -38,13 +38,12 @@ func (t *Target) OnRemove() RemoveMode { return t.onRemove }
 // RemovalLimit returns the limit with its default filled in.
 func (t *Target) RemovalLimit() RemovalLimit { return t.removalLimit }
 
-// Fingerprint is a hash of everything that changes decisions. When it differs
-// from the one stored, every asset has to be decided anew for this target.
+// Fingerprint returns a hash of everything that changes decisions. When it differs
+// from the stored one, every asset must be evaluated again for this target.
 func (t *Target) Fingerprint() library.Hash { return t.fingerprint }
 
-// Level returns the deepest level that the rule may ask for. A rule that reads
-// fields and, with expiry ignored, nothing of the detail asks for the fields
-// alone.
+// Level returns the deepest level that the rule may need. A rule that reads fields,
+// ignores expiry and reads nothing of the detail needs only the fields.
 func (t *Target) Level() library.Level {
 	switch {
 	case t.uses.fields:
@@ -61,7 +60,7 @@ func (t *Target) needsDetail() bool { return t.excludeExpired || t.uses.detail }
 // ExcludesExpired reports whether an asset leaves the target at its expiry.
 func (t *Target) ExcludesExpired() bool { return t.excludeExpired }
 
-// References returns the names of the library that the rule relies on.
+// References returns the names in the library that the rule relies on.
 func (t *Target) References() References {
 	labels := make(map[string][]string)
 	for _, rule := range t.selection.labels {

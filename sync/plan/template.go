@@ -38,7 +38,7 @@ func parseTemplate(text string) ([]piece, []fault) {
 			pieces = append(pieces, piece{source: text[i+1 : end], offset: i + 1})
 			i = end + 1
 		case text[i] == '}':
-			return nil, []fault{{offset: i, message: "this brace closes nothing; write }} for a literal brace"}}
+			return nil, []fault{{offset: i, message: "this brace has no opening brace; write }} for a literal brace"}}
 		default:
 			literal.WriteByte(text[i])
 			i++
@@ -48,7 +48,7 @@ func parseTemplate(text string) ([]piece, []fault) {
 	return pieces, nil
 }
 
-// closingBrace returns where the expression that begins at start ends, or -1.
+// closingBrace returns the end of the expression that begins at start, or -1.
 func closingBrace(text string, start int) int {
 	depth := 0
 	for i := start; i < len(text); i++ {
@@ -69,8 +69,8 @@ func closingBrace(text string, start int) int {
 	return -1
 }
 
-// closingQuote returns where the string that begins at start ends, or -1. A
-// backslash escapes except between back quotes.
+// closingQuote returns the end of the string that begins at start, or -1. A
+// backslash escapes, except between back quotes.
 func closingQuote(text string, start int) int {
 	quote := text[start]
 	for i := start + 1; i < len(text); i++ {
@@ -102,15 +102,15 @@ func compileTemplate(text string) ([]piece, []fault) {
 		}
 	}
 	if len(faults) == 0 && !reads {
-		faults = append(faults, fault{message: "the path reads no property of the asset: every asset would get the same path; use for instance {asset.id}"})
+		faults = append(faults, fault{message: "the path reads no property of the asset: all assets would have the same path; use for instance {asset.id}"})
 	}
 	return pieces, faults
 }
 
 // render evaluates a path template for the asset in the environment. Slashes
-// separate in literal text and in a value that is made of asset.folder; in any
-// other value they do not, so that a title never makes a directory. A path
-// whose last segment would be empty ends in the asset's id.
+// separate segments in literal text and in values that read asset.folder. In other
+// values they become "_", so that a title never makes a directory. An empty last
+// segment is replaced by the asset's id.
 func (e *evaluator) render(pieces []piece) (string, error) {
 	var text strings.Builder
 	for i := range pieces {
@@ -135,8 +135,8 @@ func (e *evaluator) render(pieces []piece) (string, error) {
 	return SafePath(withName(text.String(), e.environment.Asset.ID)), nil
 }
 
-// withName puts the id in place of an empty last segment: without it a file
-// would take the path of its folder.
+// withName replaces an empty last segment by the id: otherwise a file would have
+// the path of its folder.
 func withName(path, id string) string {
 	cut := strings.LastIndexByte(path, '/') + 1
 	if strings.ContainsFunc(path[cut:], isVisible) {

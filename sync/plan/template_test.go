@@ -46,8 +46,8 @@ func TestParseTemplate(t *testing.T) {
 	}
 }
 
-// TestRender checks that only the folder makes directories, and that no title
-// leads out of the place or leaves an asset without a name.
+// TestRender checks that only the folder makes directories, and that no title leads out
+// of its folder or leaves an asset without a name.
 func TestRender(t *testing.T) {
 	tests := map[string]struct {
 		path   string
@@ -94,8 +94,8 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// FuzzTemplate compiles any text as a path and renders what compiles: no panic,
-// every position inside the text, and a path that is safe.
+// FuzzTemplate compiles any text as a path and renders it when it compiles. It checks that
+// nothing panics, every position is inside the text, and the path is safe.
 func FuzzTemplate(f *testing.F) {
 	for _, seed := range []string{
 		DefaultPath, "{", "}}", "{{", `{"}"}`, `{ {"a": asset.id}["a"] }`, "{asset.titel}", "ü{asset.folder + asset.title}",
@@ -103,7 +103,7 @@ func FuzzTemplate(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	view := poster()
+	snapshot := poster()
 	f.Fuzz(func(t *testing.T, text string) {
 		target, problems := Compile(Spec{Path: text})
 		for _, p := range problems {
@@ -114,7 +114,7 @@ func FuzzTemplate(f *testing.F) {
 		if target == nil {
 			return
 		}
-		first, second := target.Evaluate(view, day("2026-01-01")), target.Evaluate(view, day("2026-01-01"))
+		first, second := target.Evaluate(snapshot, day("2026-01-01")), target.Evaluate(snapshot, day("2026-01-01"))
 		if first.Outcome == Selected && (first.Path == "" || SafePath(first.Path) != first.Path) {
 			t.Fatalf("unsafe path %q", first.Path)
 		}
@@ -124,8 +124,8 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzExpression compiles any text as a condition and a metadata value and
-// evaluates what compiles.
+// FuzzExpression compiles any text as a condition and a metadata value, and evaluates it
+// when it compiles.
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{
 		`asset.title == "x"`, `"a" in asset.labels["Status"] and asset.fields.Budget > 3`, `asset.expires_at == nil`,
@@ -134,7 +134,7 @@ func FuzzExpression(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	view := poster()
+	snapshot := poster()
 	f.Fuzz(func(t *testing.T, text string) {
 		_, problems := Compile(Spec{Select: Select{When: text}, Metadata: []MetadataRule{{"x", text}}})
 		for _, p := range problems {
@@ -144,7 +144,7 @@ func FuzzExpression(f *testing.F) {
 		}
 		for _, spec := range []Spec{{Select: Select{When: text}}, {Metadata: []MetadataRule{{"x", text}}}} {
 			if target, _ := Compile(spec); target != nil {
-				target.Evaluate(view, day("2026-01-01"))
+				target.Evaluate(snapshot, day("2026-01-01"))
 			}
 		}
 	})

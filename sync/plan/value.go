@@ -51,8 +51,8 @@ func isTime(t reflect.Type) bool {
 
 func isNumber(kind reflect.Kind) bool { return kind >= reflect.Int && kind <= reflect.Float64 }
 
-// pathText renders the value of a path expression. Nil is no text: an absent
-// custom field makes its segment vanish.
+// pathText renders the value of a path expression. Nil gives an empty text, so that
+// an absent custom field removes its segment.
 func pathText(value any) (string, error) {
 	switch v := value.(type) {
 	case nil:
@@ -71,9 +71,9 @@ func pathText(value any) (string, error) {
 	return fmt.Sprint(value), nil
 }
 
-// plainValue reduces the value of a metadata expression to what survives JSON
+// plainValue converts the value of a metadata expression to a type that JSON keeps
 // unchanged: string, bool, int64, float64, []string, []any, map[string]any or
-// nil. Times become RFC 3339 text in UTC. The result shares nothing with the
+// nil. Times become RFC 3339 text in UTC. The result shares no memory with the
 // asset.
 func plainValue(value any) (any, error) {
 	switch v := value.(type) {
@@ -132,7 +132,7 @@ func plainReflected(v reflect.Value) (any, error) {
 	}
 }
 
-// plainList gives a []string when every element is text, else a []any.
+// plainList returns a []string when every element is text, and otherwise a []any.
 func plainList(v reflect.Value) (any, error) {
 	list, texts := make([]any, v.Len()), make([]string, 0, v.Len())
 	for i := range list {

@@ -72,7 +72,7 @@ func TestPlainValueRefuses(t *testing.T) {
 	}
 }
 
-// anyValue draws values as expressions and custom fields give them.
+// anyValue draws values that expressions and custom fields can have.
 func anyValue(depth int) *rapid.Generator[any] {
 	leaf := rapid.OneOf(
 		rapid.Just[any](nil),
@@ -92,8 +92,8 @@ func anyValue(depth int) *rapid.Generator[any] {
 	)
 }
 
-// TestPlainValueProperties: what is plain stays as it is and has a JSON form
-// that says the same each time, or every run would push the metadata again.
+// TestPlainValueProperties checks that plain values stay unchanged and always have the same
+// JSON form. Otherwise every run would push the metadata again.
 func TestPlainValueProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		plain, err := plainValue(anyValue(3).Draw(t, "value"))
@@ -140,8 +140,8 @@ func TestPathText(t *testing.T) {
 	}
 }
 
-// TestMetadataHashIsFixed pins the hash: if it changed, every object at every
-// target would get its metadata written anew.
+// TestMetadataHashIsFixed pins the hash. If it changed, the metadata of every object would be
+// written again.
 func TestMetadataHashIsFixed(t *testing.T) {
 	rules := []MetadataRule{
 		{"title", "asset.title"}, {"audience", `asset.labels["Audience"]`}, {"size", "asset.size"}, {"expires", "asset.expires_at"},

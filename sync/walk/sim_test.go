@@ -72,8 +72,7 @@ func unlimitedClient(t *rapid.T, at cmpsim.Endpoints, transport http.RoundTrippe
 	return client
 }
 
-// rapidly checks a property on few histories, since each costs a second; -rapid.checks asks for
-// more.
+// rapidly checks a property on few histories, because each costs a second. -rapid.checks changes the number.
 func rapidly(t *testing.T, few int, property func(*rapid.T)) {
 	t.Helper()
 	f := flag.Lookup("rapid.checks")
@@ -86,8 +85,8 @@ func rapidly(t *testing.T, few int, property func(*rapid.T)) {
 	rapid.Check(t, property)
 }
 
-// The same over HTTP, with the simulator's own idea of filters, ties and paging: imports that share a second, edits,
-// deletions one by one and in bulk.
+// A walk over HTTP finds every untouched asset despite the simulator's filters, ties and paging, imports that share a
+// second, edits, and single and bulk deletions.
 func TestWalkOfASimulatedLibrary(t *testing.T) {
 	rapidly(t, 8, func(rt *rapid.T) {
 		var clock atomic.Int64
@@ -133,7 +132,7 @@ func TestWalkOfASimulatedLibrary(t *testing.T) {
 		}
 		for id := range got.suspects {
 			if !touched[id] {
-				rt.Fatalf("%s lives and was not touched, but is taken for missing", id)
+				rt.Fatalf("%s exists and was not touched, but is a suspect", id)
 			}
 		}
 	})

@@ -11,17 +11,17 @@ import (
 	"damsync/cmp"
 )
 
-// tiePasses bounds how often a tie group is read while its own changes disturb the reading.
+// tiePasses bounds how often a tie group is read while its rows change.
 const tiePasses = 3
 
-// TieGroup is what a reading found of the rows that share one second, of which there may be more than a page.
+// TieGroup is the rows that share one second, possibly more than a page of them.
 type TieGroup struct {
 	Items []cmp.Item     // each asset once
 	Bad   []cmp.RowError // rows that could not be read
-	Total int            // the count the library gave last; -1 when it gives none
+	Total int            // the library's last count; -1 when it gives none
 
-	// Settled reports whether these are all the rows there are.
-	Settled bool
+	// Complete reports whether the group has no other rows.
+	Complete bool
 	// Uncounted reports that the library gave no count, or one lower than the rows it listed.
 	Uncounted bool
 }
@@ -31,7 +31,7 @@ type TieGroup struct {
 // are returned once.
 //
 // leaving states that an edit takes a row out of the group, as it does where the rows share their modified_at.
-// The last pass is then settled too when rows only left, or when it repeats the pass before: the count includes
+// The last pass is then complete, too, when rows only left, or when it repeats the previous pass: the count includes
 // rows that the list does not show.
 func ReadTies(ctx context.Context, leaving bool, page func(ctx context.Context, offset int) (cmp.AssetPage, error)) (TieGroup, error) {
 	var before tiePass
@@ -41,20 +41,20 @@ func ReadTies(ctx context.Context, leaving bool, page func(ctx context.Context, 
 			return TieGroup{}, err
 		}
 		last := pass == tiePasses
-		settled := got.exact() || leaving && last && (got.onlyShrank() || got.repeats(&before))
-		if settled || last {
-			return TieGroup{Items: got.items, Bad: got.bad, Total: got.last, Settled: settled, Uncounted: got.uncounted}, nil
+		complete := got.exact() || leaving && last && (got.onlyShrank() || got.repeats(&before))
+		if complete || last {
+			return TieGroup{Items: got.items, Bad: got.bad, Total: got.last, Complete: complete, Uncounted: got.uncounted}, nil
 		}
 		before = got
 	}
 }
 
-// tiePass is one reading of a tie group.
+// tiePass is one pass over a tie group.
 type tiePass struct {
 	items       []cmp.Item
 	bad         []cmp.RowError
-	unique      map[string]bool // ids; of rows without one their position
-	first, last int             // totals; -1 unknown
+	unique      map[string]bool // by id, or by position for rows without an id
+	first, last int             // totals; -1 when unknown
 	grew        bool            // between two requests
 	uncounted   bool            // the totals are missing or too low
 }
@@ -64,13 +64,13 @@ func (p *tiePass) exact() bool {
 	return p.first == p.last && (p.last < 0 || p.last == len(p.unique))
 }
 
-// onlyShrank reports whether rows left the group while it was read and all that remain were seen.
+// onlyShrank reports whether rows only left the group during the pass and all remaining rows were seen.
 func (p *tiePass) onlyShrank() bool {
 	return !p.grew && p.last >= 0 && p.last <= len(p.unique) && len(p.unique) <= p.first
 }
 
-// repeats reports whether both passes counted and listed the same. The count then includes rows that the
-// list does not show.
+// repeats reports whether both passes have the same count and the same rows. The count then includes rows that the list
+// does not show.
 func (p *tiePass) repeats(before *tiePass) bool {
 	return p.first == p.last && before.first == before.last && p.first == before.first && maps.Equal(p.unique, before.unique)
 }
@@ -123,7 +123,7 @@ func readPass(ctx context.Context, leaving bool, page func(context.Context, int)
 			return p, err
 		}
 		if offset+size >= top.Total && got.Total == top.Total && (got.More || rowsOf(got) == 0) {
-			// The count has an upper limit, or counts something else.
+			// The count is capped or wrong.
 			p.uncounted, p.first, p.last = true, -1, -1
 			return p, p.forward(ctx, page, top)
 		}
@@ -139,7 +139,7 @@ func readPass(ctx context.Context, leaving bool, page func(context.Context, int)
 	return p, err
 }
 
-// forward reads the rows behind top page by page, for a library whose count says nothing.
+// forward reads the rows behind top page by page, for a library whose count is useless.
 func (p *tiePass) forward(ctx context.Context, page func(context.Context, int) (cmp.AssetPage, error), top cmp.AssetPage) error {
 	for offset, more := rowsOf(top), top.More && rowsOf(top) > 0; more; {
 		got, err := page(ctx, offset)
@@ -165,16 +165,16 @@ func (w Walker) readTies(ctx context.Context, c Cursor, at time.Time, s Span) (S
 	switch {
 	case err != nil:
 		return s, c, err
-	case !got.Settled:
+	case !got.Complete:
 		return s, c, fmt.Errorf("%w: the rows of %s kept changing", ErrUnstable, at.UTC().Format(time.RFC3339))
 	}
 	s, c = withTies(s, c, at, got)
 	return s, c, nil
 }
 
-// tiesOutside reads a second that showed none of its rows once more, with bounds around it. The library's bounds
-// are taken as exclusive only when these show rows and the bounds at the second again do not; when neither
-// shows any, the rows have moved or gone.
+// tiesOutside reads a second that showed no rows again, with bounds around it. It takes the library's bounds as exclusive
+// only when the wider bounds show rows and the bounds at the second, requested again, do not. When neither shows any, the
+// rows were edited or deleted.
 func (w Walker) tiesOutside(ctx context.Context, c Cursor, at time.Time, s *Span) (TieGroup, Cursor, error) {
 	exclusive := c
 	exclusive.Exclusive = true
@@ -204,7 +204,7 @@ func (w Walker) tiesAt(ctx context.Context, c Cursor, at time.Time, s *Span) (Ti
 	return got, err
 }
 
-// withTies is the span with the rows of the tie group at the given second, and the cursor below it.
+// withTies returns the span with the rows of the tie group at the given second, and the cursor below it.
 func withTies(s Span, c Cursor, at time.Time, got TieGroup) (Span, Cursor) {
 	// The page also showed rows above that second.
 	above := slices.DeleteFunc(slices.Clone(s.Items), func(it cmp.Item) bool { return it.ModifiedAt.Equal(at) })

@@ -1,5 +1,5 @@
-// Package walk reads a library by key: an offset into a list that editors change loses rows,
-// a bound on modified_at does not.
+// Package walk reads a library by key. An offset into a list that editors change loses rows; a bound on modified_at does
+// not.
 package walk
 
 import (
@@ -12,19 +12,19 @@ import (
 	"damsync/cmp"
 )
 
-// PageSize is the most rows the CMP gives a request.
+// PageSize is the largest page that the CMP returns.
 const PageSize = 100
 
-// ErrUnstable is the class of a reading that the library's own changes, or an
-// answer that does not add up, made useless. Reading again may succeed.
+// ErrUnstable is returned when changes of the library or an inconsistent answer made a step useless. The step may succeed
+// when it is repeated.
 var ErrUnstable = errors.New("the library changed while it was read")
 
-// Cursor is where a walk stands, the zero value before the newest row; it is stored, so that another process can
-// go on.
+// Cursor is the position of a walk. The zero value is above the newest row. A stored cursor lets another process continue
+// the walk.
 type Cursor struct {
 	To        time.Time `json:"to"`                  // rows above are read; zero at the start
 	AtTo      []string  `json:"at_to,omitempty"`     // ids read at To itself, which the next page repeats
-	Exclusive bool      `json:"exclusive,omitempty"` // the API's bounds leave out the bound itself
+	Exclusive bool      `json:"exclusive,omitempty"` // the API excludes the bound itself
 	Fraction  bool      `json:"fraction,omitempty"`  // times with fractions of a second were seen
 }
 
@@ -36,18 +36,18 @@ func (c Cursor) tick() time.Duration {
 	return time.Second
 }
 
-// Span is a stretch of the library by modified_at that one step read in full:
-// rows with times in (Above, UpTo], or [Above, UpTo] when Inclusive.
+// Span is a range of modified_at that one step read completely: the rows with times in (Above, UpTo], or in
+// [Above, UpTo] when Inclusive.
 type Span struct {
 	Items       []cmp.Item
 	Above, UpTo time.Time // zero UpTo: no upper bound; zero Above: down to the oldest
 	Inclusive   bool
-	Seen        []string // ids read in the span, those of the step before included
-	Complete    bool     // false: a row was unreadable, so absence says nothing
+	Seen        []string // ids read in the span, including those that the previous step read at UpTo
+	Complete    bool     // false: a row was unreadable, so absence proves nothing
 	Bad         []cmp.RowError
-	Total       int // what the page said the query matches; -1 unknown
+	Total       int // the page's total_count; -1 when unknown
 	Requests    int
-	End         bool
+	End         bool // the oldest row was read
 }
 
 // Reader lists the library; *cmp.Client is one.
@@ -55,15 +55,14 @@ type Reader interface {
 	Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error)
 }
 
-// Walker reads the library by key, newest first: modified_at__to is the lowest
-// time seen, so rows that come or go above do not shift what is below. Offsets
-// are used only inside one second that holds more than a page.
+// Walker reads the library by key, newest first. It sets modified_at__to to the lowest time seen, so rows that appear or
+// disappear above do not shift the rows below. It uses offsets only within a second that holds more than a page.
 type Walker struct {
 	Library Reader
 }
 
-// Step reads on from c and returns the cursor of the next step. On an error, ErrUnstable among
-// them, that is c: the step can be repeated.
+// Step continues from c and returns the cursor of the next step. On any error, including ErrUnstable, it returns c, so
+// that the step can be repeated.
 func (w Walker) Step(ctx context.Context, c Cursor) (Span, Cursor, error) {
 	s := Span{UpTo: c.To, Total: -1}
 	page, err := w.page(ctx, c, &s)
@@ -72,9 +71,9 @@ func (w Walker) Step(ctx context.Context, c Cursor) (Span, Cursor, error) {
 	}
 	next := c
 	if lacksBound(c, page) {
-		page, next, err = w.settleBound(ctx, c, page, &s)
+		page, next, err = w.resolveBound(ctx, c, page, &s)
 	} else if page.empty() {
-		// One answer that breaks off the walk is not enough to believe its end.
+		// A single empty answer does not prove the end of the library.
 		page, err = w.page(ctx, c, &s)
 	}
 	if err == nil && page.short() {
@@ -90,7 +89,7 @@ func (w Walker) Step(ctx context.Context, c Cursor) (Span, Cursor, error) {
 	return s, next, nil
 }
 
-// advance takes what page shows and moves the cursor below it.
+// advance adds the rows of page to the span and moves the cursor below them.
 func (w Walker) advance(ctx context.Context, c Cursor, page pageRead, s Span) (Span, Cursor, error) {
 	s.Items, s.Bad, s.Total = page.Items, page.Bad, page.Total
 	s.Complete = len(page.Bad) == 0
@@ -112,8 +111,7 @@ func (w Walker) advance(ctx context.Context, c Cursor, page pageRead, s Span) (S
 	return s, c, nil
 }
 
-// pageRead is a page with how many rows it had before those above the cursor
-// were left out.
+// pageRead is a page without the rows above the cursor. rows is the number of rows it had with them.
 type pageRead struct {
 	cmp.AssetPage
 	rows int
@@ -121,12 +119,11 @@ type pageRead struct {
 
 func (p pageRead) empty() bool { return len(p.Items) == 0 && !p.More }
 
-// short is true of a last page that has fewer rows than it counts.
+// short reports whether a last page has fewer rows than its count.
 func (p pageRead) short() bool { return !p.More && p.Total > p.rows }
 
-// confirmEnd reads a short last page again. Half an answer is not given twice
-// alike; a count that takes in what the app may not see is, and then the rows
-// are all there are.
+// confirmEnd reads a short last page again. A truncated answer does not come twice alike. A count that includes assets
+// hidden from the app does, and then the page has all visible rows.
 func (w Walker) confirmEnd(ctx context.Context, c Cursor, page pageRead, s *Span) (pageRead, error) {
 	again, err := w.page(ctx, c, s)
 	if err != nil {
@@ -156,10 +153,10 @@ func (w Walker) page(ctx context.Context, c Cursor, s *Span) (pageRead, error) {
 	return page, checkPage(page.AssetPage, c.To)
 }
 
-// checkPage refuses what a sorted, bounded page cannot be.
+// checkPage returns ErrUnstable for a page that is too long, not sorted, or not within its bound.
 func checkPage(page cmp.AssetPage, to time.Time) error {
 	if n := len(page.Items) + len(page.Bad); n > PageSize {
-		return fmt.Errorf("%w: a page of %d rows where %d were asked for", ErrUnstable, n, PageSize)
+		return fmt.Errorf("%w: a page of %d rows where %d were requested", ErrUnstable, n, PageSize)
 	}
 	last := to
 	for _, it := range page.Items {
@@ -171,17 +168,15 @@ func checkPage(page cmp.AssetPage, to time.Time) error {
 	return nil
 }
 
-// lacksBound is true when the rows at the bound, seen a moment ago, are missing
-// from a page that should repeat them: the API's bounds are exclusive, or these
-// rows have moved or gone, or the answer is not true.
+// lacksBound reports whether a page lacks the rows at the bound, which the previous step saw: the API's bounds are
+// exclusive, the rows were edited or deleted, or the answer is wrong.
 func lacksBound(c Cursor, page pageRead) bool {
 	return !c.Exclusive && !c.To.IsZero() && len(c.AtTo) > 0 && !hasRowAt(page, c.To)
 }
 
-// settleBound finds out why and returns the page to go on with. The bounds are taken as
-// exclusive only when a second higher shows the rows and the bound itself again
-// does not.
-func (w Walker) settleBound(ctx context.Context, c Cursor, page pageRead, s *Span) (pageRead, Cursor, error) {
+// resolveBound finds out why lacksBound is true and returns the page to continue with. It takes the bounds as exclusive
+// only when a bound one second higher shows the rows and the bound itself, requested again, does not.
+func (w Walker) resolveBound(ctx context.Context, c Cursor, page pageRead, s *Span) (pageRead, Cursor, error) {
 	above := c
 	above.Exclusive = true
 	higher, err := w.page(ctx, above, s)
@@ -189,7 +184,7 @@ func (w Walker) settleBound(ctx context.Context, c Cursor, page pageRead, s *Spa
 		return page, c, err
 	}
 	if !hasRowAt(higher, c.To) && !page.empty() {
-		c.AtTo = nil // they have moved or gone
+		c.AtTo = nil // the rows were edited or deleted
 		return page, c, nil
 	}
 	again, err := w.page(ctx, c, s)

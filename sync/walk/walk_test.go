@@ -85,7 +85,7 @@ func (l *shelf) add(id string, at time.Time) {
 	l.rows = append(l.rows, cmp.Item{Asset: library.Asset{ID: id, ModifiedAt: at}})
 }
 
-// drawShelf draws a library with seconds that hold from one row to thousands.
+// drawShelf draws a library whose seconds hold from one row to thousands.
 func drawShelf(rt *rapid.T) *shelf {
 	l := &shelf{
 		tick:      rapid.SampledFrom([]time.Duration{time.Second, time.Second, time.Millisecond}).Draw(rt, "tick"),
@@ -106,7 +106,7 @@ func drawShelf(rt *rapid.T) *shelf {
 	return l
 }
 
-// drawChurn lets an editor work while the library is read.
+// drawChurn makes an editor change the library while it is read.
 func drawChurn(rt *rapid.T, l *shelf) {
 	mean := rapid.IntRange(1, 8).Draw(rt, "requests between edits")
 	l.churn = func() {
@@ -133,8 +133,8 @@ func drawChurn(rt *rapid.T, l *shelf) {
 	}
 }
 
-// walked is what a whole walk found: the rows, and those that the mirror (as it was at the start) has
-// and the walk missed.
+// walked is the result of a whole walk: the rows it found, and the suspects, which the mirror had at the start and the
+// walk did not find.
 type walked struct {
 	seen, suspects map[string]bool
 	requests       int
@@ -171,7 +171,7 @@ func walkAll(t interface {
 	}
 }
 
-// missing is the query of the store's Missing.
+// missing implements the query of store.Missing.
 func missing(s Span, mirror []cmp.Item, into map[string]bool) {
 	seen := make(map[string]bool, len(s.Seen))
 	for _, id := range s.Seen {
@@ -186,9 +186,8 @@ func missing(s Span, mirror []cmp.Item, into map[string]bool) {
 	}
 }
 
-// Whatever editors do meanwhile: a living asset that nobody touched is found and
-// never taken for missing.
-func TestWalkMissesNothing(t *testing.T) {
+// No edit during a walk hides an untouched asset or makes it a suspect.
+func TestWalkFindsEveryUntouchedAsset(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := drawShelf(rt)
 		mirror := slices.Clone(l.rows)
@@ -201,15 +200,15 @@ func TestWalkMissesNothing(t *testing.T) {
 		}
 		for id := range got.suspects {
 			if !l.touched[id] {
-				rt.Fatalf("%s lives and was not touched, but is taken for missing", id)
+				rt.Fatalf("%s exists and was not touched, but is a suspect", id)
 			}
 		}
 	})
 }
 
-// A library at rest is read in full, what it has lost is named, and the cost is one request
-// for 97 assets and a few for each second that many share.
-func TestWalkOfALibraryAtRest(t *testing.T) {
+// A walk of an unchanging library finds every asset and every deletion. It costs a request for 97 assets and a few for
+// each second that many assets share.
+func TestWalkOfAnUnchangingLibrary(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := drawShelf(rt)
 		l.totals = rapid.Bool().Draw(rt, "totals")
@@ -252,8 +251,8 @@ func requestLimit(l *shelf) float64 {
 	return limit
 }
 
-// One answer that is not true must neither end the walk nor change how it asks.
-func TestWalkDoesNotBelieveOneBrokenAnswer(t *testing.T) {
+// A single wrong answer neither ends a walk nor changes its queries.
+func TestWalkSurvivesOneWrongAnswer(t *testing.T) {
 	lies := map[string]func(*cmp.AssetPage){
 		"empty":       func(p *cmp.AssetPage) { *p = cmp.AssetPage{} },
 		"half a page": func(p *cmp.AssetPage) { p.Items = p.Items[:len(p.Items)/2] },
@@ -277,14 +276,14 @@ func TestWalkDoesNotBelieveOneBrokenAnswer(t *testing.T) {
 					t.Errorf("%d of %d assets found", len(got.seen), len(l.rows))
 				}
 				if len(got.suspects) > 0 {
-					t.Errorf("%d living assets are taken for missing", len(got.suspects))
+					t.Errorf("%d existing assets are suspects", len(got.suspects))
 				}
 			})
 		}
 	}
 }
 
-// miscounting is a library whose total_count is not of the rows it lists.
+// miscounting is a library whose total_count differs from the rows it lists.
 type miscounting struct {
 	*shelf
 	count func(n int) int
@@ -296,9 +295,8 @@ func (l miscounting) Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPag
 	return page, err
 }
 
-// A count that takes in what the app may not see, or has an upper limit, hides no asset and
-// costs no endless reading.
-func TestWalkWhereTheCountIsNotOfTheList(t *testing.T) {
+// A count that includes hidden assets or is capped neither hides an asset nor makes a walk endless.
+func TestWalkWithWrongCounts(t *testing.T) {
 	for name, count := range map[string]func(int) int{
 		"more":    func(n int) int { return n + 7 },
 		"capped":  func(n int) int { return min(n, 120) },
@@ -322,7 +320,7 @@ func TestWalkWhereTheCountIsNotOfTheList(t *testing.T) {
 	}
 }
 
-// A row that cannot be read makes its page incomplete, and nothing else.
+// An unreadable row makes its span incomplete and changes nothing else.
 func TestWalkWithAnUnreadableRow(t *testing.T) {
 	l := &shelf{totals: true, touched: map[string]bool{}, lies: map[int]func(*cmp.AssetPage){}}
 	start := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
@@ -339,8 +337,8 @@ func TestWalkWithAnUnreadableRow(t *testing.T) {
 	}
 }
 
-// An API that ignores the bound, or does not sort, is not believed.
-func TestWalkRefusesWhatIsNotSorted(t *testing.T) {
+// A page that is not sorted or not within its bound is an error.
+func TestWalkRejectsUnsortedPages(t *testing.T) {
 	l := &shelf{totals: true, touched: map[string]bool{}, lies: map[int]func(*cmp.AssetPage){}}
 	start := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 150 {

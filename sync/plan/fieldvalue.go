@@ -9,8 +9,8 @@ import (
 )
 
 // fieldValues maps field names to values as expressions see them. A field
-// without a value is absent, so reading it gives nil. Of two fields with one
-// name the first counts.
+// without a value is absent, so reading it gives nil. The first of several fields
+// with the same name is used.
 func fieldValues(values []library.FieldValue) map[string]any {
 	named := make(map[string]any, len(values))
 	for _, field := range values {
@@ -24,10 +24,10 @@ func fieldValues(values []library.FieldValue) map[string]any {
 	return named
 }
 
-// fieldValue gives one field by its type (GET /assets/{id}/fields delivers
-// every value as text): a choice type the list of choice names, a date a time,
-// a number type a float64, anything else its text. A date or number that does
-// not parse stays text.
+// fieldValue converts a field by its type, because GET /assets/{id}/fields
+// delivers every value as text: a choice type to the list of choice names, a date
+// to a time, a number type to a float64. Other types, and dates and numbers that
+// do not parse, stay text.
 func fieldValue(field library.FieldValue) any {
 	switch field.Type {
 	case "checkbox", "radio_button", "dropdown", "label":

@@ -10,18 +10,18 @@ import (
 	"damsync/internal/state"
 )
 
-// usage is what an expression reads.
+// usage records what an expression reads.
 type usage struct {
 	asset          bool // reads anything of the asset
 	folder         bool // reads asset.folder
 	labels, fields bool // reads asset.labels, asset.fields
 	detail         bool // reads a property that only the detail knows
 
-	labelGroups, fieldNames []string // the names given as constants
-	beyond                  []string // properties that a summary does not have
+	labelGroups, fieldNames []string // names written as constants
+	beyond                  []string // properties that the summary lacks
 }
 
-// read notes one property and reports whether it exists.
+// read records a property and reports whether it exists.
 func (u *usage) read(property string) bool {
 	level, ok := propertyLevel(property)
 	if !ok {
@@ -38,7 +38,7 @@ func (u *usage) read(property string) bool {
 	return true
 }
 
-// merge adds what another expression reads.
+// merge adds the usage of another expression.
 func (u *usage) merge(other usage) {
 	u.asset = u.asset || other.asset
 	u.folder = u.folder || other.folder
@@ -50,18 +50,18 @@ func (u *usage) merge(other usage) {
 	u.beyond = append(u.beyond, other.beyond...)
 }
 
-// known reports whether everything read is in a view.
+// known reports whether a snapshot has all levels that the expression reads.
 func (u *usage) known(v *state.Snapshot) bool {
 	return (!u.detail || v.Detail != nil) && (!u.fields || v.Fields != nil)
 }
 
-// cheaperThan reports whether it reads fewer of the levels that cost a request.
+// cheaperThan reports whether u needs fewer of the levels that cost a request.
 func (u *usage) cheaperThan(other usage) bool {
 	return !u.detail && other.detail || !u.fields && other.fields
 }
 
-// inspect walks a parsed expression for what it reads and for what the
-// language does not have.
+// inspect walks a parsed expression. It returns what the expression reads, and
+// faults for constructs that the language does not have.
 func inspect(source string, root ast.Node) (usage, []fault) {
 	i := inspector{source: source}
 	ast.Walk(&root, &i)
@@ -77,8 +77,8 @@ type inspector struct {
 	source   string
 	uses     usage
 	faults   []fault
-	mentions int // times the name asset appears
-	members  int // of these, times a constant property follows it
+	mentions int // occurrences of the name asset
+	members  int // those that a constant property follows
 }
 
 // Visit implements ast.Visitor.
@@ -102,11 +102,11 @@ func (i *inspector) identifier(n *ast.IdentifierNode) {
 	case "asset":
 		i.mentions++
 	case "$env":
-		i.refuse(n, "$env is not available; read the properties of asset")
+		i.reject(n, "$env is not available; read the properties of asset")
 	}
 }
 
-// member notes asset.X and the constant names in asset.labels.X and
+// member records asset.X and the constant names in asset.labels.X and
 // asset.fields["X"].
 func (i *inspector) member(n *ast.MemberNode) {
 	name, ok := n.Property.(*ast.StringNode)
@@ -116,26 +116,25 @@ func (i *inspector) member(n *ast.MemberNode) {
 	if isAsset(n.Node) {
 		i.members++
 		if !i.uses.read(name.Value) {
-			i.refuse(name, fmt.Sprintf("asset has no property %s; it has %s", name.Value, strings.Join(propertyNames(), ", ")))
+			i.reject(name, fmt.Sprintf("asset has no property %s; it has %s", name.Value, strings.Join(propertyNames(), ", ")))
 		}
 		return
 	}
 	i.reference(n.Node, name)
 }
 
-// binary notes the constant name in "X" in asset.fields. Ranges are refused:
-// they are the one cheap way to write a loop that never ends, and comparisons
-// say the same.
+// binary records the constant name in "X" in asset.fields. It rejects ranges:
+// they make endless loops easy to write, and comparisons can replace them.
 func (i *inspector) binary(n *ast.BinaryNode) {
 	if n.Operator == ".." {
-		i.refuse(n, "ranges (..) are not available; compare with >= and <=")
+		i.reject(n, "ranges (..) are not available; compare with >= and <=")
 	}
 	if name, ok := n.Left.(*ast.StringNode); ok && n.Operator == "in" {
 		i.reference(n.Right, name)
 	}
 }
 
-// builtin notes the constant name in get(asset.fields, "X").
+// builtin records the constant name in get(asset.fields, "X").
 func (i *inspector) builtin(n *ast.BuiltinNode) {
 	if n.Name == "get" && len(n.Arguments) == 2 {
 		if name, ok := n.Arguments[1].(*ast.StringNode); ok {
@@ -143,15 +142,15 @@ func (i *inspector) builtin(n *ast.BuiltinNode) {
 		}
 	}
 	if n.Name == "date" && len(n.Arguments) > 2 {
-		i.refuse(n, "date with a time zone is not available; write the offset into the text, such as 2026-01-31T00:00:00+01:00")
+		i.reject(n, "date with a time zone is not available; write the offset into the text, such as 2026-01-31T00:00:00+01:00")
 	}
 }
 
-// call refuses the one method of a time that depends on the machine.
+// call rejects Local, the one method of a time that depends on the machine.
 func (i *inspector) call(n *ast.CallNode) {
 	if callee, ok := n.Callee.(*ast.MemberNode); ok {
 		if name, ok := callee.Property.(*ast.StringNode); ok && name.Value == "Local" {
-			i.refuse(name, "Local() is not available; times are in UTC")
+			i.reject(name, "Local() is not available; times are in UTC")
 		}
 	}
 }
@@ -165,7 +164,7 @@ func (i *inspector) reference(container ast.Node, name *ast.StringNode) {
 	}
 }
 
-func (i *inspector) refuse(n ast.Node, message string) {
+func (i *inspector) reject(n ast.Node, message string) {
 	i.faults = append(i.faults, fault{offset: byteOffset(i.source, n.Location().From), message: message})
 }
 
@@ -174,7 +173,7 @@ func isAsset(n ast.Node) bool {
 	return ok && identifier.Value == "asset"
 }
 
-// propertyOf returns X when n is asset.X, otherwise nothing.
+// propertyOf returns X when n is asset.X, and otherwise an empty string.
 func propertyOf(n ast.Node) string {
 	member, ok := n.(*ast.MemberNode)
 	if !ok || !isAsset(member.Node) {

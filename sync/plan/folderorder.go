@@ -7,13 +7,13 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// FolderOrder ranks folders by the first of its patterns that matches; patterns are those of
-// Select.Folders. The zero value ranks all alike.
+// FolderOrder ranks folders by the first of its patterns that matches. The patterns have the syntax of Select.Folders. The
+// zero value ranks all folders alike.
 type FolderOrder struct {
 	patterns []string
 }
 
-// CompileOrder prepares patterns. What is wrong with one is told by ValidFolder.
+// CompileOrder prepares patterns. It expects patterns that ValidFolder accepts.
 func CompileOrder(patterns []string) FolderOrder {
 	var o FolderOrder
 	for _, pattern := range patterns {
@@ -22,7 +22,7 @@ func CompileOrder(patterns []string) FolderOrder {
 	return o
 }
 
-// Rank is the position of the first pattern that matches folder, or how many there are.
+// Rank returns the position of the first pattern that matches folder, or the number of patterns when none matches.
 func (o FolderOrder) Rank(folder string) int {
 	folder = folderPath(folder)
 	i := slices.IndexFunc(o.patterns, func(pattern string) bool { return doublestar.MatchUnvalidated(pattern, folder) })
@@ -32,7 +32,7 @@ func (o FolderOrder) Rank(folder string) int {
 	return i
 }
 
-// ValidFolder tells whether a pattern is one of folders.
+// ValidFolder reports whether a folder pattern is valid.
 func ValidFolder(pattern string) bool {
 	return strings.TrimSpace(pattern) != "" && doublestar.ValidatePattern(folderPath(pattern))
 }

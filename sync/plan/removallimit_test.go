@@ -78,8 +78,8 @@ func TestRemovalLimitProperties(t *testing.T) {
 	})
 }
 
-// checkReleased holds what was let through within a minute against the two
-// halves of the limit, computed another way than Allowed does.
+// checkReleased compares the removals released within a minute with both halves of the
+// limit, computed in another way than Allowed does.
 func checkReleased(t *rapid.T, limit RemovalLimit, w state.Wave) {
 	released := w.Waiting + w.Recent
 	if limit.Count > 0 && released > limit.Count {

@@ -6,12 +6,12 @@ import (
 	"damsync/internal/state"
 )
 
-// RemovalLimit bounds how many removals a target carries out within a minute without a person's approval.
-// A Count or Percent of zero or less disables that half. The zero RemovalLimit stands for
-// DefaultRemovalLimit: a forgotten limit must not mean no limit.
+// RemovalLimit bounds how many removals a target carries out within a minute without approval. A Count or Percent of
+// zero or less disables that half. The zero RemovalLimit means DefaultRemovalLimit: a forgotten limit must not mean no
+// limit.
 type RemovalLimit struct {
 	Count   int
-	Percent float64 // of the objects at the target; single removals up to Singles a minute pass all the same
+	Percent float64 // of the objects at the target; up to Singles single removals a minute are always allowed
 }
 
 // DefaultRemovalLimit is 100 removals or 10 percent, whichever is less.
@@ -24,9 +24,9 @@ func (l RemovalLimit) orDefault() RemovalLimit {
 	return l
 }
 
-// Evaluate says what becomes of the waiting removals of a wave. It releases only what stays within the limit
-// together with everything released within the last minute and everything that may still come. A wave is
-// held whole: while any removal is held, later ones are held with it.
+// Evaluate decides about the waiting removals of a wave. It releases them only when they stay within the limit together
+// with all removals released within the last minute and all suspects. A wave is held whole: while any removal is held,
+// later ones are held with it.
 func (l RemovalLimit) Evaluate(w state.Wave) state.GuardAnswer {
 	switch {
 	case w.Held > 0, !l.allows(w, 0):
@@ -38,11 +38,11 @@ func (l RemovalLimit) Evaluate(w state.Wave) state.GuardAnswer {
 	}
 }
 
-// Singles is how many removals within a minute count as edits of a person rather than a wave, however few
-// objects a target has: each one that comes alone is within Percent.
+// Singles is the number of removals within a minute that count as edits of a person rather than a wave, however few
+// objects the target has: a single removal is always within Percent.
 const Singles = 5
 
-// allows reports whether the waiting removals, and more that may come with them, stay within the limit.
+// allows reports whether the waiting removals and more others stay within the limit.
 func (l RemovalLimit) allows(w state.Wave, more int) bool {
 	minute := w.Waiting + more + w.Recent
 	if minute <= l.Allowed(w) {
@@ -56,8 +56,8 @@ func (l RemovalLimit) allows(w state.Wave, more int) bool {
 	return w.Waiting+more <= l.Allowed(alone)
 }
 
-// Allowed returns how many removals that come together need no approval: at most Count, and at most Percent
-// of the objects there were, but always one of these, so that a small target is not stuck.
+// Allowed returns how many removals of a wave need no approval: at most Count, and at most Percent of the objects before
+// the wave but at least one, so that a small target does not get stuck.
 func (l RemovalLimit) Allowed(w state.Wave) int {
 	l = l.orDefault()
 	allowed := math.MaxInt
@@ -71,19 +71,19 @@ func (l RemovalLimit) Allowed(w state.Wave) int {
 	return allowed
 }
 
-// Enough returns how many objects at the target decide about w: where there are more, Evaluate answers the
-// same.
+// Enough returns the number of objects at the target above which Evaluate gives the same answer for w, so that a caller
+// need not count further.
 func (l RemovalLimit) Enough(w state.Wave) int {
 	l = l.orDefault()
 	if !(l.Percent > 0) {
 		return 0
 	}
-	asked := w.Waiting + w.Recent + w.Suspects
+	removals := w.Waiting + w.Recent + w.Suspects
 	if l.Count > 0 {
-		asked = min(asked, l.Count)
+		removals = min(removals, l.Count)
 	}
-	// One more for what the division may lose.
-	return int(min(math.Ceil(float64(asked)*100/l.Percent)+1, math.MaxInt32))
+	// One more because the division may round down.
+	return int(min(math.Ceil(float64(removals)*100/l.Percent)+1, math.MaxInt32))
 }
 
 func floor(share float64) int {
