@@ -41,7 +41,7 @@ type queue struct {
 	waiting []func(context.Context)
 	next    time.Duration // until further work is due; zero: there is none
 	fail    error
-	asked   []int // how much each claim could take
+	offered []int // how much each claim could take
 }
 
 func (q *queue) add(jobs ...func(context.Context)) {
@@ -53,7 +53,7 @@ func (q *queue) add(jobs ...func(context.Context)) {
 func (q *queue) Claim(_ context.Context, n int) ([]func(context.Context), error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.asked = append(q.asked, n)
+	q.offered = append(q.offered, n)
 	if q.fail != nil {
 		return nil, q.fail
 	}
@@ -72,7 +72,7 @@ func (q *queue) Next(context.Context) (time.Duration, bool, error) {
 func (q *queue) claims() []int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.Clone(q.asked)
+	return slices.Clone(q.offered)
 }
 
 func newPool(q *queue, workers int) *Pool {
@@ -155,10 +155,10 @@ func TestPoolLooksForWork(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			q := queue{next: 7 * time.Second}
 			defer start(t, newPool(&q, 2).Run)()
-			time.Sleep(7*time.Second - 1)
+			time.Sleep(7*time.Second - time.Nanosecond)
 			synctest.Wait()
 			before := len(q.claims())
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if after := len(q.claims()); before != 1 || after != 2 {
 				t.Errorf("%d claims before it is due, %d after", before, after)

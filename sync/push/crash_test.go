@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"damsync/dam"
 	"damsync/dam/filesystem"
 	"damsync/internal/state"
@@ -204,4 +206,33 @@ func TestWorkEndsWithItsLease(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slow is a target whose writes last until their context ends, and then say that the target is away.
+type slow struct{ dam.Adapter }
+
+func (slow) Describe() dam.Capabilities { return dam.Capabilities{MetadataWithoutBytes: true} }
+
+func (slow) SetMetadata(ctx context.Context, _ dam.Remote, _ dam.Mark, _ string, _ dam.Metadata) (dam.Remote, error) {
+	<-ctx.Done()
+	return dam.Remote{}, dam.ErrUnavailable
+}
+
+// A write that is broken off because its lease was lost says nothing of the target: nothing is recorded, and the target
+// does not pause.
+func TestBrokenOffWriteSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pusher{
+			Target: Target{Rule: roomtest.Rule(t, plan.RemoveDelete, plan.RemovalLimit{}), Adapter: slow{}},
+			Store:  leases{err: state.ErrLeaseLost}, // any call but the renewal panics
+			Log:    zerolog.Nop(),
+		}
+		started := time.Now()
+		p.carryOut(t.Context(), state.Work{
+			Desired: roomtest.At("a", "v1", "new"), Applied: state.Object{State: "present", Path: "a", Version: "v1"},
+		})
+		if took := time.Since(started); took != pushLease/4 {
+			t.Errorf("it took %s, want until the first renewal", took)
+		}
+	})
 }

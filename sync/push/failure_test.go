@@ -52,6 +52,25 @@ func TestFailingDownloadBacksOff(t *testing.T) {
 	r.inSync("a")
 }
 
+// Bytes of another size than the library promises are not put.
+func TestBytesOfAnotherSizeAreNotPut(t *testing.T) {
+	r := newRoom(t, plan.RemoveDelete)
+	r.Mirror(roomtest.Asset("a"))
+	r.Exec(`INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, public, width, height, size, version_number,
+			version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+		SELECT id, '', '', '', '{}', false, 0, 0, 5, 1, 'v1', '', '{}', '', read_at, modified_at, true FROM damsync.asset`)
+	r.want(map[string]state.Desired{"a": roomtest.At("a", "v1", "a")})
+	r.failed("a", dam.ClassSource)
+	r.places(nil)
+	r.host.Set("a", "12345")
+	r.Hurry()
+	r.push()
+	r.inSync("a")
+	if r.body("a") != "12345" || r.host.Open() != 0 {
+		t.Errorf("the target holds %q, %d downloads open", r.body("a"), r.host.Open())
+	}
+}
+
 // A target that cannot be used makes all its placements wait, not only the one that met the failure, and recovers by
 // itself.
 func TestTargetThatIsDownWaits(t *testing.T) {

@@ -17,9 +17,9 @@ func TestForeignObjectIsNotTouched(t *testing.T) {
 		adopt bool
 		taken bool
 	}{
-		"other bytes":                   {"somebody's", false, false},
+		"other bytes":                   {"theirs", false, false},
 		"same bytes without adoption":   {roomtest.Bytes("a"), false, false},
-		"other bytes with adoption":     {"somebody's", true, false},
+		"other bytes with adoption":     {"theirs", true, false},
 		"the asset's bytes are adopted": {roomtest.Bytes("a"), true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestSecondAssetAtAPathWaits(t *testing.T) {
 	}
 }
 
-// Assets that take each other's path come to rest, whoever begins: one of them steps aside.
+// Assets that take each other's path come to rest: one of them steps aside.
 func TestAssetsSwapPaths(t *testing.T) {
 	paths := []string{"1", "2", "3"}
 	want := func(ids string) map[string]state.Desired {

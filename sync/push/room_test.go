@@ -103,8 +103,8 @@ func (r *room) body(path string) string {
 	return string(seen.Body)
 }
 
-// row is a placement as the database has it.
-type row struct {
+// recorded is a placement as the database has it.
+type recorded struct {
 	State      string // in_sync, pending, …
 	Desired    int64  // generation
 	Applied    int64  // generation
@@ -118,9 +118,9 @@ type row struct {
 	IntentOpen bool
 }
 
-func (r *room) row(id string) row {
+func (r *room) row(id string) recorded {
 	r.t.Helper()
-	var p row
+	var p recorded
 	err := r.Pool.QueryRow(r.t.Context(), `
 		SELECT damsync.placement_state(p), desired_generation, applied_generation, applied_state, applied_path, applied_version,
 			error_class, error, attempts, coalesce(lease_owner, ''), intent_generation IS NOT NULL

@@ -144,6 +144,28 @@ func TestRuleThatRunsAgainIsPlanned(t *testing.T) {
 	r.stale()
 }
 
+// A rule that runs later here than in another process is planned once more: this process evaluated assets without it.
+func TestRuleThatRunsLaterHereIsPlannedAgain(t *testing.T) {
+	specs := []plan.Spec{summaries("approved", labeled("Approved")), summaries("all", everything)}
+	other := newRoom(t, specs...)
+	other.shelf.rename("v1", "Released")
+	other.refresh()
+	r := process(t, other.Database, other.shelf, specs...)
+	if err := r.planner.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.running("all")
+	other.shelf.rename("v1", "Approved")
+	other.refresh()
+	other.planStale()
+	other.stale()
+	if err := r.planner.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.running("approved", "all")
+	r.stale("approved")
+}
+
 // Planning all assets ends with nothing stale, and planning again writes no row.
 func TestPlanningIsIdempotent(t *testing.T) {
 	r := newRoom(t, summaries("approved", labeled("Approved")), summaries("all", everything))

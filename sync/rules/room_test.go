@@ -90,7 +90,7 @@ func (r *room) planStale() {
 // running fails the test unless exactly the named rules are in force.
 func (r *room) running(want ...string) {
 	r.t.Helper()
-	if got := names(r.planner.Rules.InForce()); !slices.Equal(got, want) {
+	if got := namesOf(r.planner.Rules.InForce()); !slices.Equal(got, want) {
 		r.t.Errorf("in force are %q, want %q", got, want)
 	}
 }
@@ -99,12 +99,12 @@ func (r *room) running(want ...string) {
 func (r *room) stale(want ...string) {
 	r.t.Helper()
 	stale, _, err := r.planner.Stale(r.t.Context())
-	if got := names(stale); err != nil || !slices.Equal(got, want) {
+	if got := namesOf(stale); err != nil || !slices.Equal(got, want) {
 		r.t.Errorf("stale are %q, %v, want %q", got, err, want)
 	}
 }
 
-func names(rules []*plan.Target) []string {
+func namesOf(rules []*plan.Target) []string {
 	var all []string
 	for _, rule := range rules {
 		all = append(all, rule.Name())

@@ -122,14 +122,14 @@ func TestOrphansPassTheRemovalGuard(t *testing.T) {
 	}
 }
 
-// asked is a repair store whose library answers each lookup at once.
-type asked struct {
+// answering is a repair store whose library answers each lookup at once.
+type answering struct {
 	RepairStore
 	gone  map[string]bool
 	class grant.Class
 }
 
-func (a *asked) RequestLookups(_ context.Context, _ state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
+func (a *answering) RequestLookups(_ context.Context, _ state.Observation, class grant.Class, gone bool, refs []state.Ref) error {
 	a.class = class
 	for _, ref := range refs {
 		a.gone[ref.ID] = gone
@@ -141,7 +141,7 @@ func (a *asked) RequestLookups(_ context.Context, _ state.Observation, class gra
 // is asked before the object is retired.
 func TestLibraryIsAskedAboutUnknownOrphans(t *testing.T) {
 	r := newRoom(t, 5, 100)
-	library := &asked{RepairStore: r.Database, gone: map[string]bool{}}
+	library := &answering{RepairStore: r.Database, gone: map[string]bool{}}
 	r.verifier.Repairs = library
 	r.stray("unknown")
 	tv := r.verify(Options{Repair: true})

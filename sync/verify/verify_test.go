@@ -232,6 +232,42 @@ func TestMovingPlacementIsNoDrift(t *testing.T) {
 	}
 }
 
+// planning is a drift store that plans something once, after placements were read n times.
+type planning struct {
+	DriftStore
+	n     int
+	reads int
+	plan  func()
+}
+
+func (p *planning) Placed(ctx context.Context, target string, ids []string) (map[string]state.Placed, error) {
+	placed, err := p.DriftStore.Placed(ctx, target, ids)
+	if p.reads++; p.reads == p.n {
+		p.plan()
+	}
+	return placed, err
+}
+
+// A placement that is planned again while its object is compared proves nothing.
+func TestPlacementPlannedMeanwhileIsNoDrift(t *testing.T) {
+	for name, reads := range map[string]int{"after the list was read": 1, "while the object is looked at": 2} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom(t, 1, 100)
+			r.move(asset(0), "b.png")
+			meanwhile := &planning{DriftStore: r.Database, n: reads, plan: func() {
+				r.Want(map[string]state.Desired{asset(0): roomtest.At("b.png", "v1", "another title")})
+			}}
+			r.verifier.Drift = meanwhile
+			if tv := r.verify(Options{}); tv.Err != nil || tv.Counts.Total() != 0 {
+				t.Errorf("%+v", tv)
+			}
+			if meanwhile.reads <= reads {
+				t.Errorf("placements were read %d times: the test proves nothing", meanwhile.reads)
+			}
+		})
+	}
+}
+
 // While plans change and a pusher works, a verification finds nothing wrong.
 func TestWorkOnItsWayIsNoDrift(t *testing.T) {
 	const assets, verifications = 30, 40
