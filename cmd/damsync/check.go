@@ -15,6 +15,7 @@ import (
 	"damsync/internal/grant"
 	"damsync/internal/library"
 	"damsync/internal/state"
+	"damsync/sync/audit"
 	"damsync/sync/rules"
 )
 
@@ -93,15 +94,19 @@ func (a *app) check(ctx context.Context, list *checklist) error {
 
 func (a *app) checkLibrary(ctx context.Context, list *checklist, client *cmp.Client) {
 	ctx = grant.WithClass(ctx, grant.Manual)
-	page, err := client.Assets(ctx, cmp.AssetQuery{PageSize: 1})
-	list.result("reading the library at "+a.cfg.CMP.APIURL, err)
-	if err != nil {
-		return
+	total, err := audit.Count(ctx, client)
+	uncountable := errors.Is(err, audit.ErrUncountable)
+	if uncountable {
+		err = nil // it can be read all the same
 	}
-	if page.Total < 0 {
-		fmt.Fprintln(list.w, "      it does not report how many assets it has; damsync sweeps it instead of auditing it")
-	} else {
-		fmt.Fprintf(list.w, "      it has %d assets\n", page.Total)
+	list.result("reading the library at "+a.cfg.CMP.APIURL, err)
+	switch {
+	case err != nil:
+		return
+	case uncountable:
+		fmt.Fprintln(list.w, "      its counts do not add up, so damsync sweeps it instead of auditing it: weekly, or by schedule.sweep")
+	default:
+		fmt.Fprintf(list.w, "      it has %d assets\n", total)
 	}
 	readsFields := slices.ContainsFunc(a.cfg.Targets, func(t config.Target) bool { return t.Rules.Level() == library.LevelFields })
 	names, err := readNames(ctx, client, readsFields)

@@ -195,6 +195,40 @@ func TestWrongCountsAreDetected(t *testing.T) {
 	}
 }
 
+// Count finds out without a mirror what an audit would: whether the counts can be used.
+func TestCountNeedsNoMirror(t *testing.T) {
+	for name, test := range map[string]struct {
+		total     func(int) int
+		unbounded bool
+		countable bool
+	}{
+		"sound counts":           {total: func(n int) int { return n }, countable: true},
+		"no total_count":         {total: func(int) int { return -1 }},
+		"a capped total_count":   {total: func(n int) int { return min(n, 500) }},
+		"a constant total_count": {total: func(int) int { return 2500 }},
+		"an ignored filter":      {total: func(n int) int { return n }, unbounded: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := audittest.NewLibrary(3000, 6000)
+			for range 3000 {
+				l.Sleep(60)
+				l.Add()
+			}
+			for i := range 100 { // the newest page shows assets of every age
+				l.Edit(i * 30)
+			}
+			l.Total, l.Unbounded = test.total, test.unbounded
+			n, err := audit.Count(t.Context(), l)
+			if countable := err == nil; countable != test.countable || countable && n != 3000 || !countable && !errors.Is(err, audit.ErrUncountable) {
+				t.Errorf("%d, %v", n, err)
+			}
+			if l.Requests > 8 {
+				t.Errorf("%d requests", l.Requests)
+			}
+		})
+	}
+}
+
 // An audit detects an ignored filter before it infers anything.
 func TestIgnoredFilterIsDetected(t *testing.T) {
 	l := audittest.NewLibrary(3000, 6000)
