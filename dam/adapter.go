@@ -69,12 +69,12 @@ type Adapter interface {
 	// target holds it. ErrNotFound: there is no whole object of ours to change, so
 	// the core has to Put. The core calls it only with
 	// Capabilities.MetadataWithoutBytes; otherwise it puts.
-	SetMetadata(ctx context.Context, r Remote, mark Mark, title string, md Metadata) (Remote, error)
+	SetMetadata(ctx context.Context, r Remote, mark OwnerMark, title string, md Metadata) (Remote, error)
 
 	// Move gives the object another path, also out of the archive. It takes the
 	// generation from mark. Its errors are those of Put and SetMetadata. The core
 	// calls it only with Capabilities.ServerSideMove; otherwise it puts.
-	Move(ctx context.Context, r Remote, mark Mark, path string) (Remote, error)
+	Move(ctx context.Context, r Remote, mark OwnerMark, path string) (Remote, error)
 
 	// Retire takes the object away: RetireDelete for good, RetireArchive to where
 	// Move or Put can take it back. It succeeds when the object is absent or
@@ -84,7 +84,7 @@ type Adapter interface {
 	//
 	// The core never retires an object that is to be kept: it stays with its mark,
 	// so that the same asset can take it over when it returns.
-	Retire(ctx context.Context, r Remote, mark Mark, mode RetireMode) (Remote, error)
+	Retire(ctx context.Context, r Remote, mark OwnerMark, mode RetireMode) (Remote, error)
 
 	// List yields everything under the configured root and writes nothing: each
 	// object of ours once, as Find would return it, archived and incomplete ones

@@ -19,13 +19,13 @@
 //
 // # Identity and ownership
 //
-// An object is identified by its Key, never by title or file name. It carries a
-// Mark. An object without a mark, or with the mark of another instance or target,
+// An object is identified by its Key, never by title or file name. It carries
+// an OwnerMark. An object without a mark, or with the mark of another instance or target,
 // is foreign: it is never overwritten, moved or removed.
 //
 // # Generations
 //
-// Each Mark has a generation, which only grows for one key at one target. A call
+// Each mark has a generation, which only grows for one key at one target. A call
 // with a lower generation than the target holds changes nothing and fails with
 // ErrStale; an equal one is a repetition and is allowed. This also stops a worker
 // that was paused and continues late, as far as the target can remember:

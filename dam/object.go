@@ -8,9 +8,9 @@ type Key struct {
 	AssetID  string // opaque text, compared byte by byte
 }
 
-// Mark is the ownership mark, written with every object: whose it is and what it
+// OwnerMark is the ownership mark, written with every object: whose it is and what it
 // holds.
-type Mark struct {
+type OwnerMark struct {
 	Instance     string
 	Target       string // name of the target in the configuration
 	AssetID      string
@@ -25,7 +25,7 @@ type Mark struct {
 const UnknownSize int64 = -1
 
 // Key returns the identity part of the mark.
-func (m Mark) Key() Key { return Key{Instance: m.Instance, AssetID: m.AssetID} }
+func (m OwnerMark) Key() Key { return Key{Instance: m.Instance, AssetID: m.AssetID} }
 
 // Metadata is what the configuration maps for an asset, by the target's names. The
 // values are those of encoding/json.
@@ -34,7 +34,7 @@ type Metadata map[string]any
 // Object is what the target should hold.
 type Object struct {
 	// Mark has the digest only when the core knows it in advance; see Source.Seal.
-	Mark Mark
+	Mark OwnerMark
 
 	// Path is relative, with forward slashes, and already safe for common targets.
 	// An adapter checks it all the same.
@@ -84,7 +84,7 @@ type Remote struct {
 
 	// Mark is what the object carries. Only its generation is set when the target
 	// remembers a removed object; it is zero when State is Foreign.
-	Mark Mark
+	Mark OwnerMark
 
 	// Token changes whenever the bytes change (an ETag, a modification time with the
 	// size). It is compared for equality only. Empty when the target has none.

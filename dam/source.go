@@ -128,9 +128,9 @@ func (s *Source) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
 // Seal returns m with SHA-256 and size of the bytes read. It fails unless Read has
 // returned io.EOF.
-func (s *Source) Seal(m Mark) (Mark, error) {
+func (s *Source) Seal(m OwnerMark) (OwnerMark, error) {
 	if s.err != io.EOF { //nolint:errorlint // verify returns io.EOF itself
-		return Mark{}, fmt.Errorf("%w: sealed before its end", ErrSource)
+		return OwnerMark{}, fmt.Errorf("%w: sealed before its end", ErrSource)
 	}
 	m.SHA256, m.Size = s.digest(), s.size
 	return m, nil

@@ -39,7 +39,7 @@ func TestSourceEndsOnlyAfterThePromisedBytes(t *testing.T) {
 		}
 		s := NewSource(r, size, digest)
 		got, err := io.ReadAll(s)
-		sealed, sealErr := s.Seal(Mark{AssetID: "A"})
+		sealed, sealErr := s.Seal(OwnerMark{AssetID: "A"})
 
 		kept := (size < 0 || int64(len(given)) == size) && (digest == "" || sum(given) == digest)
 		if kept != (err == nil) || kept != (sealErr == nil) {
@@ -51,7 +51,7 @@ func TestSourceEndsOnlyAfterThePromisedBytes(t *testing.T) {
 			}
 			return
 		}
-		want := Mark{AssetID: "A", SHA256: sum(given), Size: int64(len(given))}
+		want := OwnerMark{AssetID: "A", SHA256: sum(given), Size: int64(len(given))}
 		if !bytes.Equal(got, given) || sealed != want {
 			rt.Fatalf("read %q, sealed %+v", got, sealed)
 		}
@@ -100,7 +100,7 @@ func TestSourceResumesFromACheckpoint(t *testing.T) {
 			}
 			got = append(got, part...)
 			if len(part) < n {
-				sealed, err := source.Seal(Mark{})
+				sealed, err := source.Seal(OwnerMark{})
 				if err != nil || sealed.SHA256 != sum(body) || sealed.Size != int64(len(body)) {
 					rt.Fatalf("sealed %+v, %v", sealed, err)
 				}

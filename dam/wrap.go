@@ -66,17 +66,17 @@ func (w wrap) Put(ctx context.Context, obj Object, current Remote) (Remote, erro
 	return w.remote(ctx, t, func() (Remote, error) { return w.next.Put(ctx, obj, current) })
 }
 
-func (w wrap) SetMetadata(ctx context.Context, r Remote, mark Mark, title string, md Metadata) (Remote, error) {
+func (w wrap) SetMetadata(ctx context.Context, r Remote, mark OwnerMark, title string, md Metadata) (Remote, error) {
 	t := trace{op: OpSetMetadata, assetID: mark.AssetID, generation: mark.Generation, from: r.Path}
 	return w.remote(ctx, t, func() (Remote, error) { return w.next.SetMetadata(ctx, r, mark, title, md) })
 }
 
-func (w wrap) Move(ctx context.Context, r Remote, mark Mark, path string) (Remote, error) {
+func (w wrap) Move(ctx context.Context, r Remote, mark OwnerMark, path string) (Remote, error) {
 	t := trace{op: OpMove, assetID: mark.AssetID, generation: mark.Generation, from: r.Path, to: path}
 	return w.remote(ctx, t, func() (Remote, error) { return w.next.Move(ctx, r, mark, path) })
 }
 
-func (w wrap) Retire(ctx context.Context, r Remote, mark Mark, mode RetireMode) (Remote, error) {
+func (w wrap) Retire(ctx context.Context, r Remote, mark OwnerMark, mode RetireMode) (Remote, error) {
 	t := trace{op: OpRetire, assetID: mark.AssetID, generation: mark.Generation, from: r.Path, mode: mode}
 	return w.remote(ctx, t, func() (Remote, error) { return w.next.Retire(ctx, r, mark, mode) })
 }

@@ -53,15 +53,15 @@ func (f *fake) Put(_ context.Context, obj Object, _ Remote) (Remote, error) {
 	return f.answer(obj.Path)
 }
 
-func (f *fake) SetMetadata(_ context.Context, r Remote, _ Mark, _ string, _ Metadata) (Remote, error) {
+func (f *fake) SetMetadata(_ context.Context, r Remote, _ OwnerMark, _ string, _ Metadata) (Remote, error) {
 	return f.answer(r.Path)
 }
 
-func (f *fake) Move(_ context.Context, _ Remote, _ Mark, path string) (Remote, error) {
+func (f *fake) Move(_ context.Context, _ Remote, _ OwnerMark, path string) (Remote, error) {
 	return f.answer(path)
 }
 
-func (f *fake) Retire(context.Context, Remote, Mark, RetireMode) (Remote, error) {
+func (f *fake) Retire(context.Context, Remote, OwnerMark, RetireMode) (Remote, error) {
 	return Remote{State: Absent}, f.next()
 }
 
@@ -85,7 +85,7 @@ func (f *fake) ReadBack(context.Context, Remote) (io.ReadCloser, error) {
 // everyCall calls each method of a once, in the order of Op's constants.
 func everyCall(t *testing.T, a Adapter) {
 	t.Helper()
-	m := Mark{AssetID: "A-7", Generation: 5}
+	m := OwnerMark{AssetID: "A-7", Generation: 5}
 	there := Remote{Path: "a", Mark: m}
 	_ = a.Check(t.Context(), true)
 	_, _ = a.Find(t.Context(), Key{AssetID: m.AssetID}, nil)

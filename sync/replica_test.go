@@ -337,21 +337,21 @@ func (a watchedAdapter) Put(ctx context.Context, obj dam.Object, current dam.Rem
 	return a.Adapter.Put(ctx, obj, current)
 }
 
-func (a watchedAdapter) SetMetadata(ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+func (a watchedAdapter) SetMetadata(ctx context.Context, r dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 	if err := a.call(); err != nil {
 		return dam.Remote{}, err
 	}
 	return a.Adapter.SetMetadata(ctx, r, mark, title, md)
 }
 
-func (a watchedAdapter) Move(ctx context.Context, r dam.Remote, mark dam.Mark, path string) (dam.Remote, error) {
+func (a watchedAdapter) Move(ctx context.Context, r dam.Remote, mark dam.OwnerMark, path string) (dam.Remote, error) {
 	if err := a.call(); err != nil {
 		return dam.Remote{}, err
 	}
 	return a.Adapter.Move(ctx, r, mark, path)
 }
 
-func (a watchedAdapter) Retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (a watchedAdapter) Retire(ctx context.Context, r dam.Remote, mark dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	if err := a.call(); err != nil {
 		return dam.Remote{}, err
 	}

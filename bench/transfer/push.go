@@ -68,7 +68,7 @@ func newDownloader() (*cmp.Client, error) {
 func (j pushJob) object(client *cmp.Client, i int) dam.Object {
 	name := fileName(i)
 	return dam.Object{
-		Mark: dam.Mark{
+		Mark: dam.OwnerMark{
 			Instance: benchName, Target: benchName, AssetID: name, Version: "1", Size: j.Size, Generation: 1,
 		},
 		Path: name, Title: name, MIMEType: "application/x-bench", Metadata: dam.Metadata{"alt": "a picture"},

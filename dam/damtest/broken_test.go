@@ -20,9 +20,9 @@ type broken struct {
 	check    func(context.Context, bool) error
 	find     func(context.Context, dam.Key, []string) (dam.Remote, error)
 	put      func(context.Context, dam.Object, dam.Remote) (dam.Remote, error)
-	metadata func(context.Context, dam.Remote, dam.Mark, string, dam.Metadata) (dam.Remote, error)
-	move     func(context.Context, dam.Remote, dam.Mark, string) (dam.Remote, error)
-	retire   func(context.Context, dam.Remote, dam.Mark, dam.RetireMode) (dam.Remote, error)
+	metadata func(context.Context, dam.Remote, dam.OwnerMark, string, dam.Metadata) (dam.Remote, error)
+	move     func(context.Context, dam.Remote, dam.OwnerMark, string) (dam.Remote, error)
+	retire   func(context.Context, dam.Remote, dam.OwnerMark, dam.RetireMode) (dam.Remote, error)
 	list     func(context.Context) iter.Seq2[dam.Remote, error]
 	read     func(context.Context, dam.Remote) (io.ReadCloser, error)
 	abandon  func(context.Context, []byte)
@@ -48,15 +48,15 @@ func (b *broken) Put(ctx context.Context, obj dam.Object, current dam.Remote) (d
 	return b.put(ctx, obj, current)
 }
 
-func (b *broken) SetMetadata(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+func (b *broken) SetMetadata(ctx context.Context, r dam.Remote, m dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 	return b.metadata(ctx, r, m, title, md)
 }
 
-func (b *broken) Move(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+func (b *broken) Move(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 	return b.move(ctx, r, m, path)
 }
 
-func (b *broken) Retire(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (b *broken) Retire(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	return b.retire(ctx, r, m, mode)
 }
 

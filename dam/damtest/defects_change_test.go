@@ -14,7 +14,7 @@ import (
 // changeDefects break the promises about moves, removals, listings and drift.
 var changeDefects = []defect{
 	{"leaves a copy on a move", []string{"move/moves to another path"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if err == nil && r.State == dam.Present && path != r.Path {
 				_ = b.store.Write(ctx, r.Path, []byte("a copy"))
@@ -32,7 +32,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"repeats a move that is done", []string{"move/repeating a move writes nothing"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			if r.Path == path {
 				_, _ = b.Adapter.Move(ctx, r, m, path+".temporary")
 			}
@@ -40,7 +40,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"moves an absent object", []string{"move/an absent object is not found"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if errors.Is(err, dam.ErrNotFound) {
 				return r, nil
@@ -50,7 +50,7 @@ var changeDefects = []defect{
 	}},
 	{"moves an asset once", []string{"move/two objects swap paths"}, func(b *broken) {
 		var moved sync.Map
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			if _, again := moved.LoadOrStore(m.AssetID, true); again {
 				r.Path, r.Mark.Generation = path, m.Generation
 				return r, nil
@@ -59,7 +59,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"fails to retire again", []string{"retire/deletes an object", "retire/an absent object is a success", "drift/a deleted object is retired"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Find(ctx, m.Key(), nil)
 			if err == nil && now.State == dam.Absent {
 				return now, dam.ErrNotFound
@@ -68,12 +68,12 @@ var changeDefects = []defect{
 		}
 	}},
 	{"deletes instead of archiving", []string{"retire/archives an object"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, _ dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, _ dam.RetireMode) (dam.Remote, error) {
 			return b.Adapter.Retire(ctx, r, m, dam.RetireDelete)
 		}
 	}},
 	{"accepts any retire mode", []string{"retire/rejects an unknown mode"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			if mode != dam.RetireArchive {
 				mode = dam.RetireDelete
 			}
@@ -89,7 +89,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"never deletes from the archive", []string{"retire/deletes from the archive"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			if r.State == dam.Archived && mode == dam.RetireDelete {
 				return r, nil
 			}
@@ -97,7 +97,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"moves nothing out of the archive", []string{"retire/moves out of the archive"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			if r.State == dam.Archived {
 				return dam.Remote{}, dam.ErrNotFound
 			}
@@ -114,7 +114,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"has one archive place per path", []string{"retire/archives two assets of one path"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			for other, err := range b.Adapter.List(ctx) {
 				if err == nil && mode == dam.RetireArchive && other.State == dam.Archived && other.Path == r.Path && other.Mark.AssetID != m.AssetID {
 					_, _ = b.Adapter.Retire(ctx, other, other.Mark, dam.RetireDelete)
@@ -182,7 +182,7 @@ var changeDefects = []defect{
 		}
 	}},
 	{"cannot retire an edited object", []string{"drift/an edited object is retired"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Find(ctx, m.Key(), []string{r.Path})
 			if err == nil && now.State == dam.Foreign && r.State == dam.Present {
 				return now, dam.ErrForeign

@@ -28,7 +28,7 @@ var putDefects = []defect{
 	{"forgets the mark", []string{"put/creates an object"}, func(b *broken) {
 		b.find = func(ctx context.Context, key dam.Key, hints []string) (dam.Remote, error) {
 			r, err := b.Adapter.Find(ctx, key, hints)
-			r.Mark = dam.Mark{Generation: r.Mark.Generation}
+			r.Mark = dam.OwnerMark{Generation: r.Mark.Generation}
 			return r, err
 		}
 	}},
@@ -195,7 +195,7 @@ var putDefects = []defect{
 		}
 	}},
 	{"ignores its context", []string{"body/cancelling ends a call and changes nothing"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			return b.Adapter.Move(context.WithoutCancel(ctx), r, m, path)
 		}
 	}},
@@ -214,7 +214,7 @@ var putDefects = []defect{
 		}
 	}},
 	{"merges metadata", []string{"metadata/replaces metadata without bytes"}, func(b *broken) {
-		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+		b.metadata = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 			seen, err := b.store.Look(ctx, r.Path)
 			if err != nil {
 				return b.Adapter.SetMetadata(ctx, r, m, title, md)
@@ -226,7 +226,7 @@ var putDefects = []defect{
 		}
 	}},
 	{"writes metadata twice", []string{"metadata/repeating it writes nothing"}, func(b *broken) {
-		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+		b.metadata = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 			if _, err := b.Adapter.SetMetadata(ctx, r, m, title+" ", md); err != nil {
 				return dam.Remote{}, err
 			}
@@ -234,7 +234,7 @@ var putDefects = []defect{
 		}
 	}},
 	{"sets metadata of an absent object", []string{"metadata/an absent object is not found"}, func(b *broken) {
-		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+		b.metadata = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 			now, err := b.Adapter.SetMetadata(ctx, r, m, title, md)
 			if errors.Is(err, dam.ErrNotFound) {
 				return r, nil

@@ -64,7 +64,7 @@ var troubleDefects = []defect{
 		}
 	}},
 	{"moves over foreign objects", []string{"foreign/is never moved over"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if errors.Is(err, dam.ErrForeign) {
 				_ = b.store.Remove(ctx, path)
@@ -206,7 +206,7 @@ var troubleDefects = []defect{
 		}
 	}},
 	{"leaves a copy in a crash", []string{"crash/move survives a crash at each step", "crash/move out of the archive survives a crash at each step"}, func(b *broken) {
-		b.move = func(ctx context.Context, r dam.Remote, m dam.Mark, path string) (dam.Remote, error) {
+		b.move = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, path string) (dam.Remote, error) {
 			now, err := b.Adapter.Move(ctx, r, m, path)
 			if err != nil && dam.Classify(err) == dam.ClassUnknown {
 				_ = b.store.Write(ctx, path, []byte("one"))
@@ -224,7 +224,7 @@ var troubleDefects = []defect{
 		}
 	}},
 	{"loses the mark in a crash", []string{"crash/set metadata survives a crash at each step"}, func(b *broken) {
-		b.metadata = func(ctx context.Context, r dam.Remote, m dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+		b.metadata = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 			now, err := b.Adapter.SetMetadata(ctx, r, m, title, md)
 			if dam.Classify(err) == dam.ClassUnknown {
 				_ = b.store.Write(ctx, r.Path, []byte("one"))
@@ -233,7 +233,7 @@ var troubleDefects = []defect{
 		}
 	}},
 	{"leaves something behind in a crash", []string{"crash/delete survives a crash at each step", "crash/archive survives a crash at each step", "crash/delete from the archive survives a crash at each step"}, func(b *broken) {
-		b.retire = func(ctx context.Context, r dam.Remote, m dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+		b.retire = func(ctx context.Context, r dam.Remote, m dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 			now, err := b.Adapter.Retire(ctx, r, m, mode)
 			if dam.Classify(err) == dam.ClassUnknown {
 				_ = b.store.Write(ctx, "left of "+m.AssetID, nil)

@@ -18,7 +18,7 @@ func foreignCases() []testCase {
 func wantForeign(k *kit, path, body string) {
 	k.Helper()
 	r, err := k.a.Find(k.ctx, k.key("A"), []string{path})
-	if err != nil || r.State != dam.Foreign || r.Mark != (dam.Mark{}) {
+	if err != nil || r.State != dam.Foreign || r.Mark != (dam.OwnerMark{}) {
 		k.Errorf("find returned %+v, %v; want foreign without a mark", r, err)
 	}
 	wantBytes(k, path, body)

@@ -90,15 +90,15 @@ func (k *kit) needsBackdoor() {
 
 func (k *kit) key(id string) dam.Key { return dam.Key{Instance: k.instance, AssetID: id} }
 
-func (k *kit) markOf(key dam.Key, generation int64) dam.Mark {
-	return dam.Mark{
+func (k *kit) markOf(key dam.Key, generation int64) dam.OwnerMark {
+	return dam.OwnerMark{
 		Instance: key.Instance, Target: k.target.Name, AssetID: key.AssetID,
 		Size: dam.UnknownSize, MetadataHash: "hash-2", Generation: generation,
 	}
 }
 
 // mark is the mark of a call that sends no bytes.
-func (k *kit) mark(id string, generation int64) dam.Mark { return k.markOf(k.key(id), generation) }
+func (k *kit) mark(id string, generation int64) dam.OwnerMark { return k.markOf(k.key(id), generation) }
 
 // object returns asset id at path, with body as its content and version.
 func (k *kit) object(id, path, body string, generation int64) dam.Object {

@@ -38,7 +38,7 @@ func listsEverything(k *kit) {
 		id := r.Mark.AssetID
 		switch {
 		case r.State == dam.Foreign:
-			if r.Mark != (dam.Mark{}) || !slices.Contains(foreign, r.Path) {
+			if r.Mark != (dam.OwnerMark{}) || !slices.Contains(foreign, r.Path) {
 				k.Errorf("listed as foreign: %+v", r)
 			}
 			foreign = slices.DeleteFunc(foreign, func(p string) bool { return p == r.Path })

@@ -187,10 +187,10 @@ func assetIDs(k *kit) {
 }
 
 func rejectsMarks(k *kit) {
-	for name, spoil := range map[string]func(*dam.Mark){
-		"instance": func(m *dam.Mark) { m.Instance = k.stranger },
-		"target":   func(m *dam.Mark) { m.Target = "another" },
-		"asset id": func(m *dam.Mark) { m.AssetID = "" },
+	for name, spoil := range map[string]func(*dam.OwnerMark){
+		"instance": func(m *dam.OwnerMark) { m.Instance = k.stranger },
+		"target":   func(m *dam.OwnerMark) { m.Target = "another" },
+		"asset id": func(m *dam.OwnerMark) { m.AssetID = "" },
 	} {
 		obj := k.object("A", "a.png", "one", 1)
 		spoil(&obj.Mark)

@@ -108,7 +108,7 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 
 // SetMetadata implements dam.Adapter. One rename replaces the sidecar.
 func (a *Adapter) SetMetadata(
-	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
+	ctx context.Context, r dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
 	doing := "set metadata of " + mark.AssetID
 	raw, err := sidecar.EncodeMetadata(title, md)
@@ -120,7 +120,7 @@ func (a *Adapter) SetMetadata(
 }
 
 // Move implements dam.Adapter.
-func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.Mark, p string) (dam.Remote, error) {
+func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.OwnerMark, p string) (dam.Remote, error) {
 	doing := "move " + mark.AssetID
 	if err := checkPath(p); err != nil {
 		return dam.Remote{}, classed(doing, err)
@@ -132,7 +132,7 @@ func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.Mark, p strin
 // Retire implements dam.Adapter. It leaves a foreign object in the place alone and
 // reports the asset as absent.
 func (a *Adapter) Retire(
-	ctx context.Context, r dam.Remote, mark dam.Mark, mode dam.RetireMode,
+	ctx context.Context, r dam.Remote, mark dam.OwnerMark, mode dam.RetireMode,
 ) (dam.Remote, error) {
 	doing := "retire " + mark.AssetID
 	retire := change.erase
@@ -178,7 +178,7 @@ func (a *Adapter) ReadBack(ctx context.Context, r dam.Remote) (io.ReadCloser, er
 // apply calls do with what the tree holds of an asset, under the lock, after it
 // has completed the asset's last step and checked the generation.
 func (a *Adapter) apply(
-	ctx context.Context, r dam.Remote, mark dam.Mark, do func(change) (dam.Remote, error),
+	ctx context.Context, r dam.Remote, mark dam.OwnerMark, do func(change) (dam.Remote, error),
 ) (dam.Remote, error) {
 	if err := a.checkMark(mark); err != nil {
 		return dam.Remote{}, err
@@ -195,7 +195,7 @@ func (a *Adapter) apply(
 	return do(change{s.journal, f, mark})
 }
 
-func (a *Adapter) checkMark(m dam.Mark) error {
+func (a *Adapter) checkMark(m dam.OwnerMark) error {
 	if m.Instance != a.instance || m.Target != a.target || m.AssetID == "" {
 		return fmt.Errorf("%w: mark of instance %q, target %q, asset %q is not one of this adapter",
 			dam.ErrInvalid, m.Instance, m.Target, m.AssetID)

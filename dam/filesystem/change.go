@@ -13,7 +13,7 @@ import (
 type change struct {
 	journal
 	found
-	mark dam.Mark
+	mark dam.OwnerMark
 }
 
 func (c change) setMetadata(title string, metadata json.RawMessage) (dam.Remote, error) {

@@ -51,7 +51,7 @@ func once(s *dam.Source) func(context.Context, dam.Checkpoint) (*dam.Source, err
 // object is asset id at path with body as content and version.
 func object(id, path, body string, generation int64) dam.Object {
 	return dam.Object{
-		Mark: dam.Mark{
+		Mark: dam.OwnerMark{
 			Instance: instance, Target: target, AssetID: id, Version: "v-" + body,
 			Size: dam.UnknownSize, MetadataHash: "h1", Generation: generation,
 		},
@@ -61,8 +61,8 @@ func object(id, path, body string, generation int64) dam.Object {
 	}
 }
 
-func mark(id string, generation int64) dam.Mark {
-	return dam.Mark{Instance: instance, Target: target, AssetID: id, Generation: generation, MetadataHash: "h2"}
+func mark(id string, generation int64) dam.OwnerMark {
+	return dam.OwnerMark{Instance: instance, Target: target, AssetID: id, Generation: generation, MetadataHash: "h2"}
 }
 
 func key(id string) dam.Key { return dam.Key{Instance: instance, AssetID: id} }

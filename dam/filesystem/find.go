@@ -26,7 +26,7 @@ func (f found) whole() (place, bool) {
 
 // absent is the answer when nothing exists.
 func (f found) absent() dam.Remote {
-	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: f.generation}}
+	return dam.Remote{State: dam.Absent, Mark: dam.OwnerMark{Generation: f.generation}}
 }
 
 // checkStale rejects a generation lower than the highest seen.
@@ -39,7 +39,7 @@ func (f found) checkStale(generation int64) error {
 
 // begin completes the asset's last step, locates the asset, and rejects a mark with
 // a lower generation.
-func begin(j journal, mark dam.Mark, hints ...string) (found, error) {
+func begin(j journal, mark dam.OwnerMark, hints ...string) (found, error) {
 	if err := j.complete(mark.AssetID); err != nil {
 		return found{}, err
 	}

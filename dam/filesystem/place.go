@@ -57,7 +57,7 @@ func (p place) regular() bool { return p.file != nil && p.file.Mode().IsRegular(
 func (p place) whole() bool { return p.regular() && p.file.Size() == p.sidecar.Size }
 
 // holds reports whether the file has the content that mark names.
-func (p place) holds(mark dam.Mark) bool {
+func (p place) holds(mark dam.OwnerMark) bool {
 	return p.whole() && p.sidecar.SHA256 != "" && p.sidecar.Holds(mark)
 }
 
@@ -96,7 +96,7 @@ func (p place) describe(t *tree, doc sidecar.Document) (dam.Remote, error) {
 
 // adoptable reports whether a foreign place is a file without a sidecar that has
 // the content of mark, as far as mark knows it.
-func (p place) adoptable(t *tree, mark dam.Mark) (bool, error) {
+func (p place) adoptable(t *tree, mark dam.OwnerMark) (bool, error) {
 	if p.side != nil || !p.regular() || mark.Size >= 0 && p.file.Size() != mark.Size {
 		return false, nil
 	}

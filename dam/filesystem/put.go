@@ -41,7 +41,7 @@ func (u upload) run(ctx context.Context) (dam.Remote, error) {
 // prepare completes the asset's last step and checks whether the next one may begin.
 // adopts says that the place has a foreign file that may be adopted, as far as mark
 // knows.
-func (u upload) prepare(mark dam.Mark) (f found, adopts bool, err error) {
+func (u upload) prepare(mark dam.OwnerMark) (f found, adopts bool, err error) {
 	if f, err = begin(u.journal, mark, u.obj.Path, u.current.Ref, u.current.Path); err != nil {
 		return found{}, false, err
 	}
@@ -56,28 +56,28 @@ func (u upload) prepare(mark dam.Mark) (f found, adopts bool, err error) {
 }
 
 // receive streams the body to a file in tmp, outside the lock.
-func (u upload) receive(ctx context.Context) (temp string, sealed dam.Mark, err error) {
+func (u upload) receive(ctx context.Context) (temp string, sealed dam.OwnerMark, err error) {
 	if u.obj.Open == nil {
-		return "", dam.Mark{}, fmt.Errorf("%w: no body", dam.ErrSource)
+		return "", dam.OwnerMark{}, fmt.Errorf("%w: no body", dam.ErrSource)
 	}
 	body, err := u.obj.Open(ctx, dam.Checkpoint{})
 	if err != nil {
-		return "", dam.Mark{}, err
+		return "", dam.OwnerMark{}, err
 	}
 	defer body.Close()
 	if temp, err = u.writeTemp(contextReader{ctx, body}); err != nil {
-		return "", dam.Mark{}, err
+		return "", dam.OwnerMark{}, err
 	}
 	sealed, err = body.Seal(u.obj.Mark)
 	if err != nil {
-		return "", dam.Mark{}, errors.Join(err, u.remove(temp))
+		return "", dam.OwnerMark{}, errors.Join(err, u.remove(temp))
 	}
 	return temp, sealed, nil
 }
 
 // install puts a received body in its place. It checks again what was checked before
 // the body was received, since others had the lock meanwhile.
-func (u upload) install(ctx context.Context, sealed dam.Mark, temp string) (dam.Remote, error) {
+func (u upload) install(ctx context.Context, sealed dam.OwnerMark, temp string) (dam.Remote, error) {
 	doc, err := u.document(sealed)
 	if err != nil {
 		return dam.Remote{}, err
@@ -116,7 +116,7 @@ func (u upload) reuseExisting(f found, at place) (dam.Remote, error) {
 	return at.describe(u.tree, doc)
 }
 
-func (u upload) document(sealed dam.Mark) (sidecar.Document, error) {
+func (u upload) document(sealed dam.OwnerMark) (sidecar.Document, error) {
 	obj := u.obj
 	obj.Mark = sealed
 	return sidecar.New(obj)

@@ -58,7 +58,7 @@ func oldPlaceOf(p place) oldPlace {
 // remote is the state of the object while the step is being completed.
 func (r *record) remote() dam.Remote {
 	if r.Place == "" {
-		return dam.Remote{Path: r.Sidecar.Path, State: dam.Incomplete, Mark: dam.Mark{Generation: r.Generation}}
+		return dam.Remote{Path: r.Sidecar.Path, State: dam.Incomplete, Mark: dam.OwnerMark{Generation: r.Generation}}
 	}
 	at := place{path: r.Place, sidecar: r.Sidecar}
 	return at.remote()

@@ -146,18 +146,18 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 
 // SetMetadata implements dam.Adapter.
 func (a *Adapter) SetMetadata(
-	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
+	ctx context.Context, r dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
 	return a.changer.setMetadata(ctx, r, mark, title, md)
 }
 
 // Move implements dam.Adapter.
-func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.Mark, path string) (dam.Remote, error) {
+func (a *Adapter) Move(ctx context.Context, r dam.Remote, mark dam.OwnerMark, path string) (dam.Remote, error) {
 	return a.changer.move(ctx, r, mark, path)
 }
 
 // Retire implements dam.Adapter.
-func (a *Adapter) Retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (a *Adapter) Retire(ctx context.Context, r dam.Remote, mark dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	return a.changer.retire(ctx, r, mark, mode)
 }
 

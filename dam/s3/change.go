@@ -19,7 +19,7 @@ type changer struct {
 
 // change runs step on what is found of an asset at the names, after comparing the generation.
 func (c *changer) change(
-	ctx context.Context, doing string, mark dam.Mark, names []string, step func(findings) (dam.Remote, error),
+	ctx context.Context, doing string, mark dam.OwnerMark, names []string, step func(findings) (dam.Remote, error),
 ) (dam.Remote, error) {
 	doing += " " + mark.AssetID
 	if err := c.objects.owner.checkMark(mark); err != nil {
@@ -39,7 +39,7 @@ func (c *changer) change(
 
 // setMetadata is Adapter.SetMetadata: the server copies the object onto itself.
 func (c *changer) setMetadata(
-	ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata,
+	ctx context.Context, r dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
 	const doing = "set metadata of"
 	raw, err := sidecar.EncodeMetadata(title, md)
@@ -59,7 +59,7 @@ func (c *changer) setMetadata(
 
 // move is Adapter.Move: the server copies the object, which names its origin from then on, and
 // then the origin is removed.
-func (c *changer) move(ctx context.Context, r dam.Remote, mark dam.Mark, path string) (dam.Remote, error) {
+func (c *changer) move(ctx context.Context, r dam.Remote, mark dam.OwnerMark, path string) (dam.Remote, error) {
 	if err := c.options.layout.checkPath(path); err != nil {
 		return dam.Remote{}, classed(ctx, "move "+mark.AssetID, err)
 	}
@@ -85,7 +85,7 @@ func (c *changer) move(ctx context.Context, r dam.Remote, mark dam.Mark, path st
 }
 
 // retire is Adapter.Retire.
-func (c *changer) retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (c *changer) retire(ctx context.Context, r dam.Remote, mark dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	if mode != dam.RetireDelete && mode != dam.RetireArchive {
 		return dam.Remote{}, fmt.Errorf("retire %s: %w: no such mode: %q", mark.AssetID, dam.ErrInvalid, mode)
 	}
@@ -108,7 +108,7 @@ func (c *changer) retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode 
 }
 
 // archive moves the best object to the archive, even if another program has edited it.
-func (c *changer) archive(ctx context.Context, f findings, mark dam.Mark) (dam.Remote, error) {
+func (c *changer) archive(ctx context.Context, f findings, mark dam.OwnerMark) (dam.Remote, error) {
 	at := f.own[0]
 	want, err := c.sidecars.load(ctx, at)
 	if err != nil && !errors.Is(err, dam.ErrNotFound) {

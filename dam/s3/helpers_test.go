@@ -40,7 +40,7 @@ func with(maps ...map[string]any) map[string]any {
 // object returns asset id at path, with body from memory.
 func object(id, path, body string, generation int64) dam.Object {
 	return dam.Object{
-		Mark: dam.Mark{
+		Mark: dam.OwnerMark{
 			Instance: "tester", Target: "bucket", AssetID: id, Version: digest(body),
 			Size: int64(len(body)), MetadataHash: "h", Generation: generation,
 		},

@@ -30,7 +30,7 @@ type owner struct{ instance, target string }
 func (o owner) owns(r record) bool { return r.Instance == o.instance && r.Target == o.target }
 
 // checkMark returns dam.ErrInvalid for the mark of another target.
-func (o owner) checkMark(m dam.Mark) error {
+func (o owner) checkMark(m dam.OwnerMark) error {
 	if m.Instance != o.instance || m.Target != o.target || m.AssetID == "" {
 		return fmt.Errorf("%w: ownership mark of instance %q, target %q, asset %q does not belong to this target",
 			dam.ErrInvalid, m.Instance, m.Target, m.AssetID)
@@ -166,7 +166,7 @@ func (o *objects) digest(ctx context.Context, at place) (string, error) {
 		// Not %w: the source is the target's own object, so this is not dam.ErrSource.
 		return "", fmt.Errorf("read back %s: %w: %s", at.name, dam.ErrTemporary, err.Error())
 	}
-	sealed, err := source.Seal(dam.Mark{})
+	sealed, err := source.Seal(dam.OwnerMark{})
 	return sealed.SHA256, err
 }
 

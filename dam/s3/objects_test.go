@@ -27,7 +27,7 @@ func TestRequestsOfAnObject(t *testing.T) {
 		t.Errorf("a new object took %d requests, want 1", n)
 	}
 	before := m.sent.Load()
-	mark := dam.Mark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
+	mark := dam.OwnerMark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
 	r, err = a.SetMetadata(t.Context(), r, mark, "New title", dam.Metadata{"alt": "new"})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestConfiguredHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantHeaders(t, server, bucket, "dir/Bild ü.png", "Ünï")
-	mark := dam.Mark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
+	mark := dam.OwnerMark{Instance: "tester", Target: "bucket", AssetID: "A", MetadataHash: "h2", Generation: 2}
 	if r, err = a.SetMetadata(t.Context(), r, mark, "T", dam.Metadata{"alt": "new"}); err != nil {
 		t.Fatal(err)
 	}

@@ -111,14 +111,14 @@ func (p *putter) adoptForeign(ctx context.Context, obj dam.Object, want record, 
 }
 
 // hashBody reads the body only for its digest.
-func hashBody(ctx context.Context, obj dam.Object) (dam.Mark, error) {
+func hashBody(ctx context.Context, obj dam.Object) (dam.OwnerMark, error) {
 	source, err := obj.Open(ctx, dam.Checkpoint{})
 	if err != nil {
-		return dam.Mark{}, err
+		return dam.OwnerMark{}, err
 	}
 	defer source.Close()
 	if _, err := io.Copy(io.Discard, source); err != nil {
-		return dam.Mark{}, err
+		return dam.OwnerMark{}, err
 	}
 	return source.Seal(obj.Mark)
 }

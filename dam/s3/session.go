@@ -26,7 +26,7 @@ func parseSession(raw []byte) (session, bool) {
 }
 
 // fits reports whether the upload can go on with content that mark names.
-func (s session) fits(name string, mark dam.Mark, partSize int64) bool {
+func (s session) fits(name string, mark dam.OwnerMark, partSize int64) bool {
 	return s.Upload.Name == name && s.Version == mark.Version && mark.Version != "" && s.Size == mark.Size &&
 		s.PartSize == partSize && s.Checkpoint.Offset%partSize == 0
 }

@@ -90,7 +90,7 @@ func (s *sidecars) load(ctx context.Context, at place) (record, error) {
 
 // removeLone removes the sidecar that an asset left at a name where its object is gone, or says
 // that it has no sidecar.
-func (s *sidecars) removeLone(ctx context.Context, f findings, mark dam.Mark, name string) error {
+func (s *sidecars) removeLone(ctx context.Context, f findings, mark dam.OwnerMark, name string) error {
 	if at, looked := f.at(name); !looked || at.side != nil {
 		return nil
 	}

@@ -36,7 +36,7 @@ func newTrailer(checksum string, source *dam.Source) *trailer {
 		return &trailer{"x-amz-checksum-crc32c", h.Size(), h, func() ([]byte, error) { return h.Sum(nil), nil }}
 	case checksumSHA256:
 		return &trailer{"x-amz-checksum-sha256", sha256.Size, nil, func() ([]byte, error) {
-			sealed, err := source.Seal(dam.Mark{})
+			sealed, err := source.Seal(dam.OwnerMark{})
 			if err != nil {
 				return nil, err
 			}

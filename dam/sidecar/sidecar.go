@@ -51,22 +51,22 @@ func New(obj dam.Object) (Document, error) {
 }
 
 // Mark returns the ownership mark in d.
-func (d Document) Mark() dam.Mark {
-	return dam.Mark{
+func (d Document) Mark() dam.OwnerMark {
+	return dam.OwnerMark{
 		Instance: d.Instance, Target: d.Target, AssetID: d.AssetID, Version: d.Version,
 		SHA256: d.SHA256, Size: d.Size, MetadataHash: d.MetadataHash, Generation: d.Generation,
 	}
 }
 
 // SetMark replaces the ownership mark in d.
-func (d *Document) SetMark(m dam.Mark) {
+func (d *Document) SetMark(m dam.OwnerMark) {
 	d.Instance, d.Target, d.AssetID, d.Version = m.Instance, m.Target, m.AssetID, m.Version
 	d.SHA256, d.Size, d.MetadataHash, d.Generation = m.SHA256, m.Size, m.MetadataHash, m.Generation
 }
 
 // Holds reports whether d describes the content that mark names: the same
 // SHA-256, or, where one of the two is not known, the same version and size.
-func (d Document) Holds(mark dam.Mark) bool {
+func (d Document) Holds(mark dam.OwnerMark) bool {
 	if mark.SHA256 != "" && d.SHA256 != "" {
 		return d.SHA256 == mark.SHA256
 	}

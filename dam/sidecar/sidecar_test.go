@@ -15,7 +15,7 @@ import (
 // TestEncodedBytes pins the fixed interface: keys, their order, and text as it is.
 func TestEncodedBytes(t *testing.T) {
 	obj := dam.Object{
-		Mark: dam.Mark{
+		Mark: dam.OwnerMark{
 			Instance: "i", Target: "t", AssetID: "a", Version: "v", SHA256: "00ff", Size: 4, MetadataHash: "h", Generation: 7,
 		},
 		Path: "dir/a.png", Title: "<b> & co", MIMEType: "image/png", Metadata: dam.Metadata{"alt": "Ünï <&>"},
@@ -125,16 +125,16 @@ func TestHolds(t *testing.T) {
 	unhashed := Document{Version: "v", Size: 4}
 	for name, c := range map[string]struct {
 		d    Document
-		mark dam.Mark
+		mark dam.OwnerMark
 		want bool
 	}{
-		"a digest decides alone":                  {d, dam.Mark{Version: "w", SHA256: "s", Size: 5}, true},
-		"another digest is other content":         {d, dam.Mark{Version: "v", SHA256: "x", Size: 4}, false},
-		"version and size do without digest":      {d, dam.Mark{Version: "v", Size: 4}, true},
-		"version does without size":               {d, dam.Mark{Version: "v", Size: dam.UnknownSize}, true},
-		"another size is other content":           {d, dam.Mark{Version: "v", Size: 5}, false},
-		"an empty version proves nothing":         {Document{Size: 4}, dam.Mark{Size: 4}, false},
-		"without its own digest, version decides": {unhashed, dam.Mark{Version: "v", SHA256: "s", Size: 4}, true},
+		"a digest decides alone":                  {d, dam.OwnerMark{Version: "w", SHA256: "s", Size: 5}, true},
+		"another digest is other content":         {d, dam.OwnerMark{Version: "v", SHA256: "x", Size: 4}, false},
+		"version and size do without digest":      {d, dam.OwnerMark{Version: "v", Size: 4}, true},
+		"version does without size":               {d, dam.OwnerMark{Version: "v", Size: dam.UnknownSize}, true},
+		"another size is other content":           {d, dam.OwnerMark{Version: "v", Size: 5}, false},
+		"an empty version proves nothing":         {Document{Size: 4}, dam.OwnerMark{Size: 4}, false},
+		"without its own digest, version decides": {unhashed, dam.OwnerMark{Version: "v", SHA256: "s", Size: 4}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.d.Holds(c.mark); got != c.want {

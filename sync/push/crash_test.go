@@ -213,7 +213,7 @@ type slow struct{ dam.Adapter }
 
 func (slow) Describe() dam.Capabilities { return dam.Capabilities{MetadataWithoutBytes: true} }
 
-func (slow) SetMetadata(ctx context.Context, _ dam.Remote, _ dam.Mark, _ string, _ dam.Metadata) (dam.Remote, error) {
+func (slow) SetMetadata(ctx context.Context, _ dam.Remote, _ dam.OwnerMark, _ string, _ dam.Metadata) (dam.Remote, error) {
 	<-ctx.Done()
 	return dam.Remote{}, dam.ErrUnavailable
 }

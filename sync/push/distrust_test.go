@@ -23,7 +23,7 @@ func TestRepairIsNotForgotten(t *testing.T) {
 		"nothing was the case": {"present", dam.Present, 5, "present"},
 	} {
 		j := &placing{w: state.Work{Generation: 6, Applied: state.Object{State: test.recorded, Generation: 5}}}
-		j.remote = dam.Remote{State: test.at, Mark: dam.Mark{Generation: test.holds}}
+		j.remote = dam.Remote{State: test.at, Mark: dam.OwnerMark{Generation: test.holds}}
 		j.applied = record.Object(j.remote)
 		j.distrust()
 		if j.applied.State != test.want || string(j.remote.State) != test.want {

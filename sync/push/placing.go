@@ -330,8 +330,8 @@ func (j *placing) park(ctx context.Context) error {
 }
 
 // mark is the ownership mark that the object will carry.
-func (j *placing) mark() dam.Mark {
-	return dam.Mark{
+func (j *placing) mark() dam.OwnerMark {
+	return dam.OwnerMark{
 		Instance: j.p.Instance, Target: j.w.Target, AssetID: j.w.AssetID,
 		Version: j.w.Desired.Version, Size: dam.UnknownSize,
 		MetadataHash: hex.EncodeToString(j.w.Desired.MetadataHash[:]), Generation: j.w.Generation,

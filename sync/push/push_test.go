@@ -33,7 +33,7 @@ func TestPlacementComesInSync(t *testing.T) {
 			if p.Applied != p.Desired || p.At != "present" || p.Path != want.Path || p.Version != want.Version {
 				t.Errorf("recorded %+v", p)
 			}
-			mark := dam.Mark{
+			mark := dam.OwnerMark{
 				Instance: roomtest.Instance, Target: roomtest.Target, AssetID: "a", Version: want.Version, Generation: generation,
 				SHA256: got.Mark.SHA256, Size: int64(len(roomtest.Bytes("a"))), MetadataHash: hex.EncodeToString(want.MetadataHash[:]),
 			}

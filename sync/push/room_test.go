@@ -187,15 +187,15 @@ func (m *meddler) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 	return m.write(dam.OpPut, obj.Mark.AssetID, func() (dam.Remote, error) { return m.Adapter.Put(ctx, obj, current) })
 }
 
-func (m *meddler) Move(ctx context.Context, r dam.Remote, mark dam.Mark, path string) (dam.Remote, error) {
+func (m *meddler) Move(ctx context.Context, r dam.Remote, mark dam.OwnerMark, path string) (dam.Remote, error) {
 	return m.write(dam.OpMove, mark.AssetID, func() (dam.Remote, error) { return m.Adapter.Move(ctx, r, mark, path) })
 }
 
-func (m *meddler) SetMetadata(ctx context.Context, r dam.Remote, mark dam.Mark, title string, md dam.Metadata) (dam.Remote, error) {
+func (m *meddler) SetMetadata(ctx context.Context, r dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata) (dam.Remote, error) {
 	return m.write(dam.OpSetMetadata, mark.AssetID, func() (dam.Remote, error) { return m.Adapter.SetMetadata(ctx, r, mark, title, md) })
 }
 
-func (m *meddler) Retire(ctx context.Context, r dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (m *meddler) Retire(ctx context.Context, r dam.Remote, mark dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	return m.write(dam.OpRetire, mark.AssetID, func() (dam.Remote, error) { return m.Adapter.Retire(ctx, r, mark, mode) })
 }
 

@@ -44,7 +44,7 @@ func Remote(instance string, w state.Work) dam.Remote {
 		r.Mark.Generation = a.Generation
 		return r
 	}
-	r.Mark = dam.Mark{
+	r.Mark = dam.OwnerMark{
 		Instance: instance, Target: w.Target, AssetID: w.AssetID, Version: a.Version, SHA256: a.SHA256, Size: a.Size,
 		MetadataHash: hex.EncodeToString(a.MetadataHash[:]), Generation: a.Generation,
 	}

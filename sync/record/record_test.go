@@ -15,7 +15,7 @@ import (
 func remote(at dam.State) dam.Remote {
 	return dam.Remote{
 		Ref: "id 17", Path: "a/b.png", State: at, Token: "etag", Hash: "md5:00ff",
-		Mark: dam.Mark{
+		Mark: dam.OwnerMark{
 			Instance: "installation", Target: "target", AssetID: "asset", Version: "v1", SHA256: "aa", Size: 7,
 			MetadataHash: "01" + string(slices.Repeat([]byte("00"), 31)), Generation: 5,
 		},
@@ -24,7 +24,7 @@ func remote(at dam.State) dam.Remote {
 
 // What a target answered is recorded such that the next look at it starts from the same answer.
 func TestAnswerSurvivesItsRecord(t *testing.T) {
-	absent := dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: 5}}
+	absent := dam.Remote{State: dam.Absent, Mark: dam.OwnerMark{Generation: 5}}
 	for name, test := range map[string]struct {
 		answer, want dam.Remote
 		record       func(dam.Remote) state.Object
@@ -51,7 +51,7 @@ func TestObject(t *testing.T) {
 		Ref: "id 17", Token: "etag", Hash: "md5:00ff",
 	}
 	unmarked := remote(dam.Foreign)
-	unmarked.Mark = dam.Mark{}
+	unmarked.Mark = dam.OwnerMark{}
 	for name, test := range map[string]struct {
 		answer dam.Remote
 		want   state.Object

@@ -19,7 +19,7 @@ func TestDifferences(t *testing.T) {
 	p := state.Placed{Generation: 5, Applied: state.Object{State: "present", Path: "a.png", MetadataHash: hash, Generation: 5, SHA256: "aa", Size: 3, Token: "t"}}
 	same := dam.Remote{
 		Path: "a.png", State: dam.Present, Token: "t",
-		Mark: dam.Mark{Version: "another name of the same bytes", SHA256: "aa", Size: 3, MetadataHash: hex.EncodeToString(hash[:]), Generation: 4},
+		Mark: dam.OwnerMark{Version: "another name of the same bytes", SHA256: "aa", Size: 3, MetadataHash: hex.EncodeToString(hash[:]), Generation: 4},
 	}
 	for name, test := range map[string]struct {
 		change func(*dam.Remote)

@@ -180,7 +180,7 @@ func (r *room) stray(id string) {
 	r.t.Helper()
 	body := "bytes of a stray"
 	obj := dam.Object{
-		Mark: dam.Mark{Instance: roomtest.Instance, Target: roomtest.Target, AssetID: id, Version: "v1", Size: int64(len(body)), Generation: 1000},
+		Mark: dam.OwnerMark{Instance: roomtest.Instance, Target: roomtest.Target, AssetID: id, Version: "v1", Size: int64(len(body)), Generation: 1000},
 		Path: "stray/" + id, Title: "A stray",
 	}
 	obj.Open = dam.Opener(obj.Mark.Size, "", func(context.Context, int64) (io.ReadCloser, error) {

@@ -121,7 +121,7 @@ func (a *Adapter) Put(ctx context.Context, obj dam.Object, current dam.Remote) (
 
 // SetMetadata implements dam.Adapter.
 func (a *Adapter) SetMetadata(
-	ctx context.Context, _ dam.Remote, mark dam.Mark, title string, md dam.Metadata,
+	ctx context.Context, _ dam.Remote, mark dam.OwnerMark, title string, md dam.Metadata,
 ) (dam.Remote, error) {
 	raw, err := encode(md)
 	if err != nil {
@@ -134,7 +134,7 @@ func (a *Adapter) SetMetadata(
 }
 
 // Move implements dam.Adapter.
-func (a *Adapter) Move(ctx context.Context, _ dam.Remote, mark dam.Mark, p string) (dam.Remote, error) {
+func (a *Adapter) Move(ctx context.Context, _ dam.Remote, mark dam.OwnerMark, p string) (dam.Remote, error) {
 	return a.change(ctx, "move", mark, func(next *object) error {
 		next.path, next.archived = p, false
 		if err := checkPath(p); err != nil {
@@ -145,7 +145,7 @@ func (a *Adapter) Move(ctx context.Context, _ dam.Remote, mark dam.Mark, p strin
 }
 
 // Retire implements dam.Adapter.
-func (a *Adapter) Retire(ctx context.Context, _ dam.Remote, mark dam.Mark, mode dam.RetireMode) (dam.Remote, error) {
+func (a *Adapter) Retire(ctx context.Context, _ dam.Remote, mark dam.OwnerMark, mode dam.RetireMode) (dam.Remote, error) {
 	if !slices.Contains(a.Describe().Retire, mode) {
 		return dam.Remote{}, fmt.Errorf("retire: %w: unknown mode %q", dam.ErrInvalid, mode)
 	}
@@ -165,7 +165,7 @@ func (a *Adapter) Retire(ctx context.Context, _ dam.Remote, mark dam.Mark, mode 
 }
 
 // change edits an object.
-func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit func(*object) error) (dam.Remote, error) {
+func (a *Adapter) change(ctx context.Context, doing string, mark dam.OwnerMark, edit func(*object) error) (dam.Remote, error) {
 	if err := a.begin(ctx, mark); err != nil {
 		return dam.Remote{}, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -187,7 +187,7 @@ func (a *Adapter) change(ctx context.Context, doing string, mark dam.Mark, edit 
 	return a.store.replace(next, doing)
 }
 
-func (a *Adapter) begin(ctx context.Context, mark dam.Mark) error {
+func (a *Adapter) begin(ctx context.Context, mark dam.OwnerMark) error {
 	if mark.Instance != a.instance || mark.Target != a.target || mark.AssetID == "" {
 		return fmt.Errorf("%w: not a mark of this adapter", dam.ErrInvalid)
 	}

@@ -15,8 +15,8 @@ import (
 
 type object struct {
 	body     []byte
-	mark     dam.Mark // zero when foreign
-	path     string   // as the core asked, also when archived
+	mark     dam.OwnerMark // zero when foreign
+	path     string        // as the core asked, also when archived
 	archived bool
 	title    string
 	metadata []byte // JSON
@@ -28,7 +28,7 @@ type owner struct {
 	target string
 }
 
-func ownerOf(m dam.Mark) owner { return owner{m.Key(), m.Target} }
+func ownerOf(m dam.OwnerMark) owner { return owner{m.Key(), m.Target} }
 
 func (o *object) remote() dam.Remote {
 	r := dam.Remote{Path: o.path, State: dam.Present, Mark: o.mark, Token: strconv.Itoa(o.token)}
@@ -45,7 +45,7 @@ func (o *object) same(next object) bool {
 }
 
 // holds reports whether the content of mark is that of want.
-func holds(mark, want dam.Mark) bool {
+func holds(mark, want dam.OwnerMark) bool {
 	if want.SHA256 != "" {
 		return mark.SHA256 == want.SHA256
 	}
@@ -93,6 +93,6 @@ func checkPath(p string) error {
 }
 
 // archivePlace differs for each asset.
-func archivePlace(m dam.Mark) string {
+func archivePlace(m dam.OwnerMark) string {
 	return path.Join(archive, fmt.Sprintf("%x-%x-%x", m.Instance, m.Target, m.AssetID))
 }

@@ -42,7 +42,7 @@ func put(ctx context.Context, a *Adapter, obj dam.Object, current dam.Remote) (d
 func reuse(a *Adapter, next object, adopt, trusted bool) (dam.Remote, bool, error) {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	if there := a.store.objects[next.path]; !adopt || there == nil || there.mark != (dam.Mark{}) {
+	if there := a.store.objects[next.path]; !adopt || there == nil || there.mark != (dam.OwnerMark{}) {
 		if err := admit(a, next, false); err != nil {
 			return dam.Remote{}, false, err
 		}
@@ -68,7 +68,7 @@ func admit(a *Adapter, next object, adopt bool) error {
 		return nil
 	case a.ours(there):
 		return &dam.Conflict{Path: next.path, Holder: there.mark.AssetID}
-	case adopt && there.mark == (dam.Mark{}) && bytes.Equal(there.body, next.body):
+	case adopt && there.mark == (dam.OwnerMark{}) && bytes.Equal(there.body, next.body):
 		return nil
 	}
 	return fmt.Errorf("%s: %w", next.path, dam.ErrForeign)

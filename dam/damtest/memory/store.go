@@ -98,10 +98,10 @@ func (s *Store) find(who owner) (string, *object) {
 }
 
 func (s *Store) absent(who owner) dam.Remote {
-	return dam.Remote{State: dam.Absent, Mark: dam.Mark{Generation: s.removed[who]}}
+	return dam.Remote{State: dam.Absent, Mark: dam.OwnerMark{Generation: s.removed[who]}}
 }
 
-func (s *Store) checkStale(m dam.Mark) error {
+func (s *Store) checkStale(m dam.OwnerMark) error {
 	generation := s.removed[ownerOf(m)]
 	if _, o := s.find(ownerOf(m)); o != nil {
 		generation = max(generation, o.mark.Generation)
@@ -133,7 +133,7 @@ func (s *Store) replace(next object, step string) (dam.Remote, error) {
 	return next.remote(), nil
 }
 
-func (s *Store) erase(mark dam.Mark) (dam.Remote, error) {
+func (s *Store) erase(mark dam.OwnerMark) (dam.Remote, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.checkStale(mark); err != nil {

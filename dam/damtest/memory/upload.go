@@ -21,7 +21,7 @@ type session struct {
 	Checkpoint dam.Checkpoint `json:"checkpoint"`
 }
 
-func (s session) isFor(m dam.Mark) bool {
+func (s session) isFor(m dam.OwnerMark) bool {
 	return s.Version == m.Version && s.SHA256 == m.SHA256 && s.Size == m.Size
 }
 
@@ -32,7 +32,7 @@ type upload struct {
 }
 
 // receive uploads the body in parts and resumes an earlier attempt.
-func (u upload) receive(ctx context.Context) ([]byte, dam.Mark, error) {
+func (u upload) receive(ctx context.Context) ([]byte, dam.OwnerMark, error) {
 	at := u.resume()
 	source, err := u.obj.Open(ctx, at.Checkpoint)
 	if errors.Is(err, dam.ErrCheckpoint) {
@@ -40,7 +40,7 @@ func (u upload) receive(ctx context.Context) ([]byte, dam.Mark, error) {
 		source, err = u.obj.Open(ctx, at.Checkpoint)
 	}
 	if err != nil {
-		return nil, dam.Mark{}, err
+		return nil, dam.OwnerMark{}, err
 	}
 	defer source.Close()
 	for {
@@ -52,7 +52,7 @@ func (u upload) receive(ctx context.Context) ([]byte, dam.Mark, error) {
 			break
 		}
 		if err != nil {
-			return nil, dam.Mark{}, err
+			return nil, dam.OwnerMark{}, err
 		}
 	}
 	sealed, err := source.Seal(u.obj.Mark)
