@@ -20,7 +20,7 @@ import (
 
 // idleWorld returns a quiet world without webhooks: its replica only looks up and pushes.
 func idleWorld(t *testing.T, assets int) (*world, *replica) {
-	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: assets}, schedule: &Schedule{}})
+	w, r := quietWorld(t, worldOptions{sim: cmpsim.Options{Assets: assets}, schedule: &Schedule{}})
 	w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})
 	return w, r
 }

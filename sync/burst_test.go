@@ -39,7 +39,7 @@ func sum(count map[string]int) int {
 // quietBurst returns a quiet world and resets its request counters.
 func quietBurst(t *testing.T, assets int, specs ...plan.Spec) (*world, *replica) {
 	t.Helper()
-	w, r := quiet(t, worldOptions{specs: specs, sim: cmpsim.Options{Assets: assets}})
+	w, r := quietWorld(t, worldOptions{specs: specs, sim: cmpsim.Options{Assets: assets}})
 	w.sim.ResetCounters()
 	return w, r
 }

@@ -159,7 +159,7 @@ func TestRuleWithAnUnknownName(t *testing.T) {
 
 // An asset is retired at its expiry without any event.
 func TestExpiryActsByItself(t *testing.T) {
-	w, _ := quiet(t, worldOptions{sim: cmpsim.Options{Behavior: cmpsim.Behavior{EventsOnDetails: true}}})
+	w, _ := quietWorld(t, worldOptions{sim: cmpsim.Options{Behavior: cmpsim.Behavior{EventsOnDetails: true}}})
 	id := anyOf(w.wanted("brand"))
 	at := time.Now().Add(2 * time.Second).Truncate(time.Second).Add(time.Second)
 	if err := w.sim.SetDetail(id, cmpsim.Detail{ExpiresAt: &at}); err != nil {

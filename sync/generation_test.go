@@ -12,7 +12,7 @@ import (
 
 // A database restored from an older copy continues above the generations that its targets hold, without help.
 func TestRestoredDatabaseOvertakesItsTargets(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	for id := range w.wanted("brand") { // the targets hold more generations than the copy knows
 		if err := w.sim.EditTitle(id, "before the copy of "+id); err != nil {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestRestoredDatabaseOvertakesItsTargets(t *testing.T) {
 
 // A spoilt mark fails only its own asset, with a reason.
 func TestSpoiltMarkFailsItsAssetAlone(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	files := w.wanted("brand")
 	id := anyOf(files)
 	spoil(t, filepath.Join(w.root("brand"), files[id].Path+".damsync.json"))

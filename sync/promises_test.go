@@ -17,8 +17,8 @@ import (
 	"damsync/sync/plan"
 )
 
-// quiet returns a converged world without schedules, with one replica. Tests make each observation themselves.
-func quiet(t *testing.T, o worldOptions) (*world, *replica) {
+// quietWorld returns a converged world without schedules, with one replica. Tests make each observation themselves.
+func quietWorld(t *testing.T, o worldOptions) (*world, *replica) {
 	t.Helper()
 	o.schedule = &Schedule{}
 	w := newWorld(t, t, o)
@@ -43,7 +43,7 @@ func TestFailingUpstreamRemovesNothing(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(f.Kind, f.Status, f.Path, f.Skip), func(t *testing.T) {
 			t.Parallel()
-			w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 330}})
+			w, r := quietWorld(t, worldOptions{sim: cmpsim.Options{Assets: 330}})
 			if _, err := w.sim.AddFault(f); err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestFailingUpstreamRemovesNothing(t *testing.T) {
 
 // Promise 4: a 404 without the API's body counts only when the list does not show the asset either.
 func TestBareNotFoundIsCheckedInTheList(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	id := anyOf(w.wanted("brand"))
 	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: 404, Body: "empty", Path: "/v3/images/*"}); err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestQuota(t *testing.T) {
 
 // Promise 7: an observation that finds no change writes no row and calls no target.
 func TestUnchangedCostsNothing(t *testing.T) {
-	w, _ := quiet(t, worldOptions{sim: cmpsim.Options{Assets: 400}})
+	w, _ := quietWorld(t, worldOptions{sim: cmpsim.Options{Assets: 400}})
 	w.unchangedCostsNothing()
 }
 
@@ -299,7 +299,7 @@ func (w *world) rows() string {
 
 // Promise 9: an event that arrives while its asset is being read leads to another lookup.
 func TestEventWhileReading(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	id := anyOf(w.wanted("brand"))
 	// The fields are read after the detail: the second edit comes between the two.
 	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultSlow, Path: "/v3/assets/" + id + "/fields", DelayMillis: 400, Count: 1}); err != nil {
@@ -325,7 +325,7 @@ func TestEventWhileReading(t *testing.T) {
 
 // Promise 9: an event that arrives while its asset is being pushed leads to another push.
 func TestEventWhilePushing(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	id := anyOf(w.wanted("brand"))
 	held, release := make(chan struct{}), make(chan struct{})
 	w.adapters.holdOnce(id, held, release)
@@ -349,7 +349,7 @@ func TestEventWhilePushing(t *testing.T) {
 // Promise 9: the receiver answers 202 only when the event is stored. Otherwise it answers 503, and the CMP sends the event
 // again.
 func TestEventsAreStoredBeforeTheyAreAcknowledged(t *testing.T) {
-	w, r := quiet(t, worldOptions{})
+	w, r := quietWorld(t, worldOptions{})
 	r.stop()
 	id := anyOf(w.wanted("brand"))
 	w.exec(`ALTER TABLE damsync.inbox RENAME TO away`)
@@ -377,7 +377,7 @@ func TestEventsAreStoredBeforeTheyAreAcknowledged(t *testing.T) {
 
 // Promise 10: another process resumes the sweep of a killed one at its cursor.
 func TestSweepResumesAtItsCursor(t *testing.T) {
-	w, r := quiet(t, worldOptions{specs: []plan.Spec{photosSpec()}, sim: cmpsim.Options{Assets: 1000}})
+	w, r := quietWorld(t, worldOptions{specs: []plan.Spec{photosSpec()}, sim: cmpsim.Options{Assets: 1000}})
 	whole := query[int](w, `SELECT requests::int FROM damsync.run`)
 	var at observe.SweepProgress
 	_, err := r.engine.sweeper.Sweep(t.Context(), observe.SweepOptions{Class: "sweep", Progress: func(p observe.SweepProgress) {

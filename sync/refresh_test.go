@@ -17,7 +17,7 @@ import (
 // The refresh reads the oldest details that a target needs, finds a change without an event, and writes only the time of
 // reading for unchanged details.
 func TestRefreshFindsSilentChanges(t *testing.T) {
-	w, r := quiet(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 200}})
+	w, r := quietWorld(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 200}})
 	brand := w.wanted("brand")
 	silent := anyOf(brand)
 	w.exec(`UPDATE damsync.asset_detail SET read_at = read_at - interval '3 days'`)
@@ -57,7 +57,7 @@ func TestRefreshFindsSilentChanges(t *testing.T) {
 
 // The leader's step refreshes details, and the report shows their age.
 func TestRefreshingOnTheLeader(t *testing.T) {
-	w, r := quiet(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 60}})
+	w, r := quietWorld(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 60}})
 	w.exec(`UPDATE damsync.asset_detail SET read_at = read_at - interval '3 days'`)
 	w.exec(`UPDATE damsync.asset_fields SET read_at = read_at - interval '3 days'`)
 	if _, err := r.engine.refresher.Step(t.Context()); err != nil {

@@ -32,7 +32,7 @@ func (w *world) fault(f cmpsim.Fault) {
 
 // The resync of one asset waits neither for other lookups nor for failures of other assets.
 func TestResyncOfOneAssetWaitsForNothingElse(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	files := w.wanted("brand")
 	id := anyOf(files)
 	other := anyBut(files, id)
@@ -57,7 +57,7 @@ func (w *world) stuckLookup(id string) {
 
 // A resync ends although new work arrives and one asset keeps failing.
 func TestResyncWaitsForItsOwnWork(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	id := anyOf(w.wanted("brand"))
 	w.fault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: 403, Path: "/v3/images/" + id})
 	busy := false
@@ -83,7 +83,7 @@ func TestResyncEndsWithTheReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, _ := quiet(t, worldOptions{})
+			w, _ := quietWorld(t, worldOptions{})
 			w.fault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: test.status, Path: "/v3/images/*"})
 			result, err := w.byHand(ResyncOptions{Full: true, Patience: time.Millisecond})
 			if !errors.Is(err, test.want) {

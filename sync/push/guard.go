@@ -66,7 +66,7 @@ func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 		if partial[rule] {
 			continue
 		}
-		wave, answer, err := g.Store.EvaluateRemovals(ctx, rule.Name(), judge(rule.RemovalLimit()))
+		wave, answer, err := g.Store.EvaluateRemovals(ctx, rule.Name(), guardLimit(rule.RemovalLimit()))
 		if err != nil {
 			return g.SlowPoll, err
 		}
@@ -90,8 +90,8 @@ func guardWait(w state.Wave) time.Duration {
 	return 2 * time.Second
 }
 
-// judge returns the function by which the store evaluates a limit.
-func judge(limit plan.RemovalLimit) state.GuardLimit {
+// guardLimit returns the limit as the store evaluates it.
+func guardLimit(limit plan.RemovalLimit) state.GuardLimit {
 	return state.GuardLimit{
 		Enough: limit.Enough,
 		Evaluate: func(w state.Wave) state.GuardAnswer {
