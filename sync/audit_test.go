@@ -18,9 +18,9 @@ import (
 	"damsync/sync/source"
 )
 
-// resting is a world whose replica does nothing by itself any more but look up and push.
-func resting(t *testing.T, assets int) (*world, *replica) {
-	w, r := quiet(t, worldOptions{sim: cmpsim.Options{Assets: assets}, schedule: &Schedule{}})
+// idleWorld returns a quiet world without webhooks: its replica only looks up and pushes.
+func idleWorld(t *testing.T, assets int) (*world, *replica) {
+	w, r := quietWorld(t, worldOptions{sim: cmpsim.Options{Assets: assets}, schedule: &Schedule{}})
 	w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})
 	return w, r
 }
@@ -30,7 +30,7 @@ func (r *replica) audit(t *testing.T) (observe.AuditResult, error) {
 	return r.engine.auditor.Audit(t.Context(), observe.AuditOptions{Class: grant.Manual, RequestedBy: "test"})
 }
 
-// removed waits for all lookups and lists what the mirror takes for removed.
+// removed waits for all lookups and returns the assets that the mirror marks removed.
 func (w *world) removed() []string {
 	w.Helper()
 	w.eventually("lookups", 60*time.Second, func() error {
@@ -42,8 +42,8 @@ func (w *world) removed() []string {
 	return query[[]string](w, `SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM damsync.asset WHERE removed_at IS NOT NULL`)
 }
 
-// A deletion that no webhook announces shows in the counts of two polls; an audit
-// finds the asset, its 404 confirms it, and the target loses it.
+// A deletion without a webhook shows in the counts of two polls. An audit finds the asset, its 404 confirms the deletion,
+// and the target removes it.
 func TestUnannouncedDeletionIsFoundByCounting(t *testing.T) {
 	w := newWorld(t, t, worldOptions{sim: cmpsim.Options{Assets: 700}})
 	t.Cleanup(w.close)
@@ -62,24 +62,24 @@ func TestUnannouncedDeletionIsFoundByCounting(t *testing.T) {
 		t.Errorf("found by %s, want the audit", by)
 	}
 	if n := query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'sweep'`); n != 1 {
-		t.Errorf("%d sweeps, want the first alone", n)
+		t.Errorf("%d sweeps, want only the first", n)
 	}
 	var requests, missing, suspects int
 	err := w.pool.QueryRow(t.Context(), `SELECT requests, missing, suspects FROM report.audits WHERE complete_at IS NOT NULL AND missing > 0`).Scan(&requests, &missing, &suspects)
 	if err != nil || missing != 1 || suspects != 1 || requests > 12 {
-		t.Errorf("the audit has cost %d requests for %d missing, %d suspects (%v)", requests, missing, suspects, err)
+		t.Errorf("the audit cost %d requests for %d missing assets and %d suspects (%v)", requests, missing, suspects, err)
 	}
 }
 
-// One asset gone and one come: no count tells. The windows counted in turn read every asset.
-func TestCancelledPairIsFoundInTurn(t *testing.T) {
-	w, r := resting(t, 700)
+// A deletion and an addition cancel in every count. The turns of the windows read every asset and find them.
+func TestCancelledPairIsFoundByTurns(t *testing.T) {
+	w, r := idleWorld(t, 700)
 	old := query[[]string](w, `SELECT array_agg(id) FROM (SELECT id FROM damsync.asset ORDER BY modified_at LIMIT 2) AS a`)
-	gone, come := old[0], old[1]
+	gone, added := old[0], old[1]
 	if err := w.sim.BulkDelete([]string{gone}); err != nil {
 		t.Fatal(err)
 	}
-	w.exec(`UPDATE damsync.asset SET removed_at = clock_timestamp(), hash = '' WHERE id = $1`, come)
+	w.exec(`UPDATE damsync.asset SET removed_at = clock_timestamp(), hash = '' WHERE id = $1`, added)
 	if result, err := r.audit(t); err != nil || result.Requests != 1 {
 		t.Fatalf("%d requests, %v: the counts do not cancel", result.Requests, err)
 	}
@@ -93,14 +93,14 @@ func TestCancelledPairIsFoundInTurn(t *testing.T) {
 		t.Errorf("removed %v, want %s", got, gone)
 	}
 	if !query[bool](w, `SELECT read_since IS NOT NULL AND counted_since >= read_since AND windows > 3 FROM report.completeness`) {
-		t.Errorf("the report does not tell since when every asset was read: %s", query[string](w, `SELECT string_agg(w::text, E'\n') FROM damsync.audit_window AS w`))
+		t.Errorf("the report does not say since when every asset was read: %s", query[string](w, `SELECT string_agg(w::text, E'\n') FROM damsync.audit_window AS w`))
 	}
 	w.converge()
 }
 
-// What the list does not show and its own address does is not removed.
+// An asset that the list does not show and that its own address returns is not removed.
 func TestFalseSuspectsAreNotRemoved(t *testing.T) {
-	w, r := resting(t, 330)
+	w, r := idleWorld(t, 330)
 	if _, err := w.sim.AddFault(cmpsim.Fault{Kind: cmpsim.FaultHalfPage, Path: "/v3/assets", Skip: 3}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestFalseSuspectsAreNotRemoved(t *testing.T) {
 	}
 	result, err := r.audit(t)
 	if err != nil || result.Suspects < 20 {
-		t.Errorf("%+v, %v: half of each page is missing", result, err)
+		t.Errorf("%+v, %v, want at least 20 suspects because half of each page is missing", result, err)
 	}
 	if got := w.removed(); !slices.Equal(got, []string{gone}) {
 		t.Errorf("removed %v, want %s alone", got, gone)
@@ -119,7 +119,7 @@ func TestFalseSuspectsAreNotRemoved(t *testing.T) {
 
 // A library that cannot be audited is swept by the fallback schedule; one that can is not.
 func TestUncountableLibraryIsSwept(t *testing.T) {
-	w, r := resting(t, 330)
+	w, r := idleWorld(t, 330)
 	r.stop()
 	next := w.replica()
 	if err := next.engine.CheckRules(t.Context()); err != nil {
@@ -150,8 +150,8 @@ func TestUncountableLibraryIsSwept(t *testing.T) {
 	}
 }
 
-// From counts that are none nothing is inferred.
-func TestUncountableLibrary(t *testing.T) {
+// An audit infers nothing from wrong counts.
+func TestNothingIsInferredFromWrongCounts(t *testing.T) {
 	for _, f := range []cmpsim.Fault{
 		{Kind: cmpsim.FaultTotalMissing},
 		{Kind: cmpsim.FaultTotalLie, Value: 7},
@@ -162,7 +162,7 @@ func TestUncountableLibrary(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(f.Kind, f.Value), func(t *testing.T) {
 			t.Parallel()
-			w, r := resting(t, 330)
+			w, r := idleWorld(t, 330)
 			f.Path = "/v3/assets"
 			if _, err := w.sim.AddFault(f); err != nil {
 				t.Fatal(err)
@@ -180,14 +180,14 @@ func TestUncountableLibrary(t *testing.T) {
 			if n := query[int](w, `SELECT count(*) FROM damsync.lookup WHERE gone`); n > 0 {
 				t.Errorf("%d assets are looked up", n)
 			}
-			w.rest()
+			w.recoverAndConverge()
 		})
 	}
 }
 
-// A quota that defers an audit midway keeps what was found; the next begins anew.
+// An audit that the quota defers midway keeps its suspects; the next audit starts again.
 func TestDeferredAuditKeepsWhatItFound(t *testing.T) {
-	w, r := resting(t, 700)
+	w, r := idleWorld(t, 700)
 	var gone []string
 	for id := range w.wanted("brand") {
 		gone = append(gone, id)
@@ -212,9 +212,9 @@ func TestDeferredAuditKeepsWhatItFound(t *testing.T) {
 	}
 }
 
-// A quota that each time ends before the windows do gets through them all the same.
-func TestTurnsGoOnUnderAScarceQuota(t *testing.T) {
-	w, r := resting(t, 700)
+// Turns that the quota cuts short each time still reach every window.
+func TestTurnsContinueWithAScarceQuota(t *testing.T) {
+	w, r := idleWorld(t, 700)
 	left := &refusing{Library: r.engine.source.Library}
 	r.engine.source.Library = left
 	counted := func() (n, all int) {
@@ -226,7 +226,7 @@ func TestTurnsGoOnUnderAScarceQuota(t *testing.T) {
 	}
 	for before, tries := -1, 0; ; tries++ {
 		w.allTurnsDue()
-		left.left = 4 // finding out how bounds are read takes two
+		left.left = 4 // calibrating the bounds takes two
 		err := r.engine.auditor.AuditWindows(t.Context())
 		n, all := counted()
 		if n == all {
@@ -250,7 +250,7 @@ func (w *world) allTurnsDue() {
 		ON CONFLICT (kind) DO UPDATE SET last_success = excluded.last_success`)
 }
 
-// refusing is a library whose quota ends.
+// refusing is a library that defers requests after a number of them.
 type refusing struct {
 	source.Library
 	left int

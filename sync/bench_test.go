@@ -16,8 +16,8 @@ import (
 	"damsync/sync/plan"
 )
 
-// BenchmarkWebhookToFile measures an edit in the CMP to the file at the target, on an idle system behind the API's real
-// pace. The simulator adds no delay: all of it is ours. Bounds: median under 1 s, ours under 100 ms.
+// BenchmarkWebhookToFile measures an edit in the CMP to the file at the target, on an idle system at the API's real
+// pace. The simulator adds no delay, so all of it is damsync's own. Bounds: median under 1 s, own share under 100 ms.
 func BenchmarkWebhookToFile(b *testing.B) {
 	w := newWorld(b, b, worldOptions{
 		sim: cmpsim.Options{Assets: 60, Seed: 3}, specs: []plan.Spec{brandSpec()}, schedule: &Schedule{},
@@ -36,7 +36,7 @@ func BenchmarkWebhookToFile(b *testing.B) {
 	b.ResetTimer()
 	for n := range max(30, b.N) {
 		id := ids[n%len(ids)]
-		_ = idle.Wait(b.Context(), 700*time.Millisecond) // until the second of the requests before is over
+		_ = idle.Wait(b.Context(), 700*time.Millisecond) // until the second of the previous requests is over
 		started := time.Now()
 		var err error
 		if n%2 == 0 {
@@ -57,7 +57,7 @@ func BenchmarkWebhookToFile(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// arrive waits until the file of an asset is what the library says.
+// arrive waits until the file of an asset equals the library's.
 func (w *world) arrive(id string) {
 	w.Helper()
 	truth, err := w.sim.Asset(id)

@@ -11,7 +11,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// titledSpec places assets under their titles, so that titles decide who gets a path.
+// titledSpec places assets under their titles, so that titles can collide.
 func titledSpec() plan.Spec {
 	return plan.Spec{
 		Name: "titled", Select: plan.Select{Types: []string{"image"}, Folders: []string{"/Empty"}},
@@ -32,13 +32,13 @@ func (w *world) addTitled(titles ...string) []string {
 	return ids
 }
 
-// at waits until the target holds each asset under its path.
+// placed waits until the target holds exactly these assets at these paths.
 func (w *world) placed(want map[string]string) {
 	w.Helper()
 	last := time.Now()
 	w.eventually("placement", 30*time.Second, func() error {
 		if time.Since(last) > time.Second {
-			w.hurry()
+			w.endBackoffs()
 			last = time.Now()
 		}
 		held, err := w.held("titled")
@@ -65,7 +65,7 @@ func titled(t *testing.T, titles ...string) (*world, []string) {
 	return w, w.addTitled(titles...)
 }
 
-// Assets that take each other's path come to rest: one of them steps aside for a moment.
+// Assets that swap paths converge: one of them is moved aside for a moment.
 func TestAssetsSwapPaths(t *testing.T) {
 	w, ids := titled(t, "a", "b", "c")
 	w.placed(map[string]string{ids[0]: "a.bin", ids[1]: "b.bin", ids[2]: "c.bin"})
@@ -76,7 +76,7 @@ func TestAssetsSwapPaths(t *testing.T) {
 	w.placed(map[string]string{ids[0]: "b.bin", ids[1]: "c.bin", ids[2]: "a.bin"})
 }
 
-// Of two assets that ask for one path the second is a visible conflict, and gets the path when it becomes free.
+// The second of two assets with the same path is a visible conflict. It gets the path when it becomes free.
 func TestConflictIsVisibleAndEnds(t *testing.T) {
 	w, ids := titled(t, "same")
 	w.placed(map[string]string{ids[0]: "same.bin"})
@@ -94,7 +94,7 @@ func TestConflictIsVisibleAndEnds(t *testing.T) {
 	w.placed(map[string]string{second: "same.bin"})
 }
 
-// A target that the configuration no longer has is left alone.
+// A target that was removed from the configuration is left alone.
 func TestRemovedTargetIsLeftAlone(t *testing.T) {
 	w := newWorld(t, t, worldOptions{schedule: &Schedule{}})
 	t.Cleanup(w.close)
@@ -112,14 +112,14 @@ func TestRemovedTargetIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.eventually("removal", time.Minute, func() error { return errors.Join(w.settled(), w.equal()) })
+	w.eventually("removal", time.Minute, func() error { return errors.Join(w.workLeft(), w.targetsEqual()) })
 	if after, err := w.held("photos"); err != nil || len(after) != len(before) {
 		t.Errorf("%d of %d files are left, %v", len(after), len(before), err)
 	}
 }
 
-// A rule that names what the library does not have runs nothing and removes nothing, the others run; it runs when the
-// library has the name again.
+// A rule with a name that the library lacks neither pushes nor removes anything, while the others run. It runs again when
+// the library has the name.
 func TestRuleWithAnUnknownName(t *testing.T) {
 	w := newWorld(t, t, worldOptions{schedule: &Schedule{}})
 	t.Cleanup(w.close)
@@ -151,15 +151,15 @@ func TestRuleWithAnUnknownName(t *testing.T) {
 	if err := r.engine.references.Refresh(t.Context(), "manual"); err != nil {
 		t.Fatal(err)
 	}
-	w.rest()
+	w.recoverAndConverge()
 	if got := w.adapters.retirements(); len(got) > 0 {
 		t.Errorf("retired %v", got)
 	}
 }
 
-// An expiry acts at its time, without any event.
+// An asset is retired at its expiry without any event.
 func TestExpiryActsByItself(t *testing.T) {
-	w, _ := quiet(t, worldOptions{sim: cmpsim.Options{Behavior: cmpsim.Behavior{EventsOnDetails: true}}})
+	w, _ := quietWorld(t, worldOptions{sim: cmpsim.Options{Behavior: cmpsim.Behavior{EventsOnDetails: true}}})
 	id := anyOf(w.wanted("brand"))
 	at := time.Now().Add(2 * time.Second).Truncate(time.Second).Add(time.Second)
 	if err := w.sim.SetDetail(id, cmpsim.Detail{ExpiresAt: &at}); err != nil {
@@ -173,6 +173,6 @@ func TestExpiryActsByItself(t *testing.T) {
 		return nil
 	})
 	if early := time.Until(at); early > 0 {
-		t.Errorf("it was taken away %s before its expiry", early)
+		t.Errorf("it was retired %s before its expiry", early)
 	}
 }

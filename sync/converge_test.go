@@ -11,49 +11,48 @@ import (
 	"damsync/sync/observe"
 )
 
-// A library is mirrored and pushed from nothing.
+// An empty database and empty targets converge with the library.
 func TestFirstSync(t *testing.T) {
 	w := newWorld(t, t, worldOptions{})
 	defer w.close()
 	w.start()
 	w.converge()
 	if len(w.wanted("brand")) < 5 || len(w.wanted("photos")) < 5 {
-		t.Fatal("the library is too small to show anything")
+		t.Fatal("the library is too small for this test")
 	}
 }
 
-// converge waits until nothing is left to do and the targets equal the library.
+// converge waits until no work is left and the targets equal the library.
 func (w *world) converge() {
 	w.Helper()
 	w.eventually("convergence", 60*time.Second, func() error {
 		if query[int](w, `SELECT count(*) FROM damsync.observation WHERE kind = 'sweep' AND last_success IS NOT NULL`) == 0 {
 			return errors.New("no sweep is complete")
 		}
-		if err := w.settled(); err != nil {
+		if err := w.workLeft(); err != nil {
 			return err
 		}
-		return w.equal()
+		return w.targetsEqual()
 	})
 }
 
-// rest lets the library rest and helps what editors and faults have left: the back-offs end, the library
-// is read once more.
-func (w *world) rest() {
+// recoverAndConverge ends all faults, sweeps the library once more, and waits for convergence without back-offs.
+func (w *world) recoverAndConverge() {
 	w.Helper()
 	w.sim.ClearFaults()
-	w.sweep(w.delivery())
-	w.hurried()
+	w.sweep(w.waitDelivered())
+	w.convergeSoon()
 }
 
-// withoutSweep is rest for what events alone have to tell.
-func (w *world) withoutSweep() {
+// convergeByEvents waits for convergence after the delivery of all events, without a sweep.
+func (w *world) convergeByEvents() {
 	w.Helper()
-	w.delivery()
-	w.hurried()
+	w.waitDelivered()
+	w.convergeSoon()
 }
 
-// delivery waits until all events are delivered, and returns a replica that lives.
-func (w *world) delivery() *replica {
+// waitDelivered waits until all events are delivered, and returns a running replica.
+func (w *world) waitDelivered() *replica {
 	w.Helper()
 	for _, r := range w.replicas {
 		r.life.endAfter(0)
@@ -72,22 +71,23 @@ func (w *world) delivery() *replica {
 	return w.start()
 }
 
-// hurried waits for convergence and ends the back-offs meanwhile.
-func (w *world) hurried() {
+// convergeSoon waits for convergence and ends back-offs meanwhile.
+func (w *world) convergeSoon() {
 	w.Helper()
-	hurried := time.Now()
+	ended := time.Now()
 	w.eventually("convergence", 60*time.Second, func() error {
-		if time.Since(hurried) > 500*time.Millisecond {
-			w.hurry()
-			hurried = time.Now()
+		if time.Since(ended) > 500*time.Millisecond {
+			w.endBackoffs()
+			ended = time.Now()
 		}
-		if err := w.settled(); err != nil {
+		if err := w.workLeft(); err != nil {
 			return err
 		}
-		return w.equal()
+		return w.targetsEqual()
 	})
 }
 
+// alive returns a running replica, or nil.
 func (w *world) alive() *replica {
 	for _, r := range w.replicas {
 		if !r.ended && !r.life.ended() {
@@ -101,7 +101,7 @@ func (w *world) alive() *replica {
 func (w *world) sweep(r *replica) {
 	w.Helper()
 	w.eventually("sweep", 60*time.Second, func() error {
-		w.hurry()
+		w.endBackoffs()
 		if !r.engine.rules.Known() {
 			return errors.New("the rules are not known")
 		}
@@ -111,7 +111,7 @@ func (w *world) sweep(r *replica) {
 			return err
 		}
 		if query[bool](w, `SELECT started_at < $1 FROM damsync.run WHERE id = $2`, began, p.RunID) {
-			return fmt.Errorf("run %d went on with an older one", p.RunID)
+			return fmt.Errorf("run %d resumed an older one", p.RunID)
 		}
 		return nil
 	})

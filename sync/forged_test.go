@@ -7,9 +7,8 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// Promise 4: what an event claims of an asset that the mirror has changes nothing about where the
-// asset is read and what it is: it stays in the mirror and at its target, and each event costs the
-// one request that it asks for.
+// Promise 4: an event's claims about an asset that the mirror has change neither its type nor the address where it is
+// read. The asset stays in the mirror and at its target, and each event costs one request.
 func TestForgedEventsAreHarmless(t *testing.T) {
 	for name, forged := range map[string]func(w *world, id string) json.RawMessage{
 		"removed, of another type": func(w *world, id string) json.RawMessage {
@@ -18,7 +17,7 @@ func TestForgedEventsAreHarmless(t *testing.T) {
 		"removed, of another type, without a link": func(_ *world, id string) json.RawMessage {
 			return event("asset_removed", id, "video", "")
 		},
-		"removed, under a link that leads nowhere": func(w *world, id string) json.RawMessage {
+		"removed, under a dead link": func(w *world, id string) json.RawMessage {
 			return event("asset_removed", id, "image", w.at.APIURL+"/nowhere/"+id)
 		},
 		"modified, of an unknown type": func(_ *world, id string) json.RawMessage {
@@ -55,7 +54,7 @@ func TestForgedEventsAreHarmless(t *testing.T) {
 	}
 }
 
-// imageOf is one of the images that a target holds.
+// imageOf returns one of the images that a target holds.
 func (w *world) imageOf(target string) string {
 	w.Helper()
 	held := w.wanted(target)
@@ -67,8 +66,7 @@ func (w *world) imageOf(target string) string {
 	return anyOf(held)
 }
 
-// An asset that the mirror does not have is read where the event says, and its type is what the
-// link says.
+// An asset that the mirror lacks is read at the event's link, which determines its type.
 func TestEventOfAnUnknownAsset(t *testing.T) {
 	w, _ := quietBurst(t, 120, photosSpec())
 	w.sim.SetWebhookFaults(cmpsim.WebhookFaults{Lose: 1})

@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// A database that is an older copy than its targets goes on above the generations
-// that they hold, without anybody's help.
+// A database restored from an older copy continues above the generations that its targets hold, without help.
 func TestRestoredDatabaseOvertakesItsTargets(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	for id := range w.wanted("brand") { // the targets hold more generations than the copy knows
 		if err := w.sim.EditTitle(id, "before the copy of "+id); err != nil {
 			t.Fatal(err)
@@ -30,9 +29,9 @@ func TestRestoredDatabaseOvertakesItsTargets(t *testing.T) {
 	w.delivered()
 }
 
-// A spoilt mark fails its asset, with the reason, and nothing else.
+// A spoilt mark fails only its own asset, with a reason.
 func TestSpoiltMarkFailsItsAssetAlone(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	files := w.wanted("brand")
 	id := anyOf(files)
 	spoil(t, filepath.Join(w.root("brand"), files[id].Path+".damsync.json"))
@@ -41,7 +40,7 @@ func TestSpoiltMarkFailsItsAssetAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.eventually("the other edit is done and the failure shown", time.Minute, func() error {
+	w.eventually("only the spoilt asset fails", time.Minute, func() error {
 		got := query[string](w, `SELECT coalesce(string_agg(concat_ws(' ', target, asset_id, error_class), ', '), '') FROM report.placements
 			WHERE state NOT IN ('in_sync', 'removed')`)
 		if want := "brand " + id + " invalid"; got != want {
@@ -60,7 +59,7 @@ func anyBut(files map[string]file, not string) string {
 	return ""
 }
 
-// spoil makes a mark name the highest generation there is.
+// spoil sets the generation of a mark to the highest possible one.
 func spoil(t *testing.T, sidecar string) {
 	t.Helper()
 	text, err := os.ReadFile(sidecar)

@@ -28,8 +28,7 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// world is a simulated CMP, a database and the targets' directories, with any
-// number of replicas that come and go.
+// world is a simulated CMP, a database and the targets' directories, with any number of replicas that come and go.
 type world struct {
 	tb
 	sim      *cmpsim.Simulator
@@ -51,8 +50,7 @@ type world struct {
 	digests  map[string]string // by asset and version
 }
 
-// worldOptions says how a world differs from the usual one: 120 assets, no
-// limits, two targets, a poll each second.
+// worldOptions specifies how a world differs from the usual one: 120 assets, no limits, two targets, a poll each second.
 type worldOptions struct {
 	sim      cmpsim.Options
 	specs    []plan.Spec
@@ -60,8 +58,7 @@ type worldOptions struct {
 	schedule *Schedule
 }
 
-// newWorld starts the simulator and the receiver of webhooks. t owns the database and
-// the directory; check is what failures are told to.
+// newWorld starts the simulator and the receiver of webhooks. t owns the database and the directory; failures go to check.
 func newWorld(t testing.TB, check tb, o worldOptions) *world {
 	if o.specs == nil {
 		o.specs = usualSpecs()
@@ -100,7 +97,7 @@ func newWorld(t testing.TB, check tb, o worldOptions) *world {
 	return w
 }
 
-// tempDir is removed at the end whatever the adapters left of it.
+// tempDir returns a directory that is removed at the end, whatever the adapters leave in it.
 func tempDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("", "damsync-sync-")
 	if err != nil {
@@ -120,8 +117,7 @@ func testKey(t testing.TB) secret.Key {
 	return key
 }
 
-// receive runs the webhook receiver: it lives as long as the world, as one of several
-// daemons would.
+// receive runs the webhook receiver for as long as the world exists, as if one daemon never ended.
 func (w *world) receive(ctx context.Context) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,7 +147,7 @@ func (i inbox) Store(ctx context.Context, e httpserver.InboxEvent) error {
 	return i.store.StoreEvent(ctx, store.Event(e))
 }
 
-// close ends everything; a replica that is still alive ends as by SIGTERM. Closing again does nothing.
+// close stops everything; a running replica ends as on SIGTERM. Closing again does nothing.
 func (w *world) close() {
 	for _, r := range w.replicas {
 		r.stop()
@@ -162,7 +158,7 @@ func (w *world) close() {
 	w.replicas, w.stops = nil, nil
 }
 
-// usualSpecs are a target that reads everything and one that reads summaries only.
+// usualSpecs returns a target that reads everything and one that reads only summaries.
 func usualSpecs() []plan.Spec {
 	return []plan.Spec{brandSpec(), {
 		Name: "photos",
@@ -209,7 +205,7 @@ func query[T any](w *world, sql string, args ...any) T {
 	return v
 }
 
-// eventually waits for what must come by itself; explain tells what is the case instead.
+// eventually waits until check returns nil. After patience it fails with the last error and the state.
 func (w *world) eventually(what string, patience time.Duration, check func() error) {
 	w.Helper()
 	deadline := time.Now().Add(patience)
@@ -226,7 +222,7 @@ func (w *world) eventually(what string, patience time.Duration, check func() err
 	}
 }
 
-// state tells what the database says is left to do.
+// state describes the work that the database has left.
 func (w *world) state() string {
 	return query[string](w, `SELECT concat_ws(E'\n',
 		(SELECT string_agg(concat_ws(' ', 'lookup', asset_id, class, observation, requested, done, gone, attempts, next_attempt_at - now(), lease_owner, lease_until - now(), error), E'\n') FROM damsync.lookup),

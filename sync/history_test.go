@@ -16,15 +16,15 @@ import (
 	"damsync/sync/loop"
 )
 
-// histories checks a property on few histories, since each costs seconds; -rapid.checks asks
-// for more. They are not shrunk: what goes wrong depends on time too.
+// histories checks a property on few histories, because each costs seconds; -rapid.checks changes the number. It does not
+// shrink failures, because they also depend on time.
 func histories(t *testing.T, few int, property func(*rapid.T)) {
 	t.Helper()
 	for name, value := range map[string]string{"rapid.checks": strconv.Itoa(few), "rapid.shrinktime": "0s", "rapid.nofailfile": "true"} {
 		f := flag.Lookup(name)
 		before := f.Value.String()
 		if before != f.DefValue {
-			continue // asked for
+			continue // given on the command line
 		}
 		mustSet(t, name, value)
 		t.Cleanup(func() { mustSet(t, name, before) })
@@ -38,21 +38,20 @@ func mustSet(t *testing.T, name, value string) {
 	}
 }
 
-// history is an editor, an upstream in trouble and replicas that come and go.
+// history is a world with an editor, a failing library, and replicas that come and go.
 type history struct {
 	*world
 	rt       *rapid.T
 	editor   *cmpsim.Editor
-	left     map[string]bool // target and asset: was selected once, and then not
-	selected map[string]bool // as of the last look
+	left     map[string]bool // by target and asset: was deselected at some time
+	selected map[string]bool // at the last look
 	folders  int
 	trash    []string
 }
 
-// TestHistories: whatever was lost, doubled, reordered or killed on the way, when the library comes to rest
-// every target equals it, nothing is there twice, what is foreign is as it was, and nothing
-// was ever taken away that had not left the selection. Then, whatever observes it, the library that
-// does not change costs nothing.
+// TestHistories checks promises 1 to 4 and 7. Whatever was lost, doubled, reordered or killed, once the library stops
+// changing every target equals it, nothing is there twice, foreign files are untouched, and no asset was retired that had
+// stayed selected. After that, observations of the unchanged library write nothing.
 func TestHistories(t *testing.T) {
 	histories(t, 6, func(rt *rapid.T) {
 		w := newWorld(t, rt, worldOptions{sim: cmpsim.Options{
@@ -78,15 +77,15 @@ func TestHistories(t *testing.T) {
 			h.step()
 		}
 		w.sim.SetWebhookFaults(cmpsim.WebhookFaults{})
-		w.rest()
+		w.recoverAndConverge()
 		h.check()
 		w.unchangedCostsNothing()
 	})
 }
 
-// TestEveryEventCounts: of a library that nobody polls or sweeps, events alone tell, each stored before it
-// is acknowledged. Whoever dies meanwhile, the targets end equal to it.
-func TestEveryEventCounts(t *testing.T) {
+// TestNoEventIsLost checks that the targets converge by events alone, without polls and sweeps, even when replicas die and
+// the inbox is sometimes unavailable.
+func TestNoEventIsLost(t *testing.T) {
 	histories(t, 4, func(rt *rapid.T) {
 		w := newWorld(t, rt, worldOptions{
 			sim: cmpsim.Options{
@@ -106,7 +105,7 @@ func TestEveryEventCounts(t *testing.T) {
 			case n < 65:
 				h.edit(func() error { _, err := h.editor.Step(); return err })
 			case n < 80:
-				h.trouble()
+				h.disturbReplicas()
 			case n < 90:
 				w.exec(`ALTER TABLE damsync.inbox RENAME TO away`)
 				h.edit(func() error { _, err := h.editor.Step(); return err })
@@ -116,14 +115,14 @@ func TestEveryEventCounts(t *testing.T) {
 			}
 		}
 		w.sim.SetWebhookFaults(cmpsim.WebhookFaults{})
-		w.withoutSweep()
+		w.convergeByEvents()
 		if n := query[int](w, `SELECT count(*) FROM damsync.run WHERE kind = 'sweep'`); n != 1 {
-			rt.Fatalf("%d sweeps, want the first alone", n)
+			rt.Fatalf("%d sweeps, want only the first", n)
 		}
 	})
 }
 
-// foreign puts something into the first target that is not ours.
+// foreign puts a foreign file into the first target.
 func (h *history) foreign() {
 	dir := filepath.Join(h.root("brand"), "Brand")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -134,7 +133,7 @@ func (h *history) foreign() {
 	}
 }
 
-// look notes what has left the selection since the last look.
+// look records what has left the selection since the last look.
 func (h *history) look() {
 	now := map[string]bool{}
 	for _, spec := range h.specs {
@@ -159,7 +158,7 @@ func (h *history) step() {
 	case n < 78:
 		h.fault()
 	case n < 84:
-		h.trouble()
+		h.disturbReplicas()
 	default:
 		h.pause()
 	}
@@ -170,7 +169,7 @@ func (h *history) pause() {
 	_ = loop.NewWakeup().Wait(h.rt.Context(), time.Duration(rapid.IntRange(0, 250).Draw(h.rt, "pause"))*time.Millisecond) // ends with the test
 }
 
-// edit does one edit, with what it takes out of the selection noted.
+// edit makes an edit and records what it takes out of the selection.
 func (h *history) edit(do func() error) {
 	if err := do(); err != nil {
 		h.rt.Logf("edit: %v", err)
@@ -178,7 +177,7 @@ func (h *history) edit(do func() error) {
 	h.look()
 }
 
-// rareEdit is what the demo's editor does not do.
+// rareEdit makes an edit that the demo's editor does not make.
 func (h *history) rareEdit() error {
 	ids := h.sim.AssetIDs()
 	if len(ids) == 0 {
@@ -214,7 +213,7 @@ func (h *history) rareEdit() error {
 	}
 }
 
-// fault disturbs the next few requests.
+// fault makes the next few requests fail.
 func (h *history) fault() {
 	f := rapid.SampledFrom([]cmpsim.Fault{
 		{Kind: cmpsim.FaultStatus, Status: 500},
@@ -247,8 +246,8 @@ func (h *history) fault() {
 	}
 }
 
-// trouble kills, ends or starts replicas.
-func (h *history) trouble() {
+// disturbReplicas kills, stops or starts a replica, or revokes its tokens.
+func (h *history) disturbReplicas() {
 	r := h.alive()
 	if r == nil {
 		h.start()
@@ -266,11 +265,11 @@ func (h *history) trouble() {
 	default:
 		h.sim.RevokeAccessTokens()
 	}
-	h.bury()
+	h.replaceDead()
 }
 
-// bury ends the replicas that have died by themselves, and starts one when none is left.
-func (h *history) bury() {
+// replaceDead stops the replicas that have died, and starts one when none is left.
+func (h *history) replaceDead() {
 	for _, r := range h.replicas {
 		if r.life.ended() {
 			r.kill()
@@ -283,11 +282,11 @@ func (h *history) bury() {
 
 func (h *history) check() {
 	if text, err := os.ReadFile(filepath.Join(h.root("brand"), "Brand", "foreign.txt")); err != nil || string(text) != "mine" {
-		h.Fatalf("what is foreign was touched: %q, %v", text, err)
+		h.Fatalf("the foreign file was touched: %q, %v", text, err)
 	}
 	for _, key := range h.adapters.retirements() {
 		if !h.left[key] {
-			h.Fatalf("%s was retired, though it had been selected all the time", key)
+			h.Fatalf("%s was retired although it was always selected", key)
 		}
 	}
 	if leaks := h.sim.Counters().Leaks; leaks > 0 {

@@ -14,10 +14,10 @@ import (
 	"damsync/sync/plan"
 )
 
-// The oldest details that a target relies on are read again; a change that no event told of is found, and what
-// has not changed writes nothing but when it was read.
+// The refresh reads the oldest details that a target needs, finds a change without an event, and writes only the time of
+// reading for unchanged details.
 func TestRefreshFindsSilentChanges(t *testing.T) {
-	w, r := quiet(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 200}})
+	w, r := quietWorld(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 200}})
 	brand := w.wanted("brand")
 	silent := anyOf(brand)
 	w.exec(`UPDATE damsync.asset_detail SET read_at = read_at - interval '3 days'`)
@@ -37,13 +37,13 @@ func TestRefreshFindsSilentChanges(t *testing.T) {
 		t.Errorf("the silent change is in the log %d times", n)
 	}
 	if n := query[int](w, `SELECT count(*) FROM damsync.change WHERE observation = 'refresh' AND entity_id <> $1`, silent); n > 0 {
-		t.Errorf("%d changes of what had not changed", n)
+		t.Errorf("%d changes of unchanged assets", n)
 	}
 	if got := w.requests(); got["listAssets"] > 0 || sum(got) < len(brand) {
 		t.Errorf("the refresh cost %v", got)
 	}
 	if n := query[int](w, `SELECT count(*) FROM damsync.asset_detail d JOIN damsync.placement p USING (asset_id) WHERE p.desired_present AND d.read_at < now() - interval '1 day'`); n > 0 {
-		t.Errorf("%d details that the target relies on are old", n)
+		t.Errorf("%d details that the target needs are old", n)
 	}
 	w.sim.ResetCounters()
 	if _, err := silently.Step(t.Context()); err != nil {
@@ -51,13 +51,13 @@ func TestRefreshFindsSilentChanges(t *testing.T) {
 	}
 	w.converge()
 	if got := w.requests(); sum(got) > 0 {
-		t.Errorf("what is younger than a day was read again: %v", got)
+		t.Errorf("details younger than a day were read again: %v", got)
 	}
 }
 
-// The leader does it by itself, and the report tells the age.
+// The leader's step refreshes details, and the report shows their age.
 func TestRefreshingOnTheLeader(t *testing.T) {
-	w, r := quiet(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 60}})
+	w, r := quietWorld(t, worldOptions{specs: []plan.Spec{brandSpec()}, sim: cmpsim.Options{Assets: 60}})
 	w.exec(`UPDATE damsync.asset_detail SET read_at = read_at - interval '3 days'`)
 	w.exec(`UPDATE damsync.asset_fields SET read_at = read_at - interval '3 days'`)
 	if _, err := r.engine.refresher.Step(t.Context()); err != nil {
@@ -75,7 +75,7 @@ func TestRefreshingOnTheLeader(t *testing.T) {
 	}
 }
 
-// unlimited is a budget that has enough of everything.
+// unlimited is a budget without limits.
 type unlimited struct{}
 
 func (unlimited) Allowance(context.Context, grant.Class) (grant.Allowance, error) {

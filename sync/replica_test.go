@@ -23,8 +23,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// replica is one daemon, as far as its engine: own connections, own client, own
-// store id.
+// replica is the engine of one daemon, with its own connections, client and store id.
 type replica struct {
 	w         *world
 	id        string
@@ -37,7 +36,7 @@ type replica struct {
 	ended     bool
 }
 
-// start runs a replica.
+// start makes a replica and runs it.
 func (w *world) start() *replica {
 	w.Helper()
 	r := w.replica()
@@ -138,7 +137,7 @@ func (r *replica) targets() []Target {
 	return targets
 }
 
-// stop ends the replica as SIGTERM does.
+// stop ends the replica as on SIGTERM.
 func (r *replica) stop() {
 	if r.ended {
 		return
@@ -154,15 +153,14 @@ func (r *replica) stop() {
 	r.transport.CloseIdleConnections()
 }
 
-// kill ends the replica as kill -9 does: from this instant nothing that it does reaches
-// anybody. Its leases are then let run out.
+// kill ends the replica as kill -9 does: its connections break at once. Its leases then expire.
 func (r *replica) kill() {
 	r.life.end()
 	r.stop()
 	r.expireLeases()
 }
 
-// expireLeases is the time that leases take to end, passed at once.
+// expireLeases ends the replica's leases at once, as time would.
 func (r *replica) expireLeases() {
 	for _, table := range []string{"lookup", "run", "placement"} {
 		r.w.exec(`UPDATE damsync.`+table+` SET lease_until = clock_timestamp() - interval '1 second'
@@ -171,12 +169,12 @@ func (r *replica) expireLeases() {
 	r.w.exec(`UPDATE damsync.lease SET until = clock_timestamp() - interval '1 second' WHERE holder = $1`, r.id)
 }
 
-// life is what a process has: connections that end with it.
+// life is the connections of a process, which break when it dies.
 type life struct {
 	mu     sync.Mutex
 	dead   bool
 	conns  map[net.Conn]bool
-	writes int64 // left until the process dies; 0: for ever
+	writes int64 // left until the process dies; 0: unlimited
 }
 
 var errKilled = errors.New("the process was killed")
@@ -192,7 +190,7 @@ func (l *life) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dead {
-		_ = conn.Close() // nobody has seen it
+		_ = conn.Close() // never used
 		return nil, errKilled
 	}
 	l.conns[conn] = true
@@ -258,7 +256,7 @@ func (c mortal) Close() error {
 	return c.Conn.Close()
 }
 
-// watchedAdapters is what the adapters of all replicas were asked.
+// watchedAdapters records the calls to the adapters of all replicas.
 type watchedAdapters struct {
 	calls   atomic.Int64
 	mu      sync.Mutex
@@ -266,7 +264,7 @@ type watchedAdapters struct {
 	hold    map[string]hold
 }
 
-// hold stops one put: it says so, and waits.
+// hold stops one put: it closes held and waits for release.
 type hold struct{ held, release chan struct{} }
 
 // holdOnce stops the next put of asset before it begins.
@@ -299,7 +297,7 @@ func (a *watchedAdapters) retirements() []string {
 	return append([]string(nil), a.retired...)
 }
 
-// watchedAdapter counts calls, and does nothing for a dead process.
+// watchedAdapter counts calls and fails those of a dead process.
 type watchedAdapter struct {
 	dam.Adapter
 	target string

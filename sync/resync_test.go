@@ -10,15 +10,15 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// byHand resyncs with an engine of its own, whose world has a daemon already. What takes minutes waits for
-// what it should not.
+// byHand resyncs with an engine of its own beside the world's daemon. A resync that takes minutes waits for something
+// that it should not wait for.
 func (w *world) byHand(o ResyncOptions) (ResyncResult, error) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	result, err := w.replica().engine.Resync(ctx, o)
 	if ctx.Err() != nil {
-		w.Fatalf("the resync does not end: %+v, %v\n%s", result, err, head(w.state(), 4000))
+		w.Fatalf("the resync did not end: %+v, %v\n%s", result, err, head(w.state(), 4000))
 	}
 	return result, err
 }
@@ -30,10 +30,9 @@ func (w *world) fault(f cmpsim.Fault) {
 	}
 }
 
-// What others wait for, and what fails elsewhere, is not waited for: not by who asks
-// for one asset.
+// The resync of one asset waits neither for other lookups nor for failures of other assets.
 func TestResyncOfOneAssetWaitsForNothingElse(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	files := w.wanted("brand")
 	id := anyOf(files)
 	other := anyBut(files, id)
@@ -49,24 +48,23 @@ func TestResyncOfOneAssetWaitsForNothingElse(t *testing.T) {
 	}
 }
 
-// stuckLookup is wanted just now, and somebody else has it.
+// stuckLookup adds a lookup that another process has leased.
 func (w *world) stuckLookup(id string) {
 	w.Helper()
 	w.exec(`INSERT INTO damsync.lookup (asset_id, asset_type, self, class, urgency, observation, lease_owner, lease_until)
-		VALUES ($1, '', '', 'sweep', 5, 'sweep', 'somebody', clock_timestamp() + interval '50 minutes')`, id)
+		VALUES ($1, '', '', 'sweep', 5, 'sweep', 'another process', clock_timestamp() + interval '50 minutes')`, id)
 }
 
-// A library that is busy all the time does not keep a resync from its end, nor does an asset
-// whose reason to fail does not pass by itself.
+// A resync ends although new work arrives and one asset keeps failing.
 func TestResyncWaitsForItsOwnWork(t *testing.T) {
-	w, _ := quiet(t, worldOptions{})
+	w, _ := quietWorld(t, worldOptions{})
 	id := anyOf(w.wanted("brand"))
 	w.fault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: 403, Path: "/v3/images/" + id})
 	busy := false
 	result, err := w.byHand(ResyncOptions{Full: true, Progress: func(p ResyncProgress) {
 		if p.Phase == "targets" && !busy {
 			busy = true
-			w.stuckLookup("wanted since")
+			w.stuckLookup("requested later")
 		}
 	}})
 	if err != nil || !busy || result.Backlog.LookupsFailed != 1 {
@@ -74,17 +72,18 @@ func TestResyncWaitsForItsOwnWork(t *testing.T) {
 	}
 }
 
-// A login that is refused, and a library that answers nothing, end a resync with the reason.
+// A rejected login and an unavailable library end a resync with the reason.
 func TestResyncEndsWithTheReason(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		want   error
 	}{
-		"login refused": {401, cmp.ErrAuth},
-		"outage":        {500, cmp.ErrTemporary},
+		"login rejected": {401, cmp.ErrAuth},
+		"outage":         {500, cmp.ErrTemporary},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, _ := quiet(t, worldOptions{})
+			t.Parallel()
+			w, _ := quietWorld(t, worldOptions{})
 			w.fault(cmpsim.Fault{Kind: cmpsim.FaultStatus, Status: test.status, Path: "/v3/images/*"})
 			result, err := w.byHand(ResyncOptions{Full: true, Patience: time.Millisecond})
 			if !errors.Is(err, test.want) {

@@ -19,14 +19,14 @@ import (
 	"damsync/cmp/cmpsim"
 )
 
-// file is what a target should hold, or holds, of one asset. The oracle here is written
-// by hand for the usual targets, not with the code under test.
+// file is what a target should hold, or holds, of an asset. The expectation for the usual targets is written by hand and
+// does not use the code under test.
 type file struct {
 	AssetID, Path, SHA256 string
 	Metadata              map[string]any
 }
 
-// wanted tells what the simulator's truth says a target should hold.
+// wanted returns what a target should hold according to the simulator.
 func (w *world) wanted(target string) map[string]file {
 	w.Helper()
 	all, err := w.sim.Assets(0, 0, false)
@@ -43,8 +43,8 @@ func (w *world) wanted(target string) map[string]file {
 	return out
 }
 
-// digest is the SHA-256 of an asset's current version. Drawing the pictures is the dearest
-// part of a history, so it is done once for each.
+// digest returns the SHA-256 of an asset's current version. It caches them: drawing the pictures is the most expensive
+// part of a history.
 func (w *world) digest(a cmpsim.Asset) string {
 	w.Helper()
 	key := a.ID + " " + a.VersionID
@@ -88,8 +88,8 @@ func anys(texts []string) []any {
 	return out
 }
 
-// held reads a target's directory outside our own directories. Foreign files are left out; an asset
-// that is there twice is an error.
+// held reads a target's directory except for damsync's own directories and foreign files. It is an error when an asset is
+// there twice.
 func (w *world) held(target string) (map[string]file, error) {
 	root := w.root(target)
 	out := map[string]file{}
@@ -148,8 +148,8 @@ func readFile(root, path string) (file, error) {
 	return f, nil
 }
 
-// equal holds all targets against the truth.
-func (w *world) equal() error {
+// targetsEqual compares all targets with the simulator.
+func (w *world) targetsEqual() error {
 	for _, spec := range w.specs {
 		want := w.wanted(spec.Name)
 		got, err := w.held(spec.Name)
@@ -165,19 +165,19 @@ func (w *world) equal() error {
 
 func head(s string, n int) string { return s[:min(len(s), n)] }
 
-// settled tells whether nothing is left to do.
-func (w *world) settled() error {
+// workLeft returns an error while lookups, placements or events are left to do.
+func (w *world) workLeft() error {
 	n := query[int](w, `SELECT (SELECT count(*) FROM damsync.lookup WHERE requested > done)
 		+ (SELECT count(*) FROM damsync.placement WHERE desired_generation > applied_generation)
 		+ (SELECT count(*) FROM damsync.inbox WHERE processed_at IS NULL)`)
 	if n > 0 {
-		return fmt.Errorf("%d things are left to do", n)
+		return fmt.Errorf("%d lookups, placements and events are left to do", n)
 	}
 	return nil
 }
 
-// hurry ends every back-off, as damsync retry does, so that tests need not wait.
-func (w *world) hurry() {
+// endBackoffs ends every back-off, as damsync retry does, so that tests need not wait.
+func (w *world) endBackoffs() {
 	if _, err := w.store.Retry(context.Background(), ""); err != nil {
 		w.Fatalf("%v", err)
 	}

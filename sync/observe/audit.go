@@ -18,14 +18,14 @@ import (
 	"damsync/sync/loop"
 )
 
-// AuditOptions says how to audit the library.
+// AuditOptions specifies an audit of the library.
 type AuditOptions struct {
 	Class       grant.Class
 	RequestedBy string
 	Progress    func(AuditProgress) // may be nil
 }
 
-// AuditProgress is how far an audit got.
+// AuditProgress is the progress of an audit.
 type AuditProgress struct {
 	RunID    int64
 	Requests int
@@ -44,8 +44,8 @@ type AuditResult struct {
 // Found reports whether the library and the mirror differed.
 func (r AuditResult) Found() bool { return r.Missing > 0 || r.Extra > 0 }
 
-// AuditStore is what audits need beside the mirror. It counts the living assets of the mirror by created_at, from a
-// time on and before another; a zero time is open.
+// AuditStore is what audits need besides the mirror. It counts the living assets of the mirror whose created_at is at or
+// after one time and before another; a zero time is open.
 type AuditStore interface {
 	SweepStore
 	CountWindow(ctx context.Context, from, to time.Time) (int, error)
@@ -111,7 +111,7 @@ func (a *Auditor) Mirrored(ctx context.Context) (bool, error) {
 
 // Audit compares the whole library with the mirror by counting: one request when nothing differs. Assets of the mirror
 // that the library does not list are looked up singly afterwards; only an asset's own 404 is a removal. An interrupted
-// audit is not resumed: it starts anew and finds the rows that pages have brought already in the mirror.
+// audit is not resumed: the next one starts again, with the rows of its pages already in the mirror.
 // state.ErrRunning: another process is auditing. audit.ErrUncountable: the library cannot be counted by windows, and
 // nothing is inferred. A *grant.Deferred error comes with what was found until then, which is looked up.
 func (a *Auditor) Audit(ctx context.Context, o AuditOptions) (AuditResult, error) {
@@ -119,7 +119,7 @@ func (a *Auditor) Audit(ctx context.Context, o AuditOptions) (AuditResult, error
 		func(ctx context.Context, by *audit.Auditor) (audit.Report, error) { return by.Whole(ctx) })
 }
 
-// auditKind is what an audit is recorded as.
+// auditKind is how an audit is recorded.
 type auditKind struct{ observation, scope string }
 
 // audit runs one audit and records it.
@@ -156,7 +156,7 @@ func (a *Auditor) audit(ctx context.Context, kind auditKind, o AuditOptions, run
 	return a.end(end, auditEnd{kind: kind, class: o.Class, source: source, report: report, memory: memory}, err)
 }
 
-// auditEnd is what an audit leaves to be recorded.
+// auditEnd is the outcome of an audit that has to be recorded.
 type auditEnd struct {
 	kind   auditKind
 	class  grant.Class
@@ -176,7 +176,7 @@ func (e auditEnd) result() AuditResult {
 	return result
 }
 
-// end hands what is missing on to be looked up, unless the audit failed: then nothing is inferred.
+// end requests lookups of the suspects, unless the audit failed: then nothing is inferred.
 func (a *Auditor) end(ctx context.Context, e auditEnd, failure error) (AuditResult, error) {
 	result, run, observation := e.result(), e.source.run, e.kind.observation
 	if err := e.source.progress(ctx, e.report.Suspects); err != nil {
@@ -206,7 +206,7 @@ func (a *Auditor) end(ctx context.Context, e auditEnd, failure error) (AuditResu
 	return result, a.succeed(ctx, observation, e.memory)
 }
 
-// succeed records the success, and with an audit of the whole library what the next one may know.
+// succeed records the success, and after an audit of the whole library its memory for the next one.
 func (a *Auditor) succeed(ctx context.Context, observation string, memory auditMemory) error {
 	if observation != state.KindAudit {
 		return a.Audits.EndObservation(ctx, observation, nil, "")
@@ -227,29 +227,29 @@ func (a *Auditor) logAudit(r AuditResult) {
 		Int("missing", r.Missing).Int("extra", r.Extra).Int("suspects", r.Suspects).Bool("complete", !r.CompleteAt.IsZero()).Msg("audit ended")
 }
 
-// auditMemory is what one audit of the library hands to the next.
+// auditMemory is what one audit of the library stores for the next.
 type auditMemory struct {
 	Bounds audit.Bounds `json:"bounds"`
-	// Suspects are some suspects of the last audit. Unsettled counts the assets that it could not explain:
+	// Suspects are some suspects of the last audit. Unexplained counts the assets that it could not explain:
 	// counted and not listed, or suspects also of the audit before whose own detail says that they live.
-	Suspects  []string `json:"suspects,omitempty"`
-	Unsettled int      `json:"unsettled,omitempty"`
+	Suspects    []string `json:"suspects,omitempty"`
+	Unexplained int      `json:"unexplained,omitempty"`
 }
 
 // suspectsKept bounds the suspects that one audit remembers for the next.
 const suspectsKept = 100
 
-// learn takes over what an audit found. When an audit of the library does not come to an end, the bounds it used may be
-// wrong and are found out again.
+// learn stores the result of an audit. When an audit of the library did not complete, its bounds may be wrong and the next
+// one calibrates them again.
 func (m *auditMemory) learn(r audit.Report, scope string) {
 	m.Bounds = r.Bounds
 	if scope == state.AuditLibrary && !r.Complete {
 		m.Bounds = audit.Bounds{}
 	}
-	m.Unsettled = r.Hidden
+	m.Unexplained = r.Hidden
 	for _, id := range m.Suspects {
 		if slices.Contains(r.Suspects, id) {
-			m.Unsettled++
+			m.Unexplained++
 		}
 	}
 	m.Suspects = slices.Clone(r.Suspects[:min(len(r.Suspects), suspectsKept)])

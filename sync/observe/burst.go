@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// burstQuiet without a further event ends the wait for more of a burst.
+	// burstQuiet is how long no further event must arrive for a burst to be complete.
 	burstQuiet = 300 * time.Millisecond
-	// burstMargin is how long before the first event of a burst would be looked up singly the poll begins.
+	// burstMargin is how long before its first event would be looked up singly a burst is polled at the latest.
 	burstMargin = 250 * time.Millisecond
-	// burstGap is the least time between two looks for a burst: every event signals one.
+	// burstGap is the least time between two calls of Look: every event signals one.
 	burstGap = 50 * time.Millisecond
-	// burstHold, and burstHoldPage more for each page, is how long the lookups that a poll may answer are held.
-	// When its process dies they become due then.
+	// burstHold plus burstHoldPage for each page is how long lookups are held that a poll may answer. They become due
+	// then when the process dies.
 	burstHold, burstHoldPage = 5 * time.Second, 300 * time.Millisecond
 )
 
@@ -39,10 +39,10 @@ type Bursts struct {
 	SlowPoll time.Duration
 	Wakeup   loop.Wakeup
 
-	last time.Time // the last look
+	last time.Time // when Look was last called
 }
 
-// Step is Look with burstGap between two looks. It is for one goroutine.
+// Step calls Look, at most once within burstGap. It is for one goroutine.
 func (b *Bursts) Step(ctx context.Context) (time.Duration, error) {
 	if rest := burstGap - time.Since(b.last); rest > 0 {
 		return rest, nil
@@ -74,11 +74,11 @@ func (b *Bursts) Look(ctx context.Context) (time.Duration, error) {
 	return 0, err
 }
 
-// poll reads the newest assets until every held event is answered or none is likely to be: it goes no deeper than
-// the last poll, and gives up after as many pages in vain as there are assets left. It leaves the poll's cursor
-// alone, whose overlap is for the scheduled poll.
+// poll reads the newest assets until every held event is answered. It stops where the last poll began, or after as many
+// consecutive pages without an answer as assets are left. It does not move the poll's cursor, whose overlap is for the
+// scheduled poll.
 func (b *Bursts) poll(ctx context.Context, since time.Time) error {
-	asked, err := b.readTime(ctx)
+	began, err := b.readTime(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,13 +87,13 @@ func (b *Bursts) poll(ctx context.Context, since time.Time) error {
 		return err
 	}
 	hold, held := burstHold+time.Duration(backlog.Lookups/pageSize)*burstHoldPage, time.Now()
-	left, err := b.Lookups.HoldLookups(ctx, asked, hold)
+	left, err := b.Lookups.HoldLookups(ctx, began, hold)
 	if err != nil {
 		return err
 	}
-	defer b.release(ctx, asked)
+	defer b.release(ctx, began)
 	f, requests, finished := feed{mirror: b.Mirror, step: b.byOffset()}, 0, 0
-	for vain := 0; left > 0 && vain < left && !f.below(since.Add(-overlap)); {
+	for unanswered := 0; left > 0 && unanswered < left && !f.below(since.Add(-overlap)); {
 		s, err := f.read(ctx)
 		if err != nil {
 			return err
@@ -101,12 +101,12 @@ func (b *Bursts) poll(ctx context.Context, since time.Time) error {
 		requests += s.Requests
 		finished += f.answered.Finished
 		left -= f.answered.Finished + f.answered.Deeper
-		if vain++; f.answered.Any() {
-			vain = 0
+		if unanswered++; f.answered.Any() {
+			unanswered = 0
 		}
-		if vain == 0 && time.Since(held) > hold/2 { // slow, but worth it
+		if unanswered == 0 && time.Since(held) > hold/2 { // slow, but pages still answer events
 			held = time.Now()
-			if _, err := b.Lookups.HoldLookups(ctx, asked, hold); err != nil {
+			if _, err := b.Lookups.HoldLookups(ctx, began, hold); err != nil {
 				return err
 			}
 		}
@@ -133,11 +133,11 @@ func (b *Bursts) byOffset() func(context.Context, walk.Cursor) (walk.Span, walk.
 	}
 }
 
-// release makes the lookups due that the poll did not answer, however it ended.
-func (b *Bursts) release(ctx context.Context, asked time.Time) {
+// release makes the lookups due that the poll did not answer.
+func (b *Bursts) release(ctx context.Context, began time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := b.Lookups.ReleaseLookups(ctx, asked); err != nil {
+	if err := b.Lookups.ReleaseLookups(ctx, began); err != nil {
 		b.Log.Warn().Err(err).Msg("releasing held lookups failed; they become due when the hold expires")
 	}
 }

@@ -14,11 +14,11 @@ const (
 	retryAudit = 10 * time.Minute
 )
 
-// counts is what polls remember of the library's count and the mirror's. Counts that differ on two polls, the second
-// of which comes soon, start an audit.
+// counts is what polls remember of the counts of library and mirror. Counts that differ on two polls start an audit; the
+// second poll follows soon after the first.
 type counts struct {
-	// Baseline is the difference that remains after an audit has looked into it: assets that the library
-	// counts and does not list, or no longer lists and still has.
+	// Baseline is the difference that an audit has left: assets that the library counts but does not list, or that
+	// it has but does not list.
 	Baseline  int       `json:"baseline"`
 	Differing int       `json:"differing"` // polls in a row
 	Since     time.Time `json:"since"`     // of the first of them, on the database's clock
@@ -72,7 +72,7 @@ func (p *Poller) explainDifference(ctx context.Context, c counts, difference int
 	switch {
 	case err != nil:
 		return c, err
-	case audited.LastSuccess.After(c.Since) && memory.Unsettled == 0:
+	case audited.LastSuccess.After(c.Since) && memory.Unexplained == 0:
 		c.Differing, c.Since = 1, now // it arose after the audit
 	case audited.LastSuccess.After(c.Since):
 		p.Log.Warn().Int("difference", difference).Msg("library total_count disagrees with its listing; accepting the difference as the baseline")

@@ -23,11 +23,11 @@ const (
 	pageSize = walk.PageSize
 	// runLease is how long a run of a killed process waits before another process takes it.
 	runLease = 30 * time.Second
-	// overlap is what each poll reads again: rows may become visible late.
+	// overlap is the time range that each poll reads again, because rows may become visible late.
 	overlap = 300 * time.Second
 )
 
-// ObservationStore records when observations ran and where they stand.
+// ObservationStore records when observations ran and their cursors.
 type ObservationStore interface {
 	loop.ObservationStore
 	BeginObservation(ctx context.Context, kind string) error
@@ -50,16 +50,16 @@ type RunStore interface {
 var ErrTooManySuspects = errors.New("too many assets were not found where they should be")
 
 // RetryDelay returns how long the leader waits after a number of failures in a row. An attempt that fails at the
-// library costs requests, of which a long outage must not use up the month; one that fails at the login costs none.
+// library costs requests, and a long outage must not use up the month; one that fails at the login costs none.
 func RetryDelay(failures int, err error) time.Duration {
 	var login *cmp.AuthError
 	switch {
 	case errors.As(err, &login):
 		return loop.RetryDelay(failures, 30*time.Second)
 	case errors.Is(err, audit.ErrUncountable):
-		return loop.RetryDelay(11+failures, 12*time.Hour) // it is the library's nature, and each attempt costs requests
+		return loop.RetryDelay(11+failures, 12*time.Hour) // it will not change soon, and each attempt costs requests
 	case errors.Is(err, ErrTooManySuspects):
-		return loop.RetryDelay(8+failures, 12*time.Hour) // it has cost a whole sweep
+		return loop.RetryDelay(8+failures, 12*time.Hour) // each attempt costs a whole sweep
 	case atLibrary(err):
 		return loop.RetryDelay(failures, 5*time.Minute)
 	default:
@@ -96,5 +96,5 @@ func graceOver(served, readAt, modified time.Time) bool {
 	return !served.Before(source.GraceEnd(modified))
 }
 
-// mirrored reports whether the mirror was ever filled. Before that, audits would do a sweep's work.
+// mirrored reports whether the mirror was ever filled. Before that, an audit would do the work of the first sweep.
 func mirrored(swept state.ObservationState) bool { return !swept.LastSuccess.IsZero() }

@@ -20,7 +20,7 @@ const lookupLease = 20 * time.Second
 // errContradiction is the error class of an asset that the list shows and whose detail is not found.
 var errContradiction = errors.New("the library lists it, but its detail is not found")
 
-// LookupStore holds the assets that have to be read singly.
+// LookupStore holds the lookups, which request that single assets be read.
 type LookupStore interface {
 	ClaimLookups(ctx context.Context, n int, lease time.Duration, except ...grant.Class) ([]state.Lookup, error)
 	NextLookup(ctx context.Context, except ...grant.Class) (time.Duration, bool, error)
@@ -99,7 +99,7 @@ func (q *Lookups) Step(ctx context.Context) (time.Duration, error) {
 	return min(due, q.SlowPoll), nil
 }
 
-// lookup reads one asset and writes what it found. Only the asset's own 404 is a removal.
+// lookup reads one asset and writes the result. Only the asset's own 404 is a removal.
 func (q *Lookups) lookup(ctx context.Context, l state.Lookup) {
 	log := q.Log.With().Str("asset_id", l.AssetID).Str("class", string(l.Class)).Int64("run_id", l.Observation.RunID).Logger()
 	stop := q.keepLease(ctx, l)
@@ -123,8 +123,8 @@ func (q *Lookups) lookup(ctx context.Context, l state.Lookup) {
 	}
 }
 
-// keepLease renews the lease while a lookup waits for its grant or its answer. Losing the lease all the same costs a
-// second request and nothing else. The returned function waits for the last renewal.
+// keepLease renews the lease while a lookup waits for its grant or its answer. Losing the lease costs only a second
+// request. The returned function waits for the last renewal.
 func (q *Lookups) keepLease(ctx context.Context, l state.Lookup) func() {
 	return loop.Renew(ctx, lookupLease/4, func(ctx context.Context) {
 		if err := q.Queue.ExtendLookup(ctx, l, lookupLease); err != nil && ctx.Err() == nil {
@@ -133,7 +133,7 @@ func (q *Lookups) keepLease(ctx context.Context, l state.Lookup) func() {
 	})
 }
 
-// note records a failing login; what concerns one asset is not the library's failure.
+// note records a failing login or a refusal by the quota; a failure of one asset is not the library's.
 func (q *Lookups) note(err error) {
 	var deferred *grant.Deferred
 	if err == nil || errors.Is(err, cmp.ErrAuth) || errors.As(err, &deferred) {
@@ -171,7 +171,7 @@ func (q *Lookups) readAsset(ctx context.Context, l state.Lookup) error {
 	return err
 }
 
-// fieldsOf reads the fields when some rule, knowing the detail, still needs them.
+// fieldsOf reads the fields when a rule that knows the detail needs them.
 func (q *Lookups) fieldsOf(ctx context.Context, l state.Lookup, r state.Fetched) (*library.Fields, error) {
 	if !q.Rules.ReadsFields() {
 		return nil, nil
@@ -195,7 +195,7 @@ func (q *Lookups) fieldsOf(ctx context.Context, l state.Lookup, r state.Fetched)
 }
 
 // applyGone marks an asset removed. A removal is sure when an event or the list reported it and the API's own 404
-// confirms it. Otherwise the list has to agree: an asset that it shows is not gone, whatever its detail says.
+// confirms it. Otherwise the list decides: an asset that it shows is not removed, even when its detail is not found.
 func (q *Lookups) applyGone(ctx context.Context, l state.Lookup, readAt time.Time, sure bool) error {
 	if !sure {
 		listed, err := q.listed(ctx, l.AssetID)
@@ -209,7 +209,7 @@ func (q *Lookups) applyGone(ctx context.Context, l state.Lookup, readAt time.Tim
 	return q.Rules.Write(func() error { return q.Queue.ApplyGone(ctx, l, readAt, q.Rules.Evaluate) })
 }
 
-// listed reports whether the list shows an asset: where the mirror has it, or above what the last poll has seen, where
+// listed reports whether the list shows an asset: at the mirror's modified_at, or above what the last poll has seen, where
 // a later edit would have moved it.
 func (q *Lookups) listed(ctx context.Context, id string) (bool, error) {
 	_, known, err := q.Queue.Snapshots(ctx, []string{id})

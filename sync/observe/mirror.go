@@ -41,7 +41,7 @@ type Mirror struct {
 func (m *Mirror) readTime(ctx context.Context) (time.Time, error) {
 	now, err := m.Store.Now(ctx)
 	if err != nil {
-		return now, fmt.Errorf("time the reading: %w", err)
+		return now, fmt.Errorf("read the database's time: %w", err)
 	}
 	return now, nil
 }
@@ -83,15 +83,15 @@ func (m *Mirror) logBadRows(obs state.Observation, bad []cmp.RowError, failed []
 		m.Log.Warn().Str("asset_id", row.ID).Int64("run_id", obs.RunID).Str("reason", row.Reason).Msg("skipping an unreadable library row")
 	}
 	for _, row := range failed {
-		m.Log.Warn().Str("asset_id", row.AssetID).Int64("run_id", obs.RunID).Err(row.Err).Msg("skipping an asset that the database refuses")
+		m.Log.Warn().Str("asset_id", row.AssetID).Int64("run_id", obs.RunID).Err(row.Err).Msg("skipping an asset that the database rejects")
 	}
 }
 
-// answer lets the items of a page answer the lookups that events requested.
+// answer finishes the lookups that events requested and that the items of a page answer.
 func (m *Mirror) answer(ctx context.Context, readAt time.Time, items []cmp.Item, applied state.Applied) (answered state.Answered, err error) {
 	shown := make([]string, 0, len(items))
 	for _, it := range items {
-		if !refused(applied, it) {
+		if !failed(applied, it) {
 			shown = append(shown, it.ID)
 		}
 	}
@@ -102,8 +102,8 @@ func (m *Mirror) answer(ctx context.Context, readAt time.Time, items []cmp.Item,
 	return answered, err
 }
 
-// refused reports whether the database did not take the row of an asset.
-func refused(applied state.Applied, it cmp.Item) bool {
+// failed reports whether the database rejected the row of an asset.
+func failed(applied state.Applied, it cmp.Item) bool {
 	return slices.ContainsFunc(applied.Failed, func(row state.RowError) bool { return row.AssetID == it.ID })
 }
 

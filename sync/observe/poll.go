@@ -15,7 +15,7 @@ import (
 	"damsync/sync/walk"
 )
 
-// PollStore is what the poll needs beside the mirror.
+// PollStore is what the poll needs besides the mirror.
 type PollStore interface {
 	ObservationStore
 	CountOpenLookups(ctx context.Context, most int) (int, error)
@@ -31,9 +31,9 @@ type Poller struct {
 	Wakeup       loop.Wakeup
 }
 
-// pollCursor is what a poll hands to the next one.
+// pollCursor is what a poll stores for the next one.
 type pollCursor struct {
-	Newest time.Time `json:"newest"` // the highest modified_at seen, not later than the time it was seen; inclusive
+	Newest time.Time `json:"newest"` // the highest modified_at seen, at most the time of reading
 	counts
 }
 
@@ -196,7 +196,7 @@ func (f *feed) read(ctx context.Context) (s walk.Span, err error) {
 	return s, m.Store.RequestLookups(ctx, incremental(), grant.Incremental, true, refs(missing))
 }
 
-// newestOf is the modified_at at the top of the library, or readAt when that lies in the future: such a time would
+// newestOf returns the modified_at at the top of the library, or readAt when that lies in the future: such a time would
 // hide every change until then.
 func newestOf(s walk.Span, readAt time.Time) time.Time {
 	if len(s.Items) == 0 {

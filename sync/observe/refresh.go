@@ -13,12 +13,12 @@ import (
 	"damsync/sync/rules"
 )
 
-// Budget knows what a class of requests may spend; *store.Ledger is one.
+// Budget returns what a class of requests may spend; *store.Ledger is one.
 type Budget interface {
 	Allowance(ctx context.Context, class grant.Class) (grant.Allowance, error)
 }
 
-// DetailStore knows what was read of assets beyond their summaries, and when.
+// DetailStore returns when details and fields were read, and requests lookups.
 type DetailStore interface {
 	Now(ctx context.Context) (time.Time, error)
 	Waiting(ctx context.Context) (state.Waiting, error)
@@ -37,7 +37,7 @@ type Refresher struct {
 	Rules   *rules.Set
 	Log     zerolog.Logger
 
-	after  state.LastRead // where the pass stands; a lost one begins at the oldest again
+	after  state.LastRead // position of the pass; after a restart it begins at the oldest again
 	logged time.Time      // the last message about the backfill; zero when none is due
 }
 
@@ -46,17 +46,17 @@ const (
 	refreshAge = 24 * time.Hour
 	// refreshEvery is how often a few more are requested; at most refreshMost are open at once.
 	refreshEvery, refreshMost = time.Minute, 100
-	// refreshScan is how many details are looked at for those that a rule needs.
+	// refreshScan is how many details are examined at a time for those that a rule needs.
 	refreshScan = 1000
-	// refreshShare divides what a day has to spare; the rest is left to others.
+	// refreshShare divides the spare requests of a day; the rest is left to other classes.
 	refreshShare = 2
 	// backfillLogInterval limits progress logging; backfills smaller than minLoggedBackfill are not logged.
 	backfillLogInterval = 5 * time.Minute
 	minLoggedBackfill   = 100
 )
 
-// Step requests details and fields again, oldest first, within what the month has to spare: they may change without
-// modified_at moving, and nothing else would find it. Details that were never read go first.
+// Step requests details and fields again, oldest first, within the spare quota of the month: they may change without
+// a change of modified_at, and nothing else would find that. Details that were never read go first.
 func (r *Refresher) Step(ctx context.Context) (time.Duration, error) {
 	if !r.Rules.Known() {
 		return loop.ScheduleCheck, nil
@@ -106,7 +106,7 @@ func (r *Refresher) logBackfill(ctx context.Context, left int64) error {
 	return nil
 }
 
-// refreshRoom spreads a share of what the day has to spare over the rest of the day. It returns how many assets may be
+// refreshRoom spreads a share of the day's spare requests over the rest of the day. It returns how many assets may be
 // read again now, and when to ask again.
 func refreshRoom(a grant.Allowance, now time.Time, perAsset int64) (int, time.Duration) {
 	assets := min(a.Spare, a.Today) / refreshShare / perAsset
@@ -121,7 +121,7 @@ func refreshRoom(a grant.Allowance, now time.Time, perAsset int64) (int, time.Du
 	return int(refreshEvery / max(every, time.Millisecond)), refreshEvery
 }
 
-// requestsPerAsset is the most that a lookup of one asset costs.
+// requestsPerAsset returns the most requests that a lookup costs.
 func (r *Refresher) requestsPerAsset() int64 {
 	if r.Rules.ReadsFields() {
 		return 2
@@ -132,34 +132,34 @@ func (r *Refresher) requestsPerAsset() int64 {
 // refresh requests up to n of the details that a rule needs, the longest unread first. At the end of a pass over all of
 // them it starts again.
 func (r *Refresher) refresh(ctx context.Context, n int) error {
-	readings, err := r.Details.LastReads(ctx, r.after, refreshAge, refreshScan)
+	last, err := r.Details.LastReads(ctx, r.after, refreshAge, refreshScan)
 	if err != nil {
 		return err
 	}
-	if len(readings) == 0 {
+	if len(last) == 0 {
 		r.after = state.LastRead{}
 		return nil
 	}
-	needed, err := r.needed(ctx, readings)
+	needed, err := r.needed(ctx, last)
 	if err != nil {
 		return err
 	}
-	var wanted []state.Ref
-	for _, read := range readings {
+	var refs []state.Ref
+	for _, read := range last {
 		if ref, is := needed[read.AssetID]; is {
-			wanted = append(wanted, ref)
+			refs = append(refs, ref)
 		}
-		if r.after = read; len(wanted) == n {
+		if r.after = read; len(refs) == n {
 			break
 		}
 	}
-	return r.Details.RequestLookups(ctx, state.Observation{Kind: state.KindRefresh, Class: grant.Backfill}, grant.Backfill, false, wanted)
+	return r.Details.RequestLookups(ctx, state.Observation{Kind: state.KindRefresh, Class: grant.Backfill}, grant.Backfill, false, refs)
 }
 
-// needed returns those assets whose details a rule needs.
-func (r *Refresher) needed(ctx context.Context, readings []state.LastRead) (map[string]state.Ref, error) {
-	ids := make([]string, len(readings))
-	for i, read := range readings {
+// needed returns the assets whose details a rule needs.
+func (r *Refresher) needed(ctx context.Context, last []state.LastRead) (map[string]state.Ref, error) {
+	ids := make([]string, len(last))
+	for i, read := range last {
 		ids[i] = read.AssetID
 	}
 	now, known, err := r.Details.Snapshots(ctx, ids)
@@ -176,7 +176,7 @@ func (r *Refresher) needed(ctx context.Context, readings []state.LastRead) (map[
 	return needed, nil
 }
 
-// recordLevels records how deep each rule reads, for the reports.
+// recordLevels records the level of each rule for the reports.
 func (r *Refresher) recordLevels(ctx context.Context) error {
 	var targets, levels []string
 	for _, rule := range r.Rules.InForce() {

@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// staleSweep is the age from which an unfinished sweep is started anew: it knows nothing of deletions
-	// above its cursor since then.
+	// staleSweep is the age from which an unfinished sweep is started again instead of resumed: it does not see
+	// deletions above its cursor.
 	staleSweep = 24 * time.Hour
-	// maxUnstable is how often in a row a sweep is tried at a cursor where the answers do not add up before it
-	// starts anew.
+	// maxUnstable is how often in a row a sweep is retried at a cursor with inconsistent answers before it starts
+	// again.
 	maxUnstable = 5
 	// UncountableSweep is the schedule of sweeps for a library that cannot be audited by counting, where none
 	// is configured.
 	UncountableSweep = "0 3 * * 0"
 )
 
-// SweepOptions says how to read the whole library.
+// SweepOptions specifies a sweep.
 type SweepOptions struct {
 	Class       grant.Class
 	RequestedBy string
@@ -37,7 +37,7 @@ type SweepOptions struct {
 	AllSuspects bool
 }
 
-// SweepProgress is how far a sweep got.
+// SweepProgress is the progress of a sweep.
 type SweepProgress struct {
 	RunID    int64
 	Total    int // assets by the library's count; -1 unknown
@@ -49,7 +49,7 @@ type SweepProgress struct {
 	Resumed  bool // it continued a run that another process left unfinished
 }
 
-// SweepStore is what sweeps need beside the mirror.
+// SweepStore is what sweeps need besides the mirror.
 type SweepStore interface {
 	ObservationStore
 	RunStore
@@ -65,11 +65,11 @@ type Sweeper struct {
 	Fallback    cron.Schedule // see UncountableSweep
 	Wakeup      loop.Wakeup
 
-	unstable atomic.Int32 // failures in a row because the answers did not add up
+	unstable atomic.Int32 // failures in a row because of inconsistent answers
 }
 
-// Step sweeps when it is due, when one was left unfinished, and first of all when the mirror was never filled. An
-// uncountable library without a schedule of its own is swept by Fallback.
+// Step sweeps when a sweep is due, when one is unfinished, and when the mirror was never filled. An uncountable library is
+// swept by Fallback when no schedule is configured.
 func (w *Sweeper) Step(s cron.Schedule) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
 		if !w.Rules.Known() {
@@ -119,8 +119,8 @@ func (w *Sweeper) Sweep(ctx context.Context, o SweepOptions) (SweepProgress, err
 	return p, w.end(ctx, run, p, err)
 }
 
-// pollBefore gives the poll its starting point before the first sweep: the poll finds what editors move to the top
-// while a sweep reads.
+// pollBefore polls once before the first sweep, so that later polls find the assets that editors move to the top during
+// the sweep.
 func (w *Sweeper) pollBefore(ctx context.Context) error {
 	polled, err := w.Runs.Observation(ctx, state.KindIncremental)
 	if err != nil || !polled.LastSuccess.IsZero() {
@@ -151,7 +151,7 @@ func (w *Sweeper) end(ctx context.Context, run state.Run, p SweepProgress, err e
 	}
 }
 
-// stuck counts the failures of answers that do not add up and reports whether there were too many in a row.
+// stuck counts failures because of inconsistent answers and reports whether there were too many in a row.
 func (w *Sweeper) stuck(err error) bool {
 	if !errors.Is(err, walk.ErrUnstable) {
 		return false
@@ -193,7 +193,7 @@ func (w *Sweeper) run(ctx context.Context, run state.Run, o SweepOptions) (Sweep
 	return p, err
 }
 
-// sweeping is where a sweep stands.
+// sweeping is the state of a sweep.
 type sweeping struct {
 	run      state.Run
 	obs      state.Observation
@@ -221,7 +221,7 @@ func (w *Sweeper) readAll(ctx context.Context, s sweeping, p *SweepProgress) err
 	return nil
 }
 
-// write applies what one step of the walk has read from the cursor on.
+// write writes what one step of the walk has read.
 func (w *Sweeper) write(ctx context.Context, s sweeping, got page, p *SweepProgress) error {
 	if s.cursor.To.IsZero() {
 		if err := w.refuseEmpty(ctx, got.span); err != nil {

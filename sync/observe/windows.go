@@ -13,9 +13,8 @@ import (
 // auditRound is the time in which every window is counted once, spread over the runs of the schedule.
 const auditRound = 24 * time.Hour
 
-// AuditWindows counts the windows whose turn it is and reads the next page of each: the same part of all windows as the
-// time since the last run is of a day. Each asset is counted every day, and read once while its window is read from end
-// to end.
+// AuditWindows counts the windows whose turn it is and reads the next page of each. It takes the share of all windows that
+// the time since the last run is of a day. Each asset is counted every day, and read once in each cycle of its window.
 func (a *Auditor) AuditWindows(ctx context.Context) error {
 	last, err := a.Audits.Observation(ctx, state.KindAuditWindows)
 	if err != nil {
@@ -50,7 +49,7 @@ func (a *Auditor) takeTurns(ctx context.Context, by *audit.Auditor, windows []st
 	}
 	turns, report, err := by.Windows(ctx, turns)
 	if err != nil && !believed(report, err) {
-		return report, err // the turns come again
+		return report, err // the turns are repeated
 	}
 	windows = windows[:len(turns)]
 	after := make([]state.AuditWindow, len(windows))
@@ -71,7 +70,7 @@ func believed(r audit.Report, err error) bool {
 	return errors.As(err, &deferred) || len(r.Suspects) == 0 && !errors.Is(err, audit.ErrUncountable)
 }
 
-// windowAfter is a window after its turn at now.
+// windowAfter returns a window after its turn at now.
 func windowAfter(w state.AuditWindow, t audit.Turn, now time.Time) state.AuditWindow {
 	if w.CycleAt.IsZero() {
 		w.CycleAt = now
@@ -96,8 +95,8 @@ func windowSize(assets int) int {
 	return max(audit.RowsATurn, (assets+maxWindows-1)/maxWindows)
 }
 
-// planWindows lists the windows, the one counted longest ago first. They are cut anew when the library has grown or
-// shrunk much; what was proven of the old ones holds for the new ones.
+// planWindows lists the windows, the one counted longest ago first. It cuts them again when the library has grown or
+// shrunk much; the new windows keep what was proven for the old ones.
 func (a *Auditor) planWindows(ctx context.Context) ([]state.AuditWindow, error) {
 	windows, err := a.Audits.AuditWindows(ctx)
 	if err != nil {
@@ -118,7 +117,7 @@ func (a *Auditor) planWindows(ctx context.Context) ([]state.AuditWindow, error) 
 	return a.cutLarge(ctx, windows, size)
 }
 
-// provenBy is what holds for all windows together.
+// provenBy returns what was proven for all windows together.
 func provenBy(windows []state.AuditWindow) state.AuditWindow {
 	all := state.AuditWindow{CountedAt: windows[0].CountedAt, ReadSince: windows[0].ReadSince}
 	for _, w := range windows {

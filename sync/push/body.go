@@ -19,11 +19,11 @@ type body struct {
 	w     state.Work
 	ready *cmp.Download // opened beforehand and not yet read
 	size  int64         // bytes, or dam.UnknownSize
-	etag  string        // of the content that the upload's session is about; empty when unknown
+	etag  string        // of the content in the upload's session; empty when unknown
 }
 
-// prepare opens the content and learns its size before the target is asked for anything, so that a failing download
-// leaves the target untouched.
+// prepare opens the content and determines its size before any call to the target, so that a failing download leaves the
+// target untouched.
 func (b *body) prepare(ctx context.Context) error {
 	d, err := b.open(ctx, 0)
 	if err != nil {
@@ -36,8 +36,8 @@ func (b *body) prepare(ctx context.Context) error {
 	return nil
 }
 
-// at opens the content at an offset. dam.ErrCheckpoint: by its ETag the content is not the one whose first part was
-// uploaded.
+// at opens the content at an offset. It returns dam.ErrCheckpoint when the ETag shows that the content is not the one whose
+// first part was uploaded.
 func (b *body) at(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	if offset > 0 && offset == b.size {
 		return io.NopCloser(strings.NewReader("")), nil // the checkpoint is at the end
@@ -81,7 +81,7 @@ func (b *body) close() {
 	}
 }
 
-// etagOf is the ETag of a download, empty when it cannot be stored.
+// etagOf returns the ETag of a download, or an empty string when it cannot be stored.
 func etagOf(d *cmp.Download) string {
 	if len(d.ETag) > 256 || !utf8.ValidString(d.ETag) {
 		return ""

@@ -27,7 +27,7 @@ type Target struct {
 // Name returns the target's name.
 func (t *Target) Name() string { return t.Rule.Name() }
 
-// Store hands out dirty placements and records what became of them.
+// Store leases dirty placements and records their outcome.
 type Store interface {
 	PathStore
 	Now(ctx context.Context) (time.Time, error)
@@ -46,7 +46,7 @@ type Store interface {
 	RequestLookups(ctx context.Context, obs state.Observation, class grant.Class, gone bool, refs []state.Ref) error
 }
 
-// PathStore knows which asset holds a path at a target.
+// PathStore records which asset holds a path at a target.
 type PathStore interface {
 	ClaimPath(ctx context.Context, w state.Work, path string) (holder string, leaving bool, err error)
 	PathAwaited(ctx context.Context, w state.Work) (bool, error)

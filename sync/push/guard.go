@@ -12,7 +12,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// guardDelay is how long the newest waiting removal is left to see whether more come with it.
+// guardDelay is how long the newest removal waits for others of the same wave.
 const guardDelay = 500 * time.Millisecond
 
 // GuardStore evaluates the removals that wait at a target; evaluations are serialized in the database.
@@ -50,8 +50,8 @@ func (g *Guard) Run(ctx context.Context) error {
 	return nil
 }
 
-// Evaluate releases the waiting removals of each target, or holds them, and returns when to look again. A target that
-// is not planned for all assets is left out: its wave is not complete.
+// Evaluate releases the waiting removals of each target, or holds them, and returns when to call it again. It skips a
+// target that is not planned for all assets, because its wave is not complete.
 func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 	stale, _, err := g.Planned.Stale(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 		if partial[rule] {
 			continue
 		}
-		wave, answer, err := g.Store.EvaluateRemovals(ctx, rule.Name(), judge(rule.RemovalLimit()))
+		wave, answer, err := g.Store.EvaluateRemovals(ctx, rule.Name(), guardLimit(rule.RemovalLimit()))
 		if err != nil {
 			return g.SlowPoll, err
 		}
@@ -81,8 +81,8 @@ func (g *Guard) Evaluate(ctx context.Context) (time.Duration, error) {
 	return again, nil
 }
 
-// guardWait returns when to look again: once the newest removal has waited long enough. A wave that waits for suspects
-// is looked at when they have been read.
+// guardWait returns when to evaluate again: once the newest removal has waited long enough. A wave that waits for suspects
+// is evaluated when they have been read.
 func guardWait(w state.Wave) time.Duration {
 	if rest := guardDelay - w.NewestAge; rest > 0 {
 		return rest + time.Millisecond
@@ -90,8 +90,8 @@ func guardWait(w state.Wave) time.Duration {
 	return 2 * time.Second
 }
 
-// judge is the limit as the store evaluates it.
-func judge(limit plan.RemovalLimit) state.GuardLimit {
+// guardLimit returns the limit as the store evaluates it.
+func guardLimit(limit plan.RemovalLimit) state.GuardLimit {
 	return state.GuardLimit{
 		Enough: limit.Enough,
 		Evaluate: func(w state.Wave) state.GuardAnswer {

@@ -26,7 +26,7 @@ func TestTrickleIsNoWayAroundTheLimit(t *testing.T) {
 		through := 0
 		for range rapid.IntRange(1, 20).Draw(t, "removals within a minute") {
 			w := state.Wave{Waiting: 1, Recent: through, Present: objects - through, NewestAge: time.Second}
-			switch judge(limit).Evaluate(w) {
+			switch guardLimit(limit).Evaluate(w) {
 			case state.GuardHold:
 				return
 			case state.GuardRelease:

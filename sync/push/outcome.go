@@ -13,8 +13,8 @@ import (
 	"damsync/sync/loop"
 )
 
-// giveBack records a failure by its class: some make the whole target wait, others only the asset. untouched states
-// that the target holds what it held before.
+// giveBack records a failure by its class: some make the whole target wait, others only the asset. untouched states that
+// the attempt changed nothing at the target.
 func (p *Pusher) giveBack(ctx context.Context, w state.Work, err error, untouched bool) {
 	ending := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -82,7 +82,7 @@ func (p *Pusher) readAgain(ctx context.Context, w state.Work) error {
 	return p.Store.RequestLookups(ctx, state.Observation{Kind: state.KindDetail, Class: grant.Detail}, grant.Detail, false, []state.Ref{{ID: w.AssetID, Type: w.Type}})
 }
 
-// placementDelay backs off by class: failures that may pass are retried soon, those that wait for a person seldom.
+// placementDelay backs off by class: temporary failures are retried soon, those that need a person rarely.
 func placementDelay(class dam.Class, attempts int) time.Duration {
 	switch class {
 	case dam.ClassConflict, dam.ClassForeign:

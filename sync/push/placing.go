@@ -36,8 +36,8 @@ type placing struct {
 	log     zerolog.Logger
 	remote  dam.Remote
 	applied state.Object
-	touched bool // the target was asked to change something
-	handed  bool // a Put has the upload's session, to go on with or to give up
+	touched bool // a change was requested from the target
+	handed  bool // a Put has the upload's session and resumes or aborts it
 	done    []string
 }
 
@@ -48,7 +48,7 @@ func (j *placing) did() string {
 	return strings.Join(j.done, ", ")
 }
 
-// do brings the target from what is applied to what is desired, one step at a time.
+// do brings the target from the applied to the desired state, one step at a time.
 func (j *placing) do(ctx context.Context) error {
 	j.applied = j.w.Applied
 	j.remote = record.Remote(j.p.Instance, j.w)
@@ -70,11 +70,11 @@ func (j *placing) do(ctx context.Context) error {
 		}
 		j.done = append(j.done, op.String())
 	}
-	return fmt.Errorf("%w: the target does not come to rest after %d steps", dam.ErrTemporary, maxSteps)
+	return fmt.Errorf("%w: the target has not reached the desired state after %d steps", dam.ErrTemporary, maxSteps)
 }
 
-// there is what is applied. An incomplete object counts as absent when it is to be put, and as present when it is to
-// be removed.
+// there returns the applied object. An incomplete object counts as absent when it is to be put, and as present when it is
+// to be removed.
 func (j *placing) there() state.Object {
 	at := j.applied
 	if j.remote.State == dam.Incomplete && !j.w.Desired.Present {
@@ -83,15 +83,15 @@ func (j *placing) there() state.Object {
 	return at
 }
 
-// abandon gives up an upload that is no longer wanted: the record of it ends with the work.
+// abandon aborts an unfinished upload that nothing will resume; its record ends with the work.
 func (j *placing) abandon(ctx context.Context) {
 	if !j.handed {
 		dam.Abandon(ctx, j.p.Target.Adapter, j.w.Upload.Session)
 	}
 }
 
-// distrust keeps what a verification found: the bytes differ although the target's own answer shows nothing wrong.
-// Once they are put again, the generation at the target is higher than it was then.
+// distrust keeps the finding of a verification that the bytes differ, although the target's answer shows no difference.
+// Once the bytes are put again, the generation at the target is higher than at the verification.
 func (j *placing) distrust() {
 	found := j.w.Applied
 	if found.State == string(dam.Incomplete) && j.remote.State == dam.Present && j.remote.Mark.Generation <= found.Generation {
@@ -151,7 +151,7 @@ func (j *placing) put(ctx context.Context) error {
 	}
 	mark := j.mark()
 	mark.Size = content.size
-	// An upload that was begun with the suffix goes on with it: to the target it is another version.
+	// An upload that began with the suffix continues with it: for the target it is another version.
 	if wait > 0 || j.w.Upload.Version == mark.Version+unprovenSuffix {
 		mark.Version += unprovenSuffix
 	}
@@ -170,14 +170,14 @@ func (j *placing) put(ctx context.Context) error {
 	return &recheck{after: wait}
 }
 
-// recheck gives back a placement that is in place, to be looked at once more after a while.
+// recheck gives back a placement that is in place, so that it is checked once more later.
 type recheck struct{ after time.Duration }
 
 func (r *recheck) Error() string {
 	return "the bytes were fetched within the second of their last change"
 }
 
-// graceLeft returns how long bytes fetched now may still change without a new version: zero when the version is the
+// graceLeft returns how long bytes fetched now may still change without a new version. It is zero when the version is the
 // CMP's own.
 func (j *placing) graceLeft(ctx context.Context) (time.Duration, error) {
 	if !strings.HasPrefix(j.w.Desired.Version, "modified:") {
@@ -215,7 +215,7 @@ func (j *placing) sameBytes(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// puttingInstead is op, or a put where the target has no other way to do op.
+// puttingInstead returns op, or a put when the target supports no other way to do op.
 func puttingInstead(op plan.Op, can dam.Capabilities) plan.Op {
 	if op == plan.OpMove && !can.ServerSideMove || op == plan.OpSetMetadata && !can.MetadataWithoutBytes {
 		return plan.OpPut
@@ -223,8 +223,8 @@ func puttingInstead(op plan.Op, can dam.Capabilities) plan.Op {
 	return op
 }
 
-// accept takes over the target's answer. An object that is not there as recorded is looked for, and the step is
-// planned again.
+// accept records the target's answer. When the object is not as recorded, it looks for the object and the step is planned
+// again.
 func (j *placing) accept(ctx context.Context, op plan.Op, r dam.Remote, err error) error {
 	if errors.Is(err, dam.ErrNotFound) {
 		j.log.Info().Str("op", op.String()).Msg("object is not as recorded; looking for it at the target")
@@ -267,7 +267,7 @@ func (j *placing) overtake(ctx context.Context, stale error) error {
 	return errors.Join(stale, err)
 }
 
-// look asks the target what is there. After an unknown outcome its answer decides.
+// look finds the object at the target. After an unknown outcome, what it finds counts.
 func (j *placing) look(ctx context.Context) error {
 	held, err := j.p.Store.HeldPaths(ctx, j.w)
 	if err != nil {
@@ -283,7 +283,7 @@ func (j *placing) look(ctx context.Context) error {
 	return nil
 }
 
-// move gives the object its new path.
+// move moves the object to its new path.
 func (j *placing) move(ctx context.Context) error {
 	if err := j.claimPath(ctx); err != nil {
 		return err
@@ -312,8 +312,8 @@ func (j *placing) claimPath(ctx context.Context) error {
 	return errors.Join(j.park(ctx), conflict)
 }
 
-// aside is where an object waits while another takes its path. It follows from the asset alone, so that the object is
-// found there after a crash.
+// aside returns the path where an object waits while another takes its path. It depends only on the asset, so that the
+// object is found there after a crash.
 func aside(w state.Work) string { return plan.SafePath("damsync-moving/" + w.AssetID) }
 
 // park moves the object out of the way of the one that waits for its path.
@@ -329,7 +329,7 @@ func (j *placing) park(ctx context.Context) error {
 	return j.p.Store.ReleasePaths(ctx, j.w, "")
 }
 
-// mark is the ownership mark that the object will carry.
+// mark returns the ownership mark that the object will carry.
 func (j *placing) mark() dam.OwnerMark {
 	return dam.OwnerMark{
 		Instance: j.p.Instance, Target: j.w.Target, AssetID: j.w.AssetID,
@@ -351,7 +351,7 @@ func fileless(kind string) bool {
 	return kind == library.TypeArticle || kind == library.TypeStructuredContent
 }
 
-// asSource gives a failed download its class: the library is to blame, not the target.
+// asSource classifies a failed download as the library's failure rather than the target's.
 func asSource(err error) error {
 	if errors.Is(err, cmp.ErrTemporary) || errors.Is(err, cmp.ErrNotFound) || errors.Is(err, cmp.ErrBareNotFound) || errors.Is(err, source.ErrNoURL) {
 		return fmt.Errorf("%w: %w", dam.ErrSource, err)

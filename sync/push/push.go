@@ -102,13 +102,13 @@ func (p *Pusher) check(ctx context.Context) error {
 		return nil
 	case pausing(dam.Classify(err)), ctx.Err() != nil:
 		return err
-	default: // whatever the class, no single asset is to blame
+	default: // the check concerns the whole target, whatever the class
 		return fmt.Errorf("%w: %w", dam.ErrUnavailable, err)
 	}
 }
 
-// prefetch requests the download URLs of the claimed work and of what comes after it with one request. A failure is
-// left to each placement.
+// prefetch requests the download URLs of the claimed and the upcoming work with one request. When it fails, each placement
+// requests its own.
 func (p *Pusher) prefetch(ctx context.Context, work []state.Work) {
 	class, lacking := grant.Class(""), false
 	for _, w := range work {
@@ -139,7 +139,7 @@ func needsBytes(w state.Work) bool {
 	return w.Desired.Present && !fileless(w.Type) && (w.Desired.Version != w.Applied.Version || !w.Applied.Present())
 }
 
-// carryOut does one placement and records the outcome.
+// carryOut carries out one placement and records the outcome.
 func (p *Pusher) carryOut(ctx context.Context, w state.Work) {
 	started := time.Now()
 	log := p.Log.With().Str("asset_id", w.AssetID).Int64("generation", w.Generation).Logger()

@@ -1,4 +1,4 @@
-// Package record converts between what a target answers about an object and what a placement records of it.
+// Package record converts between a target's answer about an object and a placement's record of it.
 package record
 
 import (
@@ -9,8 +9,8 @@ import (
 	"damsync/internal/state"
 )
 
-// Object is what a placement records of an answer. An object that is incomplete or foreign counts as absent: the
-// next step is a put, which the target refuses where it must.
+// Object converts an answer to a placement's record. An object that is incomplete or foreign counts as absent: the
+// next step is a put, which the target refuses if it must.
 func Object(r dam.Remote) state.Object {
 	o := state.Object{State: string(dam.Absent), Generation: r.Mark.Generation, Ref: r.Ref}
 	if r.State != dam.Present && r.State != dam.Archived {
@@ -36,7 +36,7 @@ func Found(r dam.Remote) state.Object {
 	return o
 }
 
-// Remote is the object as the last outcome of a placement left it; instance is the one that marks it.
+// Remote returns the object as the last outcome of a placement left it, with the mark of instance.
 func Remote(instance string, w state.Work) dam.Remote {
 	a := w.Applied
 	r := dam.Remote{Ref: a.Ref, Path: a.Path, State: dam.State(a.State), Token: a.Token, Hash: a.Hash}

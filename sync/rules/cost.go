@@ -8,7 +8,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// Cost counts what reading the whole mirror anew takes beyond the summaries.
+// Cost counts the requests beyond the summaries that reading all assets again would take.
 type Cost struct {
 	Assets  int // in the mirror, without the removed ones
 	Reads       // by any target
@@ -25,7 +25,7 @@ type TargetCost struct {
 	Needs []plan.Need
 }
 
-// Reads counts assets by what is read of them, one request for each count.
+// Reads counts assets by the levels that are read of them, one request for each.
 type Reads struct {
 	Details int
 	Fields  int // an upper bound while details are unread
@@ -40,7 +40,7 @@ func (r *Reads) add(level library.Level) {
 	}
 }
 
-// NewCost returns the cost of no asset under the rules in force.
+// NewCost returns an empty cost for the rules in force.
 func (s *Set) NewCost() Cost {
 	c := Cost{rules: s.InForce(), labels: s.labelNames()}
 	for _, rule := range c.rules {

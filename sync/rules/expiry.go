@@ -9,10 +9,9 @@ import (
 )
 
 const (
-	// expiryGap is the least time between two looks for expired assets: every placement that is written
-	// signals one.
+	// expiryGap is the least time between two searches for expired assets: every written placement signals one.
 	expiryGap = 500 * time.Millisecond
-	// expiryBatch is the number of assets planned in one look.
+	// expiryBatch is the number of assets planned at a time.
 	expiryBatch = 500
 )
 

@@ -50,7 +50,7 @@ func hasFolder(folders map[string]bool, path string) bool {
 	return false
 }
 
-// some lists the first of many names.
+// some lists the first few of many names.
 func some[V any](names map[string]V) string {
 	all := slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(s string) bool { return s == "" })
 	switch {

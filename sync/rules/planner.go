@@ -37,7 +37,7 @@ type Planner struct {
 	Log      zerolog.Logger
 
 	Plan    loop.Wakeup // a target has to be planned
-	Changed loop.Wakeup // the names of the library, or what is known of them, may have changed
+	Changed loop.Wakeup // the library's names in the mirror may have changed
 	Expiry  loop.Wakeup // a placement with an expiry may be new
 
 	mu     sync.Mutex
@@ -77,7 +77,7 @@ func (p *Planner) Check(ctx context.Context) error {
 	return nil
 }
 
-// UseKnown puts in force what runs by the names in the mirror. It writes nothing.
+// UseKnown puts the rules in force whose names the mirror has. It writes nothing.
 func (p *Planner) UseKnown(ctx context.Context) error {
 	names, err := p.Store.Names(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func (p *Planner) UseKnown(ctx context.Context) error {
 	return nil
 }
 
-// problems says for each rule why it cannot run; empty when it can.
+// problems returns for each rule why it cannot run, or an empty string when it can.
 func (p *Planner) problems(names state.Names) map[string]string {
 	problems := map[string]string{}
 	for _, rule := range p.Rules.Configured() {
@@ -109,7 +109,7 @@ func (p *Planner) logProblem(rule, problem string) {
 	p.logged[rule] = problem
 }
 
-// Watch checks the rules against what any replica has read of the library, on every replica, until ctx ends. It
+// Watch checks the rules whenever a replica has read the library's names, until ctx ends. It runs on every replica and
 // always returns nil.
 func (p *Planner) Watch(ctx context.Context) error {
 	for ctx.Err() == nil {

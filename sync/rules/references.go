@@ -24,12 +24,12 @@ const (
 	minGap, maxGap = 2 * time.Second, 15 * time.Minute
 )
 
-// Library lists what assets refer to.
+// Library lists the folders, labels and fields that assets refer to.
 type Library interface {
 	Folders(ctx context.Context) ([]library.Folder, error)
 	LabelGroups(ctx context.Context) ([]library.LabelGroup, error)
 	FieldDefinitions(ctx context.Context) ([]library.FieldDefinition, error)
-	// Note records how the reading went.
+	// Note records the outcome of a reading.
 	Note(err error)
 }
 
@@ -58,8 +58,8 @@ type References struct {
 	next      time.Time
 }
 
-// Request asks the leading process to read them again, at once or when the gap since the last reading is over: a
-// library whose paths never agree must not cost a listing a row.
+// Request makes the leading process read folders, labels and fields again, at once or when the gap since the last reading
+// is over: a library whose paths never agree must not cost a listing for each row.
 func (r *References) Request(ctx context.Context) {
 	r.Requested()
 	if r.Leading() {
@@ -120,7 +120,7 @@ func (r *References) read(ctx context.Context) (changed bool, err error) {
 	return applied.Changed, err
 }
 
-// Step reads them when they are old or when a reading was requested.
+// Step reads folders, labels and fields when they are old or when a reading was requested.
 func (r *References) Step(ctx context.Context) (time.Duration, error) {
 	last, err := r.Store.Observation(ctx, state.KindReferences)
 	if err != nil {
@@ -143,14 +143,14 @@ func (r *References) Step(ctx context.Context) (time.Duration, error) {
 	return 0, r.Refresh(ctx, grant.Incremental)
 }
 
-// due returns how long to wait for a requested reading.
+// due returns how long until a requested reading may begin.
 func (r *References) due() (wait time.Duration, requested bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return max(0, time.Until(r.next)), r.requested
 }
 
-// begin takes the request: one that arrives from here on is for another reading.
+// begin consumes the request; a later request is for another reading.
 func (r *References) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -37,10 +37,10 @@ func NewSet(configured []*plan.Target, backfill plan.FolderOrder, changed func()
 	return &Set{configured: configured, backfill: backfill, changed: changed}
 }
 
-// Configured lists all rules, those that do not run included.
+// Configured lists all rules, including those that do not run.
 func (s *Set) Configured() []*plan.Target { return s.configured }
 
-// Known reports whether the rules in force are known. Assets that are read earlier would be planned for nothing.
+// Known reports whether the rules in force are known. Planning an asset before that would be useless.
 func (s *Set) Known() bool { return s.active.Load() != nil }
 
 // InForce lists the rules that run.
@@ -59,7 +59,7 @@ func (s *Set) ReadsFields() bool {
 	return slices.ContainsFunc(s.configured, func(r *plan.Target) bool { return r.Level() == library.LevelFields })
 }
 
-// Evaluate says what the rules in force make of one asset. It is pure apart from which rules these are.
+// Evaluate returns what the rules in force decide about an asset. It depends only on its arguments and these rules.
 func (s *Set) Evaluate(now time.Time, k state.Snapshot) state.Decisions {
 	return s.evaluate(s.InForce(), now, k)
 }

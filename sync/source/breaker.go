@@ -10,8 +10,8 @@ import (
 	"damsync/sync/loop"
 )
 
-// Breaker stops lookups while the library answers none of them: each attempt would cost requests of the month. It
-// lets one through from time to time to find out. It also remembers the classes that the quota refuses. The zero
+// Breaker stops lookups while the library answers none of them: each attempt would cost requests of the month. From time
+// to time it lets one through to try. It also remembers the classes that the quota refuses. The zero
 // value is ready to use; its methods are safe for concurrent use.
 type Breaker struct {
 	mu       sync.Mutex
@@ -47,7 +47,7 @@ func (b *Breaker) Note(class grant.Class, err error) {
 	}
 }
 
-// noteDeferred keeps a class from being tried. When even webhooks are refused, nothing has quota left.
+// noteDeferred stops lookups of a class. When even webhooks are refused, no class has quota left.
 func (b *Breaker) noteDeferred(class grant.Class, d *grant.Deferred) {
 	until := time.Now().Add(loop.UntilDeferred(d))
 	if class == grant.Webhook {

@@ -2,7 +2,7 @@ package source
 
 import "time"
 
-// Grace is how long after its start a second is surely over: the clock that wrote a time may be a little behind.
+// Grace is how long after its start a second is surely over, even when the clock that wrote the time is a little behind.
 const Grace = 2 * time.Second
 
 // GraceEnd returns when the second of modified is surely over; the library's times have whole seconds. Until then another

@@ -1,5 +1,5 @@
-// Package source is the CMP library as the engine sees it: its calls, the download URLs at hand, and what keeps it
-// from being read.
+// Package source is the CMP library as the engine sees it: its calls, cached download URLs, and the failures and refusals
+// that keep it from being read.
 package source
 
 import (
@@ -31,7 +31,7 @@ type Library interface {
 // ErrNoURL is the error class of an asset for which the library gives no download URL.
 var ErrNoURL = errors.New("the library gives no download URL for the asset")
 
-// Source reads the library and remembers how that went. Its methods are safe for concurrent use.
+// Source reads the library and remembers the last failure and refusal. Its methods are safe for concurrent use.
 type Source struct {
 	Library
 	URLs    *URLCache
@@ -47,7 +47,7 @@ func New(lib Library, log zerolog.Logger) *Source {
 	return &Source{Library: lib, URLs: NewURLCache(), log: log}
 }
 
-// Failure is what keeps the library from being read.
+// Failure is why the library cannot be read.
 type Failure struct {
 	At  time.Time
 	Err error
@@ -62,8 +62,8 @@ func (s *Source) Deferred() (*grant.Deferred, bool) {
 	return d, d != nil && time.Now().Before(d.Until)
 }
 
-// Note records how a reading of the library went. A refusal by the quota is no failure, and a canceled context says
-// nothing.
+// Note records the outcome of a reading of the library. A refusal by the quota is no failure, and a canceled context is
+// ignored.
 func (s *Source) Note(err error) {
 	var deferred *grant.Deferred
 	switch {
@@ -85,8 +85,8 @@ func (s *Source) NoteDeferred(d *grant.Deferred) {
 	}
 }
 
-// Open downloads an asset's bytes from an offset on. It uses the URL at hand, and once more a fresh one when that
-// has expired. ErrNoURL: there is none.
+// Open downloads an asset's bytes from an offset on. It uses the cached URL, and requests a fresh one once
+// when that has expired. It returns ErrNoURL when the library gives none.
 func (s *Source) Open(ctx context.Context, class grant.Class, assetID string, from int64) (*cmp.Download, error) {
 	if u, ok := s.URLs.Get(assetID); ok {
 		d, err := s.Download(ctx, u, from)

@@ -14,8 +14,8 @@ const (
 	urlLimit = 5_000
 )
 
-// URLCache keeps the download URLs that came with what was read, in memory only, so that a push right after needs
-// no request for one. Its methods are safe for concurrent use.
+// URLCache keeps the download URLs that came with details and pages, in memory only, so that a push soon after needs no
+// request for one. Its methods are safe for concurrent use.
 type URLCache struct {
 	mu   sync.Mutex
 	urls map[string]cachedURL

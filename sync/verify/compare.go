@@ -14,7 +14,7 @@ import (
 	"damsync/sync/plan"
 )
 
-// difference is what the look at one object found. An empty kind: the object is as it should be.
+// difference is the result of comparing one object. An empty kind means that the object is as it should be.
 type difference struct {
 	state.Drift
 	unproven bool // its bytes could not be compared at the requested depth
@@ -50,7 +50,7 @@ func missing(p state.Placed, why string) difference {
 	return difference{Drift: state.Drift{Kind: state.DriftMissing, Path: p.Applied.Path, Differs: why}}
 }
 
-// unwanted is for an object that no placement wants at the target. Objects in the archive are where they should be, and
+// unwanted compares an object that no placement desires at the target. Objects in the archive are where they should be, and
 // objects that are kept may stay.
 func (c *comparison) unwanted(p state.Placed, known bool, r dam.Remote) difference {
 	there := r.State == dam.Present || r.State == dam.Incomplete
@@ -92,7 +92,7 @@ func differences(p state.Placed, r dam.Remote) (differs []string, unseen bool) {
 	return differs, unseen
 }
 
-// contentDifference is what is known of the bytes.
+// contentDifference is the result of comparing the bytes.
 type contentDifference struct {
 	differs  string
 	unproven bool

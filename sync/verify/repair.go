@@ -129,7 +129,7 @@ func (r *repair) repairBatch(ctx context.Context, found []state.Drift, tv *Targe
 const lookupPatience = 2 * time.Minute
 
 // retire hands orphans to the removal guard. One that the mirror does not know may be new, or unknown to a database
-// restored from an older copy: the library is asked first, and only its 404 removes the object.
+// restored from an older copy: it is looked up first, and only the library's 404 removes the object.
 func (r *repair) retire(ctx context.Context, orphaned []state.Drift, tv *TargetResult) error {
 	if len(orphaned) == 0 {
 		return nil
@@ -145,7 +145,7 @@ func (r *repair) retire(ctx context.Context, orphaned []state.Drift, tv *TargetR
 	if err := r.askLibrary(ctx, unknown); err != nil {
 		return err
 	}
-	// By now the mirror may know that one belongs there.
+	// The mirror may have learned that an orphan belongs there.
 	if err := r.by.Planner.PlanAssets(ctx, r.observation(), ids); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (r *repair) retire(ctx context.Context, orphaned []state.Drift, tv *TargetR
 	return err
 }
 
-// observation is as urgent as the repair: a scheduled one leaves precedence to what people and editors do.
+// observation returns the observation of a repair: a scheduled one is less urgent than the work of people and editors.
 func (r *repair) observation() state.Observation {
 	class := grant.Sweep
 	if r.o.Repair {

@@ -14,7 +14,7 @@ import (
 // runLease is how long a verification of a killed process keeps others from starting one.
 const runLease = 30 * time.Second
 
-// counters is what a run has done and not yet recorded.
+// counters is the progress of a run and the part of it that is recorded.
 type counters struct {
 	listed, drift, bytes          atomic.Int64
 	recordedListed, recordedDrift int64 // of one goroutine at a time

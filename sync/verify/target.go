@@ -72,7 +72,7 @@ func (c *comparison) compareAll(ctx context.Context) error {
 	return c.unlisted(ctx)
 }
 
-// check asks the target whether it is the place that was pushed to. A repair of everything may find it emptied.
+// check checks that the target is the place that was pushed to. It allows an emptied target in a repair of everything.
 func (c *comparison) check(ctx context.Context) error {
 	populated, err := c.by.Drift.HasPlacements(ctx, c.name())
 	if err != nil {
@@ -206,7 +206,7 @@ func (c *comparison) placement(ctx context.Context, assetID string) (state.Place
 	return p, known, err
 }
 
-// unlisted looks for each placement that the list did not show.
+// unlisted looks for the object of each placement that the list did not show.
 func (c *comparison) unlisted(ctx context.Context) error {
 	for after := ""; ; {
 		ids, err := c.by.Drift.Unlisted(ctx, c.run, c.name(), after, batchSize)
@@ -228,7 +228,7 @@ func (c *comparison) unlisted(ctx context.Context) error {
 	}
 }
 
-// foreign notes objects without an ownership mark, unless they are ours on their way.
+// foreign records objects without an ownership mark, except for unfinished ones of our own.
 func (c *comparison) foreign(ctx context.Context, paths []string) error {
 	if len(paths) == 0 {
 		return nil
@@ -280,8 +280,8 @@ type lookError struct {
 func (e *lookError) Error() string { return e.err.Error() }
 func (e *lookError) Unwrap() error { return e.err }
 
-// unverified is the drift of an object that could not be looked at while the target can be used otherwise: that object
-// alone is left open. A target that cannot be used ends the verification; nobody needs a line for each of its objects.
+// unverified returns the drift of an object that could not be looked at although the target is usable: only that object
+// remains unverified. An unusable target ends the verification instead of reporting each of its objects.
 func (c *comparison) unverified(ctx context.Context, failed *lookError) (state.Drift, error) {
 	if ctx.Err() != nil {
 		return state.Drift{}, failed
@@ -294,7 +294,7 @@ func (c *comparison) unverified(ctx context.Context, failed *lookError) (state.D
 	return state.Drift{Kind: state.DriftUnverified, AssetID: failed.assetID, Path: failed.path, Differs: failed.Error()}, nil
 }
 
-// ofOneObject reports whether an error class says nothing of the target as a whole.
+// ofOneObject reports whether an error class concerns one object rather than the target.
 func ofOneObject(class dam.Class) bool {
 	return class == dam.ClassForeign || class == dam.ClassInvalid || class == dam.ClassNotFound
 }

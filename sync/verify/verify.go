@@ -1,4 +1,4 @@
-// Package verify compares what targets hold with what was put there, and repairs drift.
+// Package verify compares targets with what damsync stored there, and repairs drift.
 package verify
 
 import (
@@ -20,7 +20,7 @@ import (
 	"damsync/sync/rules"
 )
 
-// Depth says how closely a verification looks at what a target holds.
+// Depth is how thoroughly a verification compares objects.
 type Depth string
 
 // The depths; each includes those before it.
@@ -55,7 +55,7 @@ type Target struct {
 	Repair bool
 }
 
-// Options says what to compare.
+// Options specifies a verification.
 type Options struct {
 	Targets     []string // all when empty
 	Depth       Depth    // DepthToken when empty
@@ -72,7 +72,7 @@ type Options struct {
 	Poll     time.Duration // how often the progress of a repair is reported; backlog.Poll when zero
 }
 
-// Progress is how far a verification got.
+// Progress is the progress of a verification.
 type Progress struct {
 	Target  string
 	Listed  int64 // objects of ours that the target has listed so far
@@ -90,8 +90,8 @@ type TargetResult struct {
 	Unproven int64
 	Repaired int64 // will be put again
 	Retired  int64 // handed to the removal guard
-	// Err is why the target could not be verified; nothing is inferred then. *RepairHeld: it was verified, and
-	// its repair waits for a person.
+	// Err is why the target could not be verified; nothing is inferred then. A *RepairHeld means that it was
+	// verified and its repair waits for approval.
 	Err error
 }
 
@@ -136,7 +136,7 @@ type RunStore interface {
 	FailRun(ctx context.Context, run state.Run, reason string) error
 }
 
-// DriftStore knows what was put at targets and records what verifications find.
+// DriftStore returns what was put at targets and records the drift.
 type DriftStore interface {
 	HasPlacements(ctx context.Context, target string) (bool, error)
 	HeldPaths(ctx context.Context, w state.Work) ([]string, error)

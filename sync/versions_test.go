@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Versions within one second show neither in modified_at nor, to a rule that reads summaries, anywhere
-// else: the last one must win all the same.
+// A second version within one second changes no modified_at, so a rule that reads only summaries cannot see it. The last
+// version must be pushed all the same.
 func TestVersionsWithinOneSecond(t *testing.T) {
 	w := newWorld(t, t, worldOptions{})
 	defer w.close()
