@@ -134,7 +134,7 @@ func (s *Store) NthCreated(ctx context.Context, from, to time.Time, n int) (time
 
 // WindowRows lists the living assets of a window, bounded as in CountWindow, in no particular order.
 func (s *Store) WindowRows(ctx context.Context, from, to time.Time) ([]state.WindowRow, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, type, folder_id, created_at, modified_at FROM damsync.asset
+	rows, err := s.pool.Query(ctx, `SELECT id, created_at, modified_at FROM damsync.asset
 		WHERE removed_at IS NULL AND created_at >= coalesce($1::timestamptz, '-infinity') AND created_at < coalesce($2::timestamptz, 'infinity')`,
 		orNull(from), orNull(to))
 	if err != nil {

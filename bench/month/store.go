@@ -249,12 +249,7 @@ func (m *memoryStore) NthCreated(ctx context.Context, from, to time.Time, n int)
 
 // WindowRows lists the living assets of a window.
 func (m *memoryStore) WindowRows(ctx context.Context, from, to time.Time) ([]state.WindowRow, error) {
-	rows, err := m.assets.Rows(ctx, windowOf(from, to))
-	out := make([]state.WindowRow, len(rows))
-	for i, row := range rows {
-		out[i] = state.WindowRow{ID: row.ID, CreatedAt: row.CreatedAt, ModifiedAt: row.ModifiedAt}
-	}
-	return out, err
+	return m.assets.Rows(ctx, windowOf(from, to))
 }
 
 // Names and SetTargetProblem let the engine put the rule in force.

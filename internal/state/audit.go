@@ -4,7 +4,7 @@ import "time"
 
 // WindowRow is a living asset of the mirror, as far as an audit needs it.
 type WindowRow struct {
-	ID, Type, FolderID    string
+	ID                    string
 	CreatedAt, ModifiedAt time.Time
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"damsync/cmp"
+	"damsync/internal/state"
 )
 
 // ErrUncountable is returned when counts prove nothing: the library's total_count is missing or contradicts the rows,
@@ -27,12 +28,6 @@ type Library interface {
 	Assets(ctx context.Context, q cmp.AssetQuery) (cmp.AssetPage, error)
 }
 
-// Row is the part of a living asset of the mirror that an audit needs.
-type Row struct {
-	ID                    string
-	CreatedAt, ModifiedAt time.Time
-}
-
 // Mirror is our copy of the library: the assets not known to be removed.
 type Mirror interface {
 	// Count counts the assets of w.
@@ -41,7 +36,7 @@ type Mirror interface {
 	// no more than n assets.
 	Nth(ctx context.Context, w Window, n int) (time.Time, error)
 	// Rows lists the assets of w in no order.
-	Rows(ctx context.Context, w Window) ([]Row, error)
+	Rows(ctx context.Context, w Window) ([]state.WindowRow, error)
 	// Apply writes the rows of the page that was requested last. It returns the number of rows that were missing from
 	// the mirror or marked removed.
 	Apply(ctx context.Context, page cmp.AssetPage) (added int, err error)
@@ -133,7 +128,7 @@ func (r *run) report() Report {
 	return r.found
 }
 
-func (r *run) suspect(row Row) {
+func (r *run) suspect(row state.WindowRow) {
 	if r.suspects[row.ID] {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"damsync/cmp"
+	"damsync/internal/state"
 )
 
 // counted is a window with the counts of both sides.
@@ -140,7 +141,7 @@ func (r *run) compare(ctx context.Context, w Window, l counted, offset int) erro
 		if !slices.IsSortedFunc(l.page.Items, func(a, b cmp.Item) int { return b.ModifiedAt.Compare(a.ModifiedAt) }) {
 			return nil
 		}
-		rows = slices.DeleteFunc(rows, func(row Row) bool { return !between(row.ModifiedAt, l.page.Items, offset) })
+		rows = slices.DeleteFunc(rows, func(row state.WindowRow) bool { return !between(row.ModifiedAt, l.page.Items, offset) })
 	}
 	r.missing(rows, l.page.Items, l.page.Bad)
 	return nil

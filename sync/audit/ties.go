@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"damsync/cmp"
+	"damsync/internal/state"
 	"damsync/sync/walk"
 )
 
@@ -49,7 +50,7 @@ func (r *run) apply(ctx context.Context, page cmp.AssetPage) (added int, err err
 }
 
 // missing makes suspects of the rows of the mirror that are not among the rows listed.
-func (r *run) missing(rows []Row, items []cmp.Item, bad []cmp.RowError) {
+func (r *run) missing(rows []state.WindowRow, items []cmp.Item, bad []cmp.RowError) {
 	if slices.ContainsFunc(bad, unnamed) {
 		return
 	}

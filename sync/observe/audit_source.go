@@ -64,14 +64,9 @@ func (s *auditSource) Nth(ctx context.Context, w audit.Window, n int) (time.Time
 }
 
 // Rows implements audit.Mirror.
-func (s *auditSource) Rows(ctx context.Context, w audit.Window) ([]audit.Row, error) {
+func (s *auditSource) Rows(ctx context.Context, w audit.Window) ([]state.WindowRow, error) {
 	from, to := halfOpen(w)
-	rows, err := s.auditor.Audits.WindowRows(ctx, from, to)
-	out := make([]audit.Row, len(rows))
-	for i, row := range rows {
-		out[i] = audit.Row{ID: row.ID, CreatedAt: row.CreatedAt, ModifiedAt: row.ModifiedAt}
-	}
-	return out, err
+	return s.auditor.Audits.WindowRows(ctx, from, to)
 }
 
 // halfOpen returns the bounds of a window, from included and to excluded.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"damsync/cmp"
+	"damsync/internal/state"
 	"damsync/sync/audit"
 )
 
@@ -76,12 +77,12 @@ func (m *Mirror) Nth(_ context.Context, w audit.Window, n int) (time.Time, error
 }
 
 // Rows implements audit.Mirror.
-func (m *Mirror) Rows(_ context.Context, w audit.Window) ([]audit.Row, error) {
+func (m *Mirror) Rows(_ context.Context, w audit.Window) ([]state.WindowRow, error) {
 	from, to := m.places(w)
-	var rows []audit.Row
+	var rows []state.WindowRow
 	for n := m.alive.below(from); n < m.alive.below(to); n++ {
 		i := m.alive.nth(n)
-		rows = append(rows, audit.Row{
+		rows = append(rows, state.WindowRow{
 			ID: ID(i), CreatedAt: Epoch().Add(time.Duration(m.lib.assets[i].created) * time.Second),
 			ModifiedAt: Epoch().Add(time.Duration(m.modified[i]) * time.Second),
 		})
