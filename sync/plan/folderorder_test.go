@@ -15,6 +15,6 @@ func TestFolderOrder(t *testing.T) {
 		t.Error("without patterns not all folders rank alike")
 	}
 	if ValidFolder(" ") || ValidFolder("/a[") || !ValidFolder("/a/**") {
-		t.Error("patterns are told apart wrongly")
+		t.Error("ValidFolder confuses valid and invalid patterns")
 	}
 }
