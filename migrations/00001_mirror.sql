@@ -60,9 +60,9 @@ CREATE TABLE damsync.asset_detail (
     of_modified_at timestamptz NOT NULL,         -- the asset's modified_at then; out of date when the asset has another
     -- False when it was read within the second of the asset's last change: modified_at has whole seconds, so
     -- a further change in that second does not move it.
-    settled        boolean NOT NULL
+    grace_over     boolean NOT NULL
 );
-CREATE INDEX asset_detail_unsettled ON damsync.asset_detail (read_at) WHERE NOT settled;
+CREATE INDEX asset_detail_in_grace ON damsync.asset_detail (read_at) WHERE NOT grace_over;
 -- For reading the oldest details again, and for counting those read lately.
 CREATE INDEX asset_detail_read ON damsync.asset_detail (read_at, asset_id);
 

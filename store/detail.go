@@ -18,7 +18,7 @@ type storedLevel struct {
 	detail     *library.Detail
 	fields     *library.Fields
 	hash       library.Hash
-	settled    bool
+	graceOver  bool
 	readAt     time.Time
 	ofModified time.Time
 }
@@ -33,9 +33,9 @@ func storedDetail(ctx context.Context, tx pgx.Tx, id string) (storedLevel, error
 	var d library.Detail
 	var hash []byte
 	err := tx.QueryRow(ctx, `SELECT description, alt_text, attribution, tags, expires_at, public, width, height, size,
-		version_number, version_id, owner_id, hash, settled, read_at, of_modified_at FROM damsync.asset_detail WHERE asset_id = $1`, id).
+		version_number, version_id, owner_id, hash, grace_over, read_at, of_modified_at FROM damsync.asset_detail WHERE asset_id = $1`, id).
 		Scan(&d.Description, &d.AltText, &d.Attribution, &d.Tags, &d.ExpiresAt, &d.Public, &d.Width, &d.Height, &d.Size,
-			&d.VersionNumber, &d.VersionID, &d.OwnerID, &hash, &row.settled, &row.readAt, &row.ofModified)
+			&d.VersionNumber, &d.VersionID, &d.OwnerID, &hash, &row.graceOver, &row.readAt, &row.ofModified)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, nil
 	}
@@ -71,14 +71,14 @@ func upsertDetail(ctx context.Context, tx pgx.Tx, r state.Fetched) error {
 	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height,
-			size, version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+			size, version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, grace_over)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (asset_id) DO UPDATE SET
 			description = excluded.description, alt_text = excluded.alt_text, attribution = excluded.attribution,
 			tags = excluded.tags, expires_at = excluded.expires_at, public = excluded.public, width = excluded.width,
 			height = excluded.height, size = excluded.size, version_number = excluded.version_number,
 			version_id = excluded.version_id, owner_id = excluded.owner_id, raw = excluded.raw, hash = excluded.hash,
-			read_at = excluded.read_at, of_modified_at = excluded.of_modified_at, settled = excluded.settled`,
+			read_at = excluded.read_at, of_modified_at = excluded.of_modified_at, grace_over = excluded.grace_over`,
 		r.Asset.ID, cleanText(d.Description), cleanText(d.AltText), cleanText(d.Attribution), tags, d.ExpiresAt, d.Public,
 		d.Width, d.Height, d.Size, d.VersionNumber, cleanText(d.VersionID), cleanText(d.OwnerID), cleanJSON(d.Raw), d.Hash[:],
 		r.ReadAt, r.Asset.ModifiedAt, r.GraceOver)

@@ -88,7 +88,7 @@ func writeLevels(ctx context.Context, tx pgx.Tx, r state.Fetched, log *changeLog
 	if err != nil {
 		return err
 	}
-	if detail.outdatedBy(r.Detail.Hash, r) || detail.settled != r.GraceOver && !detail.readAt.After(r.ReadAt) {
+	if detail.outdatedBy(r.Detail.Hash, r) || detail.graceOver != r.GraceOver && !detail.readAt.After(r.ReadAt) {
 		log.detail(r.Asset.ID, detail.detail, r.Detail)
 		if err := upsertDetail(ctx, tx, r); err != nil {
 			return err

@@ -60,7 +60,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		},
 		"plan assets": func(ctx context.Context) error { return s.PlanAssets(ctx, polled(), some[:3], everything("brand")) },
 		"expired":     func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
-		"unsettled": func(ctx context.Context) error {
+		"within grace": func(ctx context.Context) error {
 			_, err := s.RequestWithinGrace(ctx, polled(), time.Second)
 			return err
 		},
@@ -137,7 +137,7 @@ func fillLibrary(t tb, pool *pgxpool.Pool, n int) {
 				|| md5(i || 'f') || md5(i || 'g') || md5(i || 'h') || md5(i || 'i') || md5(i || 'j') || md5(i || 'k')), sha256(i::text::bytea), now(), 'sweep'
 		FROM generate_series(1, $1::int) i`,
 		`INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height, size,
-			version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+			version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, grace_over)
 		SELECT id, '', 'alt text of ' || id, '', '{}', CASE WHEN id < '01' THEN clock_timestamp() WHEN id < '02' THEN '2100-01-01' END, false, 1, 1, 7, 1, '', '', '{}', hash, read_at, modified_at, true FROM damsync.asset
 			WHERE $1::int > 0`,
 		`INSERT INTO damsync.placement (target, asset_id, desired_present, desired_path, desired_version, desired_metadata,

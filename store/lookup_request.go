@@ -144,10 +144,10 @@ func (s *Store) RequestLookups(ctx context.Context, obs state.Observation, class
 // in which a further change does not move modified_at. It returns their number.
 func (s *Store) RequestWithinGrace(ctx context.Context, obs state.Observation, age time.Duration) (int, error) {
 	var n int
-	err := s.inTx(ctx, "request unsettled assets", func(tx pgx.Tx) error {
+	err := s.inTx(ctx, "request assets read within their grace", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT a.id, a.type, a.self FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id
-			WHERE NOT d.settled AND d.read_at < clock_timestamp() - $1::interval AND a.removed_at IS NULL
+			WHERE NOT d.grace_over AND d.read_at < clock_timestamp() - $1::interval AND a.removed_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM damsync.lookup l WHERE l.asset_id = a.id AND damsync.is_pending(l))
 			ORDER BY d.read_at LIMIT 1000`, age)
 		if err != nil {

@@ -92,7 +92,7 @@ func TestLookupIsFilled(t *testing.T) {
 }
 
 // Promise 9 at its narrowest: the claim counts an event that was stored while it runs, though it does not see the event.
-func TestEventDuringTheClaimIsSettled(t *testing.T) {
+func TestEventDuringTheClaimIsProcessed(t *testing.T) {
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
 	storeEvent(t, s, Event{Name: "asset_modified", AssetID: "x"})
@@ -230,29 +230,29 @@ func TestFailedLookup(t *testing.T) {
 }
 
 // An asset that was read within the second of its last change is read once more.
-func TestUnsettledReadingIsRepeatedOnce(t *testing.T) {
+func TestDetailReadWithinItsGraceIsReadOnceMore(t *testing.T) {
 	now := soon()
 	pool, clock := fakeClock(t, now)
 	s := New(pool, "a")
 	want1(t, s, "x")
 	applyFetched(t, s, claimOne(t, s), reading(summary("x"), now, func(r *state.Fetched) { r.GraceOver = false }), nil)
-	unsettled := func(want int) {
+	requestedAgain := func(want int) {
 		t.Helper()
 		if n, err := s.RequestWithinGrace(t.Context(), polled(), 2*time.Second); err != nil || n != want {
 			t.Errorf("requested %d, %v, want %d", n, err, want)
 		}
 	}
-	unsettled(0)
+	requestedAgain(0)
 	if n, err := s.RequestWithinGrace(t.Context(), polled(), 4*time.Second); err != nil || n != 0 {
 		t.Errorf("requested %d that are too new, %v", n, err)
 	}
 	clock.advance(3 * time.Second)
-	unsettled(1)
-	unsettled(0)
+	requestedAgain(1)
+	requestedAgain(0)
 	applyFetched(t, s, claimOne(t, s), reading(summary("x"), now.Add(3*time.Second)), nil)
-	unsettled(0)
-	if got := lines(t, pool, `SELECT settled::text FROM damsync.asset_detail`); !gocmp.Equal(got, []string{"true"}) {
-		t.Errorf("settled %v", got)
+	requestedAgain(0)
+	if got := lines(t, pool, `SELECT grace_over::text FROM damsync.asset_detail`); !gocmp.Equal(got, []string{"true"}) {
+		t.Errorf("grace_over %v", got)
 	}
 }
 

@@ -157,7 +157,7 @@ func insertReportScenario(t *testing.T, pool *pgxpool.Pool) {
 			{"group": {"id": "1", "name": "Status"}, "values": [{"id": "2", "name": "Approved"}, {"id": "3", "name": "Final"}]}]' WHERE id = 'x'`,
 		`UPDATE damsync.asset SET removed_at = clock_timestamp() WHERE id = 'y'`,
 		`INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, public, width, height, size,
-			version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+			version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, grace_over)
 			VALUES ('x', 'A tree', '', '', '{}', false, 1, 1, 1, 1, '', '', '{}', '', '2026-01-03', '2026-01-02', true)`,
 		`INSERT INTO damsync.lookup (asset_id, asset_type, self, class, urgency, observation, error_class, error)
 			VALUES ('y', 'image', '', 'detail', 3, 'sweep', 'temporary', 'timeout')`,

@@ -251,7 +251,7 @@ func (w *world) unchangedCostsNothing() {
 	w.Helper()
 	ctx, r := context.Background(), w.alive()
 	for open := true; open; open = query[bool](w, `SELECT EXISTS (SELECT 1 FROM damsync.asset_detail d JOIN damsync.asset a ON a.id = d.asset_id
-		WHERE NOT d.settled AND a.removed_at IS NULL)`) {
+		WHERE NOT d.grace_over AND a.removed_at IS NULL)`) {
 		if _, err := w.store.RequestWithinGrace(ctx, state.Observation{Kind: state.KindIncremental}, 0); err != nil {
 			w.Fatalf("%v", err)
 		}

@@ -57,7 +57,7 @@ func TestBytesOfAnotherSizeAreNotPut(t *testing.T) {
 	r := newRoom(t, plan.RemoveDelete)
 	r.Mirror(roomtest.Asset("a"))
 	r.Exec(`INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, public, width, height, size, version_number,
-			version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+			version_id, owner_id, raw, hash, read_at, of_modified_at, grace_over)
 		SELECT id, '', '', '', '{}', false, 0, 0, 5, 1, 'v1', '', '{}', '', read_at, modified_at, true FROM damsync.asset`)
 	r.want(map[string]state.Desired{"a": roomtest.At("a", "v1", "a")})
 	r.failed("a", dam.ClassSource)
