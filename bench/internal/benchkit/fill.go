@@ -12,7 +12,7 @@ import (
 
 const detailsSQL = `
 	INSERT INTO damsync.asset_detail (asset_id, description, alt_text, attribution, tags, expires_at, public, width, height, size,
-		version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, settled)
+		version_number, version_id, owner_id, raw, hash, read_at, of_modified_at, grace_over)
 	SELECT id, '', 'alt text of ' || id, '', '{}', NULL, false, 1, 1, 7, 1, '', '', '{}', hash, read_at, modified_at, true FROM damsync.asset`
 
 // FillMirror creates n assets of typical row size, with details, in sync at each target.
