@@ -58,7 +58,7 @@ func (l *changeLog) write(ctx context.Context, tx pgx.Tx, obs state.Observation)
 
 // summary logs what differs between the stored row and the one that was read.
 func (l *changeLog) summary(before storedAsset, after library.Asset) {
-	add := func(field string, old, new any) { l.add("asset", after.ID, field, old, new) }
+	add := func(field string, before, now any) { l.add("asset", after.ID, field, before, now) }
 	if before.removed {
 		add("restored", nil, after.Title)
 	}
@@ -80,7 +80,7 @@ func (l *changeLog) detail(id string, before *library.Detail, after library.Deta
 	if before == nil {
 		return
 	}
-	add := func(field string, old, new any) { l.add("asset", id, field, old, new) }
+	add := func(field string, before, now any) { l.add("asset", id, field, before, now) }
 	add("description", before.Description, after.Description)
 	add("alt_text", before.AltText, after.AltText)
 	add("attribution_text", before.Attribution, after.Attribution)

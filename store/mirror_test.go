@@ -110,15 +110,15 @@ func TestUnchangedPassWritesNoWAL(t *testing.T) {
 	const rows, page = 20_000, 1000
 	pool := pgtest.Pool(t)
 	s := New(pool, "a")
-	library := pages(rows, page)
-	for _, p := range library {
+	all := pages(rows, page)
+	for _, p := range all {
 		apply(t, s, second(1), nil, p...)
 	}
 	exec(t, pool, `VACUUM ANALYZE damsync.asset`)
 	quiet := 0
 	for range 20 {
 		before := walOf(t, pool)
-		for _, p := range library {
+		for _, p := range all {
 			apply(t, s, second(2), nil, p...)
 		}
 		after := walOf(t, pool)

@@ -250,8 +250,8 @@ func (b *bench) download(from string, header http.Header) reply {
 // fileURL requests a fresh download URL. It returns "" when there is none.
 func (b *bench) fileURL(id string) string {
 	b.t.Helper()
-	url, _ := b.api(http.MethodPost, "/file-urls", map[string]any{"guids": []string{id}}).object().obj("urls")[id].(string)
-	return url
+	address, _ := b.api(http.MethodPost, "/file-urls", map[string]any{"guids": []string{id}}).object().obj("urls")[id].(string)
+	return address
 }
 
 // oneOf returns an asset of a type.
