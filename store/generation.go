@@ -11,14 +11,14 @@ import (
 
 const (
 	// maxLift bounds how far a mark found at a target raises the sequence of generations. No copy of the database is
-	// that much older, so a mark above it is spoilt, and following it would use up the numbers of every target.
+	// that much older, so a mark above it is implausible, and following it would use up the numbers of every target.
 	maxLift = int64(1) << 40
 	// generationMargin exceeds what other sessions can allocate between reading the sequence and setval, so no
 	// generation is issued twice.
 	generationMargin = int64(1) << 20
 )
 
-// raiseSequence raises the generations to come above those found at a target. A spoilt one is ignored.
+// raiseSequence raises the generations to come above those found at a target. An implausible one is ignored.
 func raiseSequence(ctx context.Context, tx pgx.Tx, found []int64) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('damsync generation', 0))`); err != nil {
 		return fmt.Errorf("lock generations: %w", err)
@@ -40,11 +40,11 @@ func (s *Store) RaiseGeneration(ctx context.Context, w state.Work, above int64) 
 		if err := raiseSequence(ctx, tx, []int64{above}); err != nil {
 			return err
 		}
-		var spoilt bool
-		if err := tx.QueryRow(ctx, `SELECT last_value < $1 FROM damsync.generation`, above).Scan(&spoilt); err != nil {
+		var implausible bool
+		if err := tx.QueryRow(ctx, `SELECT last_value < $1 FROM damsync.generation`, above).Scan(&implausible); err != nil {
 			return fmt.Errorf("read generation: %w", err)
 		}
-		if spoilt {
+		if implausible {
 			return fmt.Errorf("generation %d: %w", above, state.ErrUnknownGeneration)
 		}
 		tag, err := tx.Exec(ctx, `UPDATE damsync.placement

@@ -44,9 +44,9 @@ func TestRaiseGeneration(t *testing.T) {
 func TestSpoiltMark(t *testing.T) {
 	pool, _, s := planned(t, "x")
 	w := workOn(t, s, "x")
-	for _, spoilt := range []int64{math.MaxInt64, math.MaxInt64 - 1, w.Generation + 2*maxLift} {
-		if err := s.RaiseGeneration(t.Context(), w, spoilt); !errors.Is(err, state.ErrUnknownGeneration) {
-			t.Errorf("generation %d: %v", spoilt, err)
+	for _, implausible := range []int64{math.MaxInt64, math.MaxInt64 - 1, w.Generation + 2*maxLift} {
+		if err := s.RaiseGeneration(t.Context(), w, implausible); !errors.Is(err, state.ErrUnknownGeneration) {
+			t.Errorf("generation %d: %v", implausible, err)
 		}
 	}
 	if got := query[int64](t, pool, `SELECT desired_generation FROM damsync.placement`); got != w.Generation {
@@ -58,7 +58,7 @@ func TestSpoiltMark(t *testing.T) {
 	}
 }
 
-// An object with a spoilt mark becomes work like any other, above the sound marks.
+// An object with a implausible mark becomes work like any other, above the sound marks.
 func TestSpoiltMarkInARepair(t *testing.T) {
 	s, run := placedStore(t)
 	a, b := driftOf(t, s, state.DriftChanged, "a"), driftOf(t, s, state.DriftChanged, "b")

@@ -18,14 +18,14 @@ func answering(a state.GuardAnswer) func(state.Wave) state.GuardAnswer {
 	return func(state.Wave) state.GuardAnswer { return a }
 }
 
-// asking returns a Judge that counts everything at the target.
-func asking(admit func(state.Wave) state.GuardAnswer) state.GuardLimit {
-	return state.GuardLimit{Enough: func(state.Wave) int { return math.MaxInt32 }, Evaluate: admit}
+// asking returns a limit that counts everything at the target.
+func asking(by func(state.Wave) state.GuardAnswer) state.GuardLimit {
+	return state.GuardLimit{Enough: func(state.Wave) int { return math.MaxInt32 }, Evaluate: by}
 }
 
-func judge(t *testing.T, s *Store, admit func(state.Wave) state.GuardAnswer) (state.Wave, state.GuardAnswer) {
+func evaluate(t *testing.T, s *Store, by func(state.Wave) state.GuardAnswer) (state.Wave, state.GuardAnswer) {
 	t.Helper()
-	wave, answer, err := s.EvaluateRemovals(t.Context(), "brand", asking(admit))
+	wave, answer, err := s.EvaluateRemovals(t.Context(), "brand", asking(by))
 	must(t, err)
 	return wave, answer
 }
@@ -59,13 +59,13 @@ func TestWave(t *testing.T) {
 		(VALUES ('brand', 5, false, interval '59 seconds'), ('brand', 7, false, interval '61 seconds'), ('brand', 11, true, interval '1 second'),
 		('shop', 13, false, interval '1 second')) v (target, count, approved, age), fake.now() AS now`)
 	clock.advance(time.Second)
-	wave, answer := judge(t, s, answering(state.GuardWait))
+	wave, answer := evaluate(t, s, answering(state.GuardWait))
 	want := state.Wave{Waiting: 3, Suspects: 2, Present: 10, Recent: 0, NewestAge: time.Second}
 	if diff := gocmp.Diff(want, wave); diff != "" || answer != state.GuardWait {
 		t.Errorf("wave (-want +got):\n%s", diff)
 	}
 	clock.advance(-time.Second)
-	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Recent != 5 {
+	if wave, _ := evaluate(t, s, answering(state.GuardWait)); wave.Recent != 5 {
 		t.Errorf("%d were released recently, want 5", wave.Recent)
 	}
 	if diff := gocmp.Diff(map[string]int{"waiting": 3}, guards(t, pool)); diff != "" {
@@ -73,7 +73,7 @@ func TestWave(t *testing.T) {
 	}
 }
 
-// Objects at the target are counted up to the number that the judge returns.
+// Objects at the target are counted up to the number that the limit asks for.
 func TestEnoughIsCounted(t *testing.T) {
 	_, _, s := removing(t, 10, 3)
 	for enough, want := range map[int]int{0: 0, 4: 4, 10: 10, 11: 10} {
@@ -96,25 +96,25 @@ func TestReleasedWave(t *testing.T) {
 	pool, clock, s := removing(t, 5, 2)
 	l := listen(t, s)
 	l.expect(state.Topics()...)
-	if _, answer := judge(t, s, answering(state.GuardRelease)); answer != state.GuardRelease {
+	if _, answer := evaluate(t, s, answering(state.GuardRelease)); answer != state.GuardRelease {
 		t.Errorf("answer %s", answer)
 	}
 	l.expect(state.TopicPlacement)
 	if diff := gocmp.Diff(map[string]int{"open": 2}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
-	// With nothing waiting, the judge is not called.
-	if wave, _ := judge(t, s, func(state.Wave) state.GuardAnswer { t.Error("called with nothing"); return state.GuardHold }); wave.Waiting != 0 {
+	// With nothing waiting, the limit is not evaluated.
+	if wave, _ := evaluate(t, s, func(state.Wave) state.GuardAnswer { t.Error("called with nothing"); return state.GuardHold }); wave.Waiting != 0 {
 		t.Errorf("wave %+v", wave)
 	}
 	place(t, s, "brand")
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
-	wave, _ := judge(t, s, answering(state.GuardWait))
+	wave, _ := evaluate(t, s, answering(state.GuardWait))
 	if diff := gocmp.Diff(state.Wave{Waiting: 1, Recent: 2, Present: 3}, wave, cmpopts.IgnoreFields(wave, "NewestAge")); diff != "" {
 		t.Errorf("wave (-want +got):\n%s", diff)
 	}
 	clock.advance(RecentWindow)
-	if wave, _ = judge(t, s, answering(state.GuardWait)); wave.Recent != 0 {
+	if wave, _ = evaluate(t, s, answering(state.GuardWait)); wave.Recent != 0 {
 		t.Errorf("%d still count after a minute", wave.Recent)
 	}
 }
@@ -122,7 +122,7 @@ func TestReleasedWave(t *testing.T) {
 // A wave over the limit is held whole, shown, and released when a person approves it.
 func TestHeldWave(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
-	if _, answer := judge(t, s, answering(state.GuardHold)); answer != state.GuardHold {
+	if _, answer := evaluate(t, s, answering(state.GuardHold)); answer != state.GuardHold {
 		t.Errorf("answer %s", answer)
 	}
 	if got := claimWork(t, s, "brand", 9); len(got) != 0 {
@@ -137,7 +137,7 @@ func TestHeldWave(t *testing.T) {
 		t.Errorf("held %v (-want +got):\n%s%v", wave, diff, err)
 	}
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000"}, nothing("brand")))
-	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Held != 3 || wave.Waiting != 1 {
+	if wave, _ := evaluate(t, s, answering(state.GuardWait)); wave.Held != 3 || wave.Waiting != 1 {
 		t.Errorf("wave %+v", wave)
 	}
 	// A placement that should be there again is not held.
@@ -151,7 +151,7 @@ func TestHeldWave(t *testing.T) {
 	if diff := gocmp.Diff(map[string]int{"open": 2, "waiting": 1}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)
 	}
-	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.Recent != 0 {
+	if wave, _ := evaluate(t, s, answering(state.GuardWait)); wave.Recent != 0 {
 		t.Errorf("approved removals count against the next: %+v", wave)
 	}
 }
@@ -160,12 +160,12 @@ func TestHeldWave(t *testing.T) {
 // for another reason.
 func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	pool, _, s := removing(t, 5, 3)
-	judge(t, s, answering(state.GuardHold))
+	evaluate(t, s, answering(state.GuardHold))
 	wave, err := s.Held(t.Context(), "brand", 9)
 	must(t, err)
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"004"}, everything("brand")))
 	must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "004"}, nothing("brand")))
-	judge(t, s, answering(state.GuardHold))
+	evaluate(t, s, answering(state.GuardHold))
 	if n, left, err := s.Approve(t.Context(), "brand", wave); err != nil || n != 2 || left != 2 {
 		t.Errorf("approved %d, %d left, %v", n, left, err)
 	}
@@ -175,10 +175,10 @@ func TestOnlyWhatWasListedIsApproved(t *testing.T) {
 	}
 }
 
-// Promise 4: a removal that came while the wave was judged was not counted and is not released with it.
+// Promise 4: a removal that came while the wave was evaluated was not counted and is not released with it.
 func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	pool, _, s := removing(t, 5, 1)
-	wave, answer := judge(t, s, func(state.Wave) state.GuardAnswer {
+	wave, answer := evaluate(t, s, func(state.Wave) state.GuardAnswer {
 		must(t, s.PlanAssets(t.Context(), polled(), []string{"000", "001"}, nothing("brand")))
 		return state.GuardRelease
 	})
@@ -190,26 +190,26 @@ func TestWaveThatGrowsIsNotReleased(t *testing.T) {
 	}
 }
 
-// Two replicas judge one after the other, so that together they release no more than one would.
-func TestTwoJudges(t *testing.T) {
+// Two replicas evaluate one after the other, so that together they release no more than one would.
+func TestTwoEvaluationsAtOnce(t *testing.T) {
 	pool, _, s := removing(t, 6, 3)
 	b := New(pool, "b")
-	asked, judged := make(chan struct{}), make(chan state.Wave, 1)
+	asked, evaluated := make(chan struct{}), make(chan state.Wave, 1)
 	go func() {
 		<-asked
 		wave, _, err := b.EvaluateRemovals(t.Context(), "brand", asking(answering(state.GuardHold)))
 		if err != nil {
 			t.Error(err)
 		}
-		judged <- wave
+		evaluated <- wave
 	}()
-	judge(t, s, func(state.Wave) state.GuardAnswer {
+	evaluate(t, s, func(state.Wave) state.GuardAnswer {
 		close(asked)
 		awaitLock(t, pool)
 		return state.GuardRelease
 	})
-	if wave := <-judged; wave.Waiting != 0 {
-		t.Errorf("the second judged what the first had released: %+v", wave)
+	if wave := <-evaluated; wave.Waiting != 0 {
+		t.Errorf("the second evaluated what the first had released: %+v", wave)
 	}
 	if diff := gocmp.Diff(map[string]int{"open": 3}, guards(t, pool)); diff != "" {
 		t.Errorf("guards (-want +got):\n%s", diff)

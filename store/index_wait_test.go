@@ -36,9 +36,9 @@ func TestWhatWaitsIsNotWalked(t *testing.T) {
 		"expired":          func(ctx context.Context) error { _, _, err := s.Expired(ctx, shop, 500); return err },
 		"expired and kept": func(ctx context.Context) error { _, _, err := s.Expired(ctx, brand, 500); return err },
 		"guard": func(ctx context.Context) error {
-			judge := asking(answering(state.GuardWait))
-			judge.Enough = func(state.Wave) int { return 1000 }
-			_, _, err := s.EvaluateRemovals(ctx, "brand", judge)
+			limit := asking(answering(state.GuardWait))
+			limit.Enough = func(state.Wave) int { return 1000 }
+			_, _, err := s.EvaluateRemovals(ctx, "brand", limit)
 			return err
 		},
 	} {

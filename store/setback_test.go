@@ -163,11 +163,11 @@ func TestWaveAfterTheClockWasSetBack(t *testing.T) {
 	exec(t, pool, `INSERT INTO damsync.removal (target, count, approved, at) SELECT 'brand', 5, false, fake.now()`)
 	clock.advance(-24 * time.Hour)
 	takeOver(t, s)
-	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.NewestAge != 0 || wave.Recent != 5 {
+	if wave, _ := evaluate(t, s, answering(state.GuardWait)); wave.NewestAge != 0 || wave.Recent != 5 {
 		t.Errorf("at once: wave %+v", wave)
 	}
 	clock.advance(RecentWindow)
-	if wave, _ := judge(t, s, answering(state.GuardWait)); wave.NewestAge != RecentWindow || wave.Recent != 0 {
+	if wave, _ := evaluate(t, s, answering(state.GuardWait)); wave.NewestAge != RecentWindow || wave.Recent != 0 {
 		t.Errorf("after a minute: wave %+v", wave)
 	}
 }

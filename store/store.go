@@ -109,7 +109,7 @@ func isDeadlock(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == deadlockDetected || pg.Code == serializationFailure)
 }
 
-// isRejected tells bad data (SQLSTATE class 22 and 23, program limits 54) from a failing database.
+// isRejected reports whether the data is bad (SQLSTATE class 22 and 23, program limits 54) rather than the database failing.
 func isRejected(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {

@@ -29,7 +29,7 @@ func TestRestoredDatabaseOvertakesItsTargets(t *testing.T) {
 	w.delivered()
 }
 
-// A spoilt mark fails only its own asset, with a reason.
+// An implausible mark fails only its own asset, with a reason.
 func TestSpoiltMarkFailsItsAssetAlone(t *testing.T) {
 	w, _ := quietWorld(t, worldOptions{})
 	files := w.wanted("brand")
@@ -40,7 +40,7 @@ func TestSpoiltMarkFailsItsAssetAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.eventually("only the spoilt asset fails", time.Minute, func() error {
+	w.eventually("only the implausible asset fails", time.Minute, func() error {
 		got := query[string](w, `SELECT coalesce(string_agg(concat_ws(' ', target, asset_id, error_class), ', '), '') FROM report.placements
 			WHERE state NOT IN ('in_sync', 'removed')`)
 		if want := "brand " + id + " invalid"; got != want {

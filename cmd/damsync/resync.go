@@ -138,7 +138,7 @@ func describe(r sync.ResyncProgress) string {
 		return fmt.Sprintf("reading the library: %d of %d assets, %d changed, %d requests", r.Sweep.Seen, r.Sweep.Total, r.Sweep.Changed, r.Sweep.Requests)
 	case r.Phase == "targets":
 		b, rate := r.Backlog, ""
-		if r.Backfill.Left > 0 {
+		if b.Lookups > 0 && r.Backfill.PerMinute > 0 {
 			rate = fmt.Sprintf(" (%.0f a minute)", r.Backfill.PerMinute)
 		}
 		return fmt.Sprintf("left: %d to read%s, %s", b.Lookups, rate, describeBacklog(b))
