@@ -140,12 +140,19 @@ func (m *machine) applyFetched(rt *rapid.T) {
 }
 
 func (m *machine) finishReading(r readingInHand) {
+	err := m.apply(r)
+	if errors.Is(err, state.ErrMirrored) { // it is read again, where the mirror says
+		err = r.s.FailLookup(m.t.Context(), r.l, state.Failure{}, false)
+	}
+	must(m.t, err)
+}
+
+func (m *machine) apply(r readingInHand) error {
 	if r.title == "" {
-		must(m.t, r.s.ApplyGone(m.t.Context(), r.l, r.at, m.evaluate))
-		return
+		return r.s.ApplyGone(m.t.Context(), r.l, r.at, m.evaluate)
 	}
 	_, err := r.s.ApplyFetched(m.t.Context(), r.l, reading(m.row(r.l.AssetID, r.title), r.at, described(r.title)), m.evaluate)
-	must(m.t, err)
+	return err
 }
 
 // observe reads the pending lookups without anything in between.
@@ -276,10 +283,10 @@ func (m *machine) outcome(h workInHand, err error) bool {
 }
 
 func (m *machine) guard(rt *rapid.T) {
-	m.judge(rapid.SampledFrom([]state.GuardAnswer{state.GuardRelease, state.GuardHold, state.GuardWait}).Draw(rt, "answer"))
+	m.evaluateAndAnswer(rapid.SampledFrom([]state.GuardAnswer{state.GuardRelease, state.GuardHold, state.GuardWait}).Draw(rt, "answer"))
 }
 
-func (m *machine) judge(answer state.GuardAnswer) {
+func (m *machine) evaluateAndAnswer(answer state.GuardAnswer) {
 	if answer == state.GuardRelease {
 		m.release("waiting")
 	}
@@ -350,7 +357,7 @@ func (m *machine) converge(rt *rapid.T) {
 			m.finishReading(readingInHand{s: s, l: l, at: m.now(), title: m.holds[l.AssetID]})
 			idle = -1
 		}
-		m.judge(state.GuardRelease)
+		m.evaluateAndAnswer(state.GuardRelease)
 		m.approve(rt)
 		m.claim(s, 100)
 		for _, h := range m.work {
