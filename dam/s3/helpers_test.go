@@ -107,7 +107,8 @@ func put(t *testing.T, server *s3test.Server, bucket, key, body string) {
 }
 
 // through returns an adapter whose requests go through a proxy. The proxy passes a request on
-// unless interfere returns false, which means that it has answered.
+// unless interfere returns false, which means that it has answered. Then it reads the body to its end: closing a
+// connection with bytes unread resets it, and the answer may be lost with it.
 func through(t *testing.T, server *s3test.Server, bucket string, options map[string]any, interfere func(http.ResponseWriter, *http.Request) bool) *Adapter {
 	t.Helper()
 	store, err := url.Parse(server.Endpoint)
@@ -121,7 +122,9 @@ func through(t *testing.T, server *s3test.Server, bucket string, options map[str
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if interfere(w, r) {
 			proxy.ServeHTTP(w, r)
+			return
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	t.Cleanup(func() { front.Close(); transport.CloseIdleConnections() })
 	return newAdapter(t, with(streamed(server, bucket), options, map[string]any{"endpoint": front.URL}))
