@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 	"damsync/dam/sidecar"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -240,7 +241,7 @@ func TestArchiveKeepsTwoAssetsOfOnePathApart(t *testing.T) {
 			t.Fatalf("archive %s: %+v, %v", id, r, err)
 		}
 	}
-	second := ".archive/" + idName("../B") + "/d/a.png"
+	second := ".archive/" + naming.Segment("../B") + "/d/a.png"
 	wantFiles(t, root, map[string]string{
 		".archive/d/a.png": "of A", ".archive/d/a.png.damsync.json": "A " + sum("of A"),
 		second: "of ../B", second + sidecar.Suffix: "../B " + sum("of ../B"),

@@ -1,15 +1,13 @@
 package filesystem
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 	"damsync/dam/sidecar"
 )
 
@@ -27,7 +25,7 @@ const (
 type home string
 
 func homeOf(instance, target string) home {
-	return home(path.Join(stateDir, digest(instance, target)[:16]))
+	return home(path.Join(stateDir, naming.Digest(instance, target)[:16]))
 }
 
 func (h home) markerPath() string { return path.Join(string(h), "target.json") }
@@ -36,7 +34,7 @@ func (h home) markerPath() string { return path.Join(string(h), "target.json") }
 func (h home) tempDir() string { return path.Join(string(h), "tmp") }
 
 func (h home) recordPath(assetID string) string {
-	d := digest(assetID)
+	d := naming.Digest(assetID)
 	return path.Join(string(h), "assets", d[:2], d[2:32]+".json")
 }
 
@@ -68,26 +66,6 @@ func checkPath(p string) error {
 func archivePlaces(assetID, p string) []string {
 	return []string{
 		path.Join(archiveDir, p),
-		path.Join(archiveDir, idName(assetID), p),
+		path.Join(archiveDir, naming.Segment(assetID), p),
 	}
-}
-
-var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// idName returns assetID as a file name: unchanged when it is safe as one.
-func idName(assetID string) string {
-	if plainID.MatchString(assetID) {
-		return assetID
-	}
-	return "id-" + digest(assetID)[:32]
-}
-
-// digest differs for different parts, also when they contain each other's
-// separators.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 	"damsync/dam/s3/s3test"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -41,7 +42,7 @@ func with(maps ...map[string]any) map[string]any {
 func object(id, path, body string, generation int64) dam.Object {
 	return dam.Object{
 		Mark: dam.OwnerMark{
-			Instance: "tester", Target: "bucket", AssetID: id, Version: digest(body),
+			Instance: "tester", Target: "bucket", AssetID: id, Version: naming.Digest(body),
 			Size: int64(len(body)), MetadataHash: "h", Generation: generation,
 		},
 		Path: path, Title: "Title", MIMEType: "image/png", Metadata: dam.Metadata{"alt": "Ünï"},

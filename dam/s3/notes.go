@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -23,11 +24,11 @@ type notes struct {
 }
 
 func newNotes(c *client, o owner) *notes {
-	return &notes{c, stateDir + digest(o.instance, o.target)[:16] + "/uploads/"}
+	return &notes{c, stateDir + naming.Digest(o.instance, o.target)[:16] + "/uploads/"}
 }
 
 func (n *notes) name(up openUpload) string {
-	return n.dir + digest(up.Name, up.UploadID)[:32] + ".json"
+	return n.dir + naming.Digest(up.Name, up.UploadID)[:32] + ".json"
 }
 
 // write writes the note of an upload. Writing it again resets its age.

@@ -1,23 +1,20 @@
 package s3
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 	"damsync/dam/sidecar"
 )
 
 const (
 	maxKeyBytes = 1024
 	stateDir    = ".damsync/"
-	maxIDName   = 64
 
 	// unusedName is where no object ever is. Permissions are tried there.
 	unusedName = stateDir + "check"
@@ -40,7 +37,7 @@ func (l layout) name(key string) string { return strings.TrimPrefix(key, l.prefi
 
 // archiveNames returns where an archived asset may be: below its path, or below its id when that is taken.
 func (l layout) archiveNames(assetID, p string) []string {
-	return []string{path.Join(l.archive, p), path.Join(l.archive, idName(assetID), p)}
+	return []string{path.Join(l.archive, p), path.Join(l.archive, naming.Segment(assetID), p)}
 }
 
 // pathOf returns the path that the core asked for an object at name.
@@ -50,14 +47,14 @@ func (l layout) pathOf(name string, r record) string {
 	}
 	name = strings.TrimPrefix(name, l.archive)
 	if r.underID {
-		name = strings.TrimPrefix(name, idName(r.AssetID)+"/")
+		name = strings.TrimPrefix(name, naming.Segment(r.AssetID)+"/")
 	}
 	return name
 }
 
 // maxPathBytes leaves room for prefix, archive and sidecar.
 func (l layout) maxPathBytes() int {
-	return maxKeyBytes - len(l.prefix) - len(l.archive) - maxIDName - 1 - len(sidecar.Suffix)
+	return maxKeyBytes - len(l.prefix) - len(l.archive) - naming.MaxSegmentBytes - 1 - len(sidecar.Suffix)
 }
 
 // checkPath returns dam.ErrInvalid for a path that no object can have, or that the
@@ -100,24 +97,4 @@ func checkSegments(p string) error {
 		}
 	}
 	return nil
-}
-
-var plainID = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{1,%d}$`, maxIDName))
-
-// idName returns assetID as a path segment: itself when it is safe, otherwise a digest.
-func idName(assetID string) string {
-	if plainID.MatchString(assetID) {
-		return assetID
-	}
-	return "id-" + digest(assetID)[:32]
-}
-
-// digest hashes each part with its length, so that moving a separator between
-// parts changes the result.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 	"damsync/dam/sidecar"
 )
 
@@ -39,7 +40,7 @@ func newRecord(obj dam.Object) (record, error) {
 
 // description is a digest of what user metadata may have no room for.
 func (r record) description() string {
-	return digest(r.Title, r.MIMEType, string(r.Metadata))[:32]
+	return naming.Digest(r.Title, r.MIMEType, string(r.Metadata))[:32]
 }
 
 // says reports whether r describes the object as want does, whether or not the

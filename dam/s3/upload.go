@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"damsync/dam"
+	"damsync/dam/naming"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -226,7 +227,7 @@ func (u *upload) newSender(s session) *partSender {
 
 // description is a digest of the headers that u wants.
 func (u *upload) description() string {
-	return digest(u.want.description(), u.want.MetadataHash, fmt.Sprint(u.want.Generation), u.want.from)
+	return naming.Digest(u.want.description(), u.want.MetadataHash, fmt.Sprint(u.want.Generation), u.want.from)
 }
 
 // resume continues the multipart upload of a session. errNoUpload: it cannot be continued.
